@@ -1,0 +1,72 @@
+/** The POSIX errors that a device may answer with; the last ones only reach local callers. */
+export type Errno =
+  | 'EPERM'
+  | 'EIO'
+  | 'ENOMEM'
+  | 'EINVAL'
+  | 'ENOSPC'
+  | 'EOVERFLOW'
+  | 'ENOTSUP'
+  | 'ESHUTDOWN'
+  | 'ENOENT'
+  | 'EACCES'
+  | 'EROFS'
+  | 'EBUSY'
+  | 'EPROTO'
+  | 'ECONNRESET'
+  | 'ETIMEDOUT';
+
+/** A failure of a device: what happened, in words, and the errno that travels with it. */
+export class BlockError extends Error {
+  override readonly name: string = 'BlockError';
+  readonly errno: Errno;
+  /** Where in the device, in bytes, when it is known. */
+  readonly offset: bigint | undefined;
+
+  constructor(
+    errno: Errno,
+    message: string,
+    { offset, cause }: { offset?: bigint; cause?: unknown } = {},
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.errno = errno;
+    this.offset = offset;
+  }
+}
+
+/** Bad words from whoever started the program: parameters, options, configuration. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+const KNOWN: ReadonlySet<string> = new Set<Errno>([
+  'EPERM',
+  'EIO',
+  'ENOMEM',
+  'EINVAL',
+  'ENOSPC',
+  'EOVERFLOW',
+  'ENOTSUP',
+  'ESHUTDOWN',
+  'ENOENT',
+  'EACCES',
+  'EROFS',
+  'EBUSY',
+  'EPROTO',
+  'ECONNRESET',
+  'ETIMEDOUT',
+]);
+
+/** The errno of anything thrown: a BlockError's own, a Node system error's code, else EIO. */
+export function errnoOf(error: unknown): Errno {
+  if (error instanceof BlockError) return error.errno;
+  const code = (error as NodeJS.ErrnoException | null)?.code;
+  if (code === 'EDQUOT' || code === 'EFBIG') return 'ENOSPC';
+  if (code === 'EOPNOTSUPP') return 'ENOTSUP';
+  return code !== undefined && KNOWN.has(code) ? (code as Errno) : 'EIO';
+}
+
+/** The words of anything thrown, without a stack. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,45 @@
+import { MAX_SIZE } from './device.ts';
+import { UsageError } from './errors.ts';
+
+const SUFFIXES: Readonly<Record<string, bigint>> = {
+  b: 1n,
+  s: 512n,
+  k: 1n << 10n,
+  m: 1n << 20n,
+  g: 1n << 30n,
+  t: 1n << 40n,
+  p: 1n << 50n,
+  e: 1n << 60n,
+};
+
+/**
+ * A size such as `512`, `1.5G`, `64k` or `3s` (sectors of 512 bytes) in bytes, 0 to 2^63-1.
+ * @throws UsageError what was wrong and what would be right.
+ */
+export function parseSize(text: string): bigint {
+  const match = /^(\d+)(?:\.(\d+))?([bskmgtpe])?$/i.exec(text.trim());
+  const fail = (why: string) => new UsageError(`cannot parse '${text}': ${why}`);
+  if (!match) throw fail('expected a number with an optional suffix b, s, k, M, G, T, P or E');
+  const [, whole, fraction = '', suffix = 'b'] = match;
+  if (whole!.length > 19 || fraction.length > 18) throw fail('too many digits');
+  const unit = SUFFIXES[suffix.toLowerCase()]!;
+  const scale = 10n ** BigInt(fraction.length);
+  const scaled = BigInt(whole! + fraction) * unit;
+  if (scaled % scale !== 0n) throw fail('not a whole number of bytes');
+  const size = scaled / scale;
+  if (size > MAX_SIZE) throw fail('larger than 2^63-1 bytes');
+  return size;
+}
+
+const LETTERS = 'KMGTPE';
+
+/** The size in the largest unit that gives a whole number: `1G`, `1536M`, `513`. */
+export function humanSize(size: bigint): string {
+  let unit = -1;
+  let rest = size;
+  while (rest > 0n && rest % 1024n === 0n && unit < LETTERS.length - 1) {
+    rest /= 1024n;
+    unit += 1;
+  }
+  return `${rest}${unit < 0 ? '' : LETTERS[unit]}`;
+}

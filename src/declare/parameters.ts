@@ -1,0 +1,214 @@
+import { UsageError } from '../block/errors.ts';
+import { parseSize } from '../block/size.ts';
+
+/** What a parameter of a plugin or filter may be, and the type of its value. */
+export interface ParameterTypes {
+  /** Any text. */
+  string: string;
+  /** A file, made absolute, as the server may change its directory. */
+  path: string;
+  /** Bytes: 512, 1.5G, 3s. */
+  size: bigint;
+  /** A whole number, decimal, octal (0 first) or hexadecimal (0x first). */
+  integer: number;
+  /** yes/no, true/false, on/off, 1/0. */
+  boolean: boolean;
+  /** Milliseconds, from `10ms`, `2s`, `1.5`. */
+  delay: number;
+  /** 0 to 1, from `10%`, `0.1` or `1:10`. */
+  probability: number;
+  /** A secret: as it stands, `-` to ask, `+FILE` or `-FD`. */
+  password: string;
+}
+
+export type ParameterType = keyof ParameterTypes;
+
+/** One parameter of a plugin or filter, as it declares it. */
+export interface ParameterDeclaration {
+  readonly type: ParameterType;
+  /** One line for people. */
+  readonly help: string;
+  /** Must be given. */
+  readonly required?: true;
+  /** May be given without `key=`. At most one in a declaration. */
+  readonly bare?: true;
+  /** May be given more than once; the value is a list, empty when it is absent. */
+  readonly repeat?: true;
+  /** The words allowed, for strings. */
+  readonly choices?: readonly string[];
+  /** Smallest and largest value, for numbers and sizes. */
+  readonly minimum?: number | bigint;
+  readonly maximum?: number | bigint;
+  /** The value when it is absent, as one would type it. */
+  readonly default?: string;
+}
+
+export type ParameterDeclarations = Readonly<Record<string, ParameterDeclaration>>;
+
+type ValueOf<D extends ParameterDeclaration> = D extends { choices: readonly (infer C)[] }
+  ? C
+  : ParameterTypes[D['type']];
+
+/** The values that a declaration's function receives, typed from the declaration. */
+export type ParameterValues<D extends ParameterDeclarations> = {
+  readonly [K in keyof D]: D[K] extends { repeat: true }
+    ? readonly ValueOf<D[K]>[]
+    : D[K] extends { required: true } | { default: string }
+      ? ValueOf<D[K]>
+      : ValueOf<D[K]> | undefined;
+};
+
+/** How values that need the outside world are read; the tools give the real ones. */
+export interface Outside {
+  resolvePath(path: string): string;
+  readPassword(parameter: string, value: string): string;
+}
+
+/** `key=value` words, or a value alone, as they stand on a command line. */
+export interface RawParameter {
+  readonly key: string | undefined;
+  readonly value: string;
+}
+
+/** Splits a word at its first `=`, when what is before it could be a key. */
+export function splitParameter(word: string): RawParameter {
+  const match = /^([A-Za-z][\w.-]*)=(.*)$/s.exec(word);
+  return match ? { key: match[1], value: match[2]! } : { key: undefined, value: word };
+}
+
+/**
+ * The typed values of a declaration's parameters.
+ * @param rest receives keys that are not declared; without it they are an error.
+ * @throws UsageError naming the parameter, what is wrong and what would be right.
+ */
+export function parseParameters(
+  declarations: ParameterDeclarations,
+  words: readonly RawParameter[],
+  outside: Outside,
+  rest?: Map<string, string>,
+): Record<string, unknown> {
+  const bareKey = Object.keys(declarations).find(key => declarations[key]!.bare);
+  const texts = new Map<string, string[]>();
+  for (const { key = bareKey, value } of words) {
+    if (key === undefined) {
+      throw new UsageError(`'${value}': expected key=value`);
+    }
+    const declaration = Object.hasOwn(declarations, key) ? declarations[key] : undefined;
+    if (!declaration) {
+      if (!rest) throw unknownParameter(key, declarations);
+      rest.set(key, value);
+      continue;
+    }
+    const earlier = texts.get(key);
+    if (!earlier) texts.set(key, [value]);
+    else if (declaration.repeat) earlier.push(value);
+    else throw new UsageError(`${key}: given more than once`);
+  }
+  const values: Record<string, unknown> = {};
+  for (const [key, declaration] of Object.entries(declarations)) {
+    const given =
+      texts.get(key) ?? (declaration.default === undefined ? [] : [declaration.default]);
+    if (given.length === 0 && declaration.required) throw missingParameter(key, declaration);
+    const parsed = given.map(text => parseValue(key, declaration, text, outside));
+    values[key] = declaration.repeat ? parsed : parsed[0];
+  }
+  return values;
+}
+
+function unknownParameter(key: string, declarations: ParameterDeclarations): UsageError {
+  const known = Object.keys(declarations).join(', ');
+  return new UsageError(
+    `unknown parameter '${key}': ${known ? `expected one of ${known}` : 'there are none'}`,
+  );
+}
+
+function missingParameter(key: string, declaration: ParameterDeclaration): UsageError {
+  return new UsageError(`${key}: must be given: ${declaration.help}`);
+}
+
+function parseValue(
+  key: string,
+  declaration: ParameterDeclaration,
+  text: string,
+  outside: Outside,
+): unknown {
+  try {
+    const value = PARSERS[declaration.type](text, key, outside);
+    checkRange(value, declaration, text);
+    return value;
+  } catch (error) {
+    if (error instanceof UsageError) throw new UsageError(`${key}: ${error.message}`);
+    throw error;
+  }
+}
+
+function checkRange(value: unknown, declaration: ParameterDeclaration, text: string): void {
+  const { choices, minimum, maximum } = declaration;
+  if (choices && !choices.includes(text)) {
+    throw new UsageError(`unknown value '${text}': expected one of ${choices.join(', ')}`);
+  }
+  if (typeof value !== 'number' && typeof value !== 'bigint') return;
+  if (minimum !== undefined && value < minimum) {
+    throw new UsageError(`'${text}' is too small: expected at least ${minimum}`);
+  }
+  if (maximum !== undefined && value > maximum) {
+    throw new UsageError(`'${text}' is too large: expected at most ${maximum}`);
+  }
+}
+
+const PARSERS: {
+  readonly [T in ParameterType]: (text: string, key: string, outside: Outside) => ParameterTypes[T];
+} = {
+  string: text => text,
+  path: (text, _key, outside) => {
+    if (text === '') throw new UsageError('a path must not be empty');
+    return outside.resolvePath(text);
+  },
+  size: parseSize,
+  integer: parseInteger,
+  boolean: parseBoolean,
+  delay: parseDelay,
+  probability: parseProbability,
+  password: (text, key, outside) => outside.readPassword(key, text),
+};
+
+/** @throws UsageError */
+export function parseInteger(text: string): number {
+  const match = /^([+-]?)(?:0x([\da-f]+)|0([0-7]+)|(\d+))$/i.exec(text.trim());
+  if (!match) throw new UsageError(`cannot parse '${text}': expected a whole number`);
+  const [, sign, hex, octal, decimal] = match;
+  const magnitude = hex
+    ? Number.parseInt(hex, 16)
+    : Number.parseInt(octal ?? decimal!, octal ? 8 : 10);
+  if (!Number.isSafeInteger(magnitude)) throw new UsageError(`'${text}' is too large`);
+  return sign === '-' ? -magnitude : magnitude;
+}
+
+/** @throws UsageError */
+export function parseBoolean(text: string): boolean {
+  if (/^(1|true|t|yes|y|on)$/i.test(text)) return true;
+  if (/^(0|false|f|no|n|off)$/i.test(text)) return false;
+  throw new UsageError(`cannot parse '${text}': expected true or false`);
+}
+
+/** Milliseconds. @throws UsageError */
+export function parseDelay(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ns|us|μs|ms|s)?$/.exec(text);
+  if (!match) throw new UsageError(`cannot parse '${text}': expected a time such as 100ms or 2s`);
+  const scale = { ns: 1e-6, us: 1e-3, μs: 1e-3, ms: 1, s: 1000 }[match[2] ?? 's']!;
+  return Number(match[1]) * scale;
+}
+
+/** @throws UsageError */
+export function parseProbability(text: string): number {
+  const number = '(\\d+(?:\\.\\d*)?(?:e[+-]?\\d+)?)';
+  const match = new RegExp(`^${number}(?:(%)|:${number})?$`, 'i').exec(text);
+  const value = match
+    ? Number(match[1]) / (match[2] ? 100 : match[3] === undefined ? 1 : Number(match[3]))
+    : Number.NaN;
+  const fraction = match?.[3] !== undefined && Number(match[1]) === 0 ? 0 : value;
+  if (!(fraction >= 0 && fraction <= 1)) {
+    throw new UsageError(`cannot parse '${text}': expected 10%, 0.1 or 1:10`);
+  }
+  return fraction;
+}
