@@ -1,0 +1,55 @@
+import type { Extent } from '../block/device.ts';
+import { ExtentList } from '../block/extents.ts';
+import { koffi, lastError, libcFunction } from './libc.ts';
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const ENXIO = 6;
+const EINVAL = 22;
+const MAX_RUNS = 4096;
+
+const lseek = libcFunction('int64_t lseek(int fd, int64_t offset, int whence)');
+
+/**
+ * Where the next data at or after `offset` begins; `end` when only a hole follows; undefined where
+ * the system or the file system cannot tell.
+ * @throws SystemError
+ */
+export function nextData(fd: number, offset: bigint, end: bigint): bigint | undefined {
+  return seek(fd, offset, SEEK_DATA, end);
+}
+
+/**
+ * The runs of data and holes in `length` bytes of a file from `offset` on, at most 4096 of them;
+ * where holes cannot be told, all is data.
+ * @throws SystemError
+ */
+export function fileExtents(fd: number, offset: bigint, length: number): Extent[] {
+  const list = new ExtentList();
+  const end = offset + BigInt(length);
+  let at = offset;
+  while (at < end && list.extents.length < MAX_RUNS) {
+    const data = nextData(fd, at, end) ?? at;
+    list.addHole(Number(data - at));
+    if (data === end) break;
+    const hole = seek(fd, data, SEEK_HOLE, end) ?? end;
+    // A file that is being changed may have lost the data again.
+    at = hole > data ? hole : end;
+    list.addData(Number(at - data));
+  }
+  return list.extents;
+}
+
+function seek(fd: number, offset: bigint, whence: number, end: bigint): bigint | undefined {
+  const call = lseek();
+  if (!call) return undefined;
+  const result = call(fd, offset, whence);
+  if (result >= 0) {
+    const found = BigInt(result);
+    return found < end ? found : end;
+  }
+  const errno = koffi()!.errno();
+  if (errno === ENXIO) return end;
+  if (errno === EINVAL) return undefined;
+  throw lastError('lseek');
+}

@@ -1,0 +1,90 @@
+import { createRequire } from 'node:module';
+import { getSystemErrorMap } from 'node:util';
+import { BlockError, errnoOf } from '../block/errors.ts';
+
+type Koffi = typeof import('koffi');
+type Library = ReturnType<Koffi['load']>;
+/** What C takes: numbers and addresses, or a buffer or text to point at. */
+type Argument = number | bigint | Uint8Array | string | null;
+
+/** A C function; `async` runs it on one of libuv's threads. */
+export interface CFunction {
+  (...values: Argument[]): number;
+  async(...values: [...Argument[], (error: unknown, result: number) => void]): void;
+}
+
+let loaded: Koffi | null | undefined;
+
+/** The FFI library, loaded when first needed (10 to 18 ms); undefined where it has no build. */
+export function koffi(): Koffi | undefined {
+  if (loaded === undefined) {
+    try {
+      loaded = createRequire(import.meta.url)('koffi') as Koffi;
+    } catch {
+      loaded = null;
+    }
+  }
+  return loaded ?? undefined;
+}
+
+/** A shared library of the system, such as libzstd.so.1; undefined when it is not there. */
+export function sharedLibrary(name: string | null): Library | undefined {
+  try {
+    return koffi()?.load(name);
+  } catch {
+    return undefined;
+  }
+}
+
+let libc: Library | undefined;
+
+/**
+ * A function of Linux's C library by its prototype, bound when first asked for; undefined on other
+ * systems and where the library lacks it.
+ */
+export function libcFunction(prototype: string): () => CFunction | undefined {
+  let bound: CFunction | null | undefined;
+  return () => {
+    if (bound === undefined) {
+      try {
+        libc ??= process.platform === 'linux' ? sharedLibrary(null) : undefined;
+        bound = (libc?.func(prototype) as CFunction | undefined) ?? null;
+      } catch {
+        bound = null;
+      }
+    }
+    return bound ?? undefined;
+  };
+}
+
+/** The address of a buffer's bytes; they stay there as long as the buffer is referenced. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi()!.address(bytes);
+}
+
+/** A system call that failed, with the system's own name for the reason, such as EOPNOTSUPP. */
+export class SystemError extends BlockError {
+  readonly code: string;
+
+  constructor(call: string, number: number) {
+    const [code, words] = getSystemErrorMap().get(-number) ?? [`errno ${number}`, 'unknown error'];
+    super(errnoOf({ code }), `${call}: ${words}`);
+    this.code = code;
+  }
+}
+
+/** The failure of the C function called last. */
+export function lastError(call: string): SystemError {
+  return new SystemError(call, koffi()!.errno());
+}
+
+/** Calls on a thread of libuv's. @throws SystemError when the result is negative. */
+export function callAsync(call: string, bound: CFunction, ...values: Argument[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    bound.async(...values, (error, result) => {
+      if (error) reject(error);
+      else if (result < 0) reject(lastError(call));
+      else resolve(result);
+    });
+  });
+}
