@@ -7,6 +7,8 @@ const FLOORS = [
   ['declare'],
   ['protocol'],
   ['posix'],
+  ['stores'],
+  ['transport'],
   ['client'],
   ['formats'],
   ['plugins', 'filters'],

@@ -1,0 +1,85 @@
+/** 'Request message', compact and extended. */
+import {
+  EXTENDED_REQUEST_MAGIC,
+  EXTENDED_REQUEST_SIZE,
+  REQUEST_MAGIC,
+  REQUEST_SIZE,
+} from './constants.ts';
+import { ProtocolError } from './errors.ts';
+
+/** The fields of one request. A cookie is eight bytes that only their sender understands. */
+export interface RequestHeader {
+  flags: number;
+  type: number;
+  /** The cookie's first and last four bytes. */
+  cookieHigh: number;
+  cookieLow: number;
+  offset: bigint;
+  /** Bytes; more than 2^53-1 comes out as Infinity, as no one can mean it. */
+  length: number;
+}
+
+export function requestSize(extended: boolean): number {
+  return extended ? EXTENDED_REQUEST_SIZE : REQUEST_SIZE;
+}
+
+export function encodeRequest(
+  into: Buffer,
+  at: number,
+  request: Readonly<RequestHeader>,
+  extended: boolean,
+): void {
+  into.writeUInt32BE(extended ? EXTENDED_REQUEST_MAGIC : REQUEST_MAGIC, at);
+  into.writeUInt16BE(request.flags, at + 4);
+  into.writeUInt16BE(request.type, at + 6);
+  into.writeUInt32BE(request.cookieHigh, at + 8);
+  into.writeUInt32BE(request.cookieLow, at + 12);
+  into.writeBigUInt64BE(request.offset, at + 16);
+  if (extended) {
+    into.writeUInt32BE(Math.floor(request.length / 2 ** 32), at + 24);
+    into.writeUInt32BE(request.length % 2 ** 32, at + 28);
+  } else {
+    into.writeUInt32BE(request.length, at + 24);
+  }
+}
+
+/**
+ * The request whose header starts at `at`, which must be there in full.
+ * @throws ProtocolError wrong magic: what follows cannot be understood.
+ */
+export function decodeRequest(from: Buffer, at: number, extended: boolean): RequestHeader {
+  if (from.readUInt32BE(at) !== (extended ? EXTENDED_REQUEST_MAGIC : REQUEST_MAGIC)) {
+    throw new ProtocolError('the client sent something that is not a request: wrong magic');
+  }
+  return {
+    flags: from.readUInt16BE(at + 4),
+    type: from.readUInt16BE(at + 6),
+    cookieHigh: from.readUInt32BE(at + 8),
+    cookieLow: from.readUInt32BE(at + 12),
+    offset: from.readBigUInt64BE(at + 16),
+    length: extended ? length64(from, at + 24) : from.readUInt32BE(at + 24),
+  };
+}
+
+function length64(from: Buffer, at: number): number {
+  const length = from.readUInt32BE(at) * 2 ** 32 + from.readUInt32BE(at + 4);
+  return Number.isSafeInteger(length) ? length : Number.POSITIVE_INFINITY;
+}
+
+/** The payload of a block status request that names contexts. */
+export function encodeStatusPayload(length: number, contextIds: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(8 + 4 * contextIds.length);
+  bytes.writeBigUInt64BE(BigInt(length), 0);
+  for (const [at, id] of contextIds.entries()) bytes.writeUInt32BE(id, 8 + 4 * at);
+  return bytes;
+}
+
+/** undefined: not of the right form. */
+export function decodeStatusPayload(
+  bytes: Buffer,
+): { length: number; contextIds: number[] } | undefined {
+  if (bytes.length < 8 || bytes.length % 4 !== 0) return undefined;
+  const contextIds: number[] = [];
+  for (let at = 8; at < bytes.length; at += 4) contextIds.push(bytes.readUInt32BE(at));
+  return { length: length64(bytes, 0), contextIds };
+}

@@ -1,0 +1,150 @@
+import type { BlockDevice, BlockSize, StatusRun } from '../block/device.ts';
+import { extentsOf } from '../block/emulate.ts';
+import { BlockError } from '../block/errors.ts';
+import {
+  AllocationFlag,
+  BASE_ALLOCATION,
+  Command,
+  CommandFlag,
+  TransmissionFlag,
+} from '../protocol/constants.ts';
+import type { RequestHeader } from '../protocol/request.ts';
+
+/** Longest read or write that is accepted, in bytes; what is announced is the portable 32 MiB. */
+export const MAX_PAYLOAD = 1 << 26;
+const ANNOUNCED_PAYLOAD = 1 << 25;
+
+/** What was agreed in the handshake and shapes the transmission. */
+export interface Terms {
+  structured: boolean;
+  extended: boolean;
+  /** Selected metadata contexts, in the order of their ids, from 1. */
+  contexts: readonly string[];
+}
+
+const WRITING: ReadonlySet<number> = new Set([Command.write, Command.trim, Command.writeZeroes]);
+
+/** Flags of each command; FUA is allowed everywhere as clients are known to send it. */
+const FLAGS: Readonly<Record<number, number>> = {
+  [Command.read]: CommandFlag.df,
+  [Command.write]: CommandFlag.payloadLength,
+  [Command.flush]: 0,
+  [Command.trim]: 0,
+  [Command.cache]: 0,
+  [Command.writeZeroes]: CommandFlag.noHole | CommandFlag.fastZero,
+  [Command.blockStatus]: CommandFlag.reqOne | CommandFlag.payloadLength,
+};
+
+/** A device as one connection sees it: what it may do, and which requests are in order. */
+export class Export {
+  readonly device: BlockDevice;
+  readonly name: string;
+  readonly readOnly: boolean;
+
+  constructor(device: BlockDevice, name: string, readOnly: boolean) {
+    this.device = device;
+    this.name = name;
+    this.readOnly = readOnly || !device.write;
+  }
+
+  /** 'Transmission flags'. */
+  transmissionFlags(terms: Terms): number {
+    const { device, readOnly } = this;
+    const flag = TransmissionFlag;
+    let flags = flag.hasFlags;
+    if (readOnly) flags |= flag.readOnly;
+    else flags |= flag.writeZeroes;
+    if (device.rotational) flags |= flag.rotational;
+    if (device.multiConn) flags |= flag.multiConn;
+    if (device.cache) flags |= flag.cache;
+    if (device.flush) flags |= flag.flush;
+    if (this.#canFua()) flags |= flag.fua;
+    if (!readOnly && device.trim) flags |= flag.trim;
+    if (!readOnly && (device.fastZero || !device.zero)) flags |= flag.fastZero;
+    if (terms.structured || terms.extended) flags |= flag.df;
+    if (terms.extended && terms.contexts.length > 0) flags |= flag.blockStatusPayload;
+    return flags;
+  }
+
+  /** The device's constraints, or what is good for any client. */
+  blockSize(): BlockSize {
+    return this.device.blockSize ?? { minimum: 1, preferred: 4096, maximum: ANNOUNCED_PAYLOAD };
+  }
+
+  contextNames(): string[] {
+    return [BASE_ALLOCATION, ...(this.device.contexts?.map(({ name }) => name) ?? [])];
+  }
+
+  /** The runs of one context; its name is one of `contextNames`. */
+  async status(context: string, offset: bigint, length: number): Promise<StatusRun[]> {
+    const own = this.device.contexts?.find(({ name }) => name === context);
+    if (own) return own.status(offset, length);
+    const extents = await extentsOf(this.device, offset, length);
+    return extents.map(extent => ({
+      length: extent.length,
+      flags: (extent.hole ? AllocationFlag.hole : 0) | (extent.zero ? AllocationFlag.zero : 0),
+    }));
+  }
+
+  /** What is wrong with a request, in the words and with the errno for the client. */
+  refusal(request: RequestHeader, terms: Terms): BlockError | undefined {
+    const { type, flags, offset, length } = request;
+    const allowed = FLAGS[type];
+    if (allowed === undefined) return new BlockError('EINVAL', `unknown command ${type}`);
+    const fua = this.#canFua() ? CommandFlag.fua : 0;
+    if ((flags & ~(allowed | fua)) !== 0) {
+      return new BlockError('EINVAL', `flags 0x${flags.toString(16)} do not go with the command`);
+    }
+    if (type === Command.flush) return this.device.flush ? undefined : unsupported('flush');
+    if (WRITING.has(type) && this.readOnly) {
+      return new BlockError('EPERM', 'the export is read-only');
+    }
+    return this.#unsupported(request, terms) ?? this.#misplaced(type, offset, length);
+  }
+
+  #unsupported({ type, flags, length }: RequestHeader, terms: Terms): BlockError | undefined {
+    if (type === Command.trim && !this.device.trim) return unsupported('trim');
+    if (type === Command.cache && !this.device.cache) return unsupported('cache');
+    if (type === Command.blockStatus && terms.contexts.length === 0) {
+      return new BlockError('EINVAL', 'no metadata context was selected');
+    }
+    if (type === Command.blockStatus && length === 0) {
+      return new BlockError('EINVAL', 'the status of no bytes was asked for');
+    }
+    if (type === Command.read && (flags & CommandFlag.df) !== 0 && !terms.structured) {
+      return new BlockError('EINVAL', 'DF needs structured replies');
+    }
+    if (type === Command.read && length > MAX_PAYLOAD) {
+      return new BlockError('EOVERFLOW', `reads of over ${MAX_PAYLOAD} bytes are not served`);
+    }
+    return undefined;
+  }
+
+  #misplaced(type: number, offset: bigint, length: number): BlockError | undefined {
+    const { size, blockSize } = this.device;
+    const inside = Number.isFinite(length) && offset <= size && BigInt(length) <= size - offset;
+    if (!inside) {
+      const errno = type === Command.write || type === Command.writeZeroes ? 'ENOSPC' : 'EINVAL';
+      return new BlockError(
+        errno,
+        `${length} bytes at ${offset} reach past the end of the export at ${size}`,
+      );
+    }
+    const minimum = blockSize?.minimum ?? 1;
+    if (minimum > 1 && (length % minimum !== 0 || offset % BigInt(minimum) !== 0n)) {
+      return new BlockError(
+        'EINVAL',
+        `${length} bytes at ${offset} are not multiples of the minimum block size ${minimum}`,
+      );
+    }
+    return undefined;
+  }
+
+  #canFua(): boolean {
+    return !this.readOnly && Boolean(this.device.fua || this.device.flush);
+  }
+}
+
+function unsupported(command: string): BlockError {
+  return new BlockError('EINVAL', `${command} is not supported by this export`);
+}

@@ -1,0 +1,85 @@
+import { BlockError } from '../block/errors.ts';
+import { ClientFlag, HandshakeFlag, Option, Rep } from '../protocol/constants.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import {
+  decodeOptionHeader,
+  encodeGreeting,
+  encodeOldstyleGreeting,
+  OPTION_HEADER_SIZE,
+} from '../protocol/handshake.ts';
+import type { Export, Terms } from './export.ts';
+import { exportName } from './options/export-name.ts';
+import { go, info } from './options/info-go.ts';
+import { list } from './options/list.ts';
+import { listMetaContext, setMetaContext } from './options/meta-context.ts';
+import type { OptionHandler, Outcome } from './options/option.ts';
+import { abort, extendedHeaders, startTls, structuredReply } from './options/simple.ts';
+import type { Session } from './session.ts';
+
+/** Most bytes of data with one option. */
+export const OPTION_LIMIT = 1 << 16;
+
+const HANDLERS: Readonly<Record<number, OptionHandler>> = {
+  [Option.exportName]: exportName,
+  [Option.abort]: abort,
+  [Option.list]: list,
+  [Option.starttls]: startTls,
+  [Option.info]: info,
+  [Option.go]: go,
+  [Option.structuredReply]: structuredReply,
+  [Option.listMetaContext]: listMetaContext,
+  [Option.setMetaContext]: setMetaContext,
+  [Option.extendedHeaders]: extendedHeaders,
+};
+
+/**
+ * The handshake of one connection, to the chosen export; undefined when the client left in order.
+ * @throws ProtocolError the client does not keep to the protocol.
+ */
+export async function handshake(
+  session: Session,
+): Promise<{ transmit: Export; terms: Terms } | undefined> {
+  if (session.options.oldstyle) return oldstyle(session);
+  const offered =
+    (HandshakeFlag.fixedNewstyle | HandshakeFlag.noZeroes) &
+    (session.options.maskHandshake ?? 0xffff);
+  session.transport.send([encodeGreeting(offered)]);
+  const flags = (await session.reader.take(4)).readUInt32BE(0);
+  if ((flags & ~offered) !== 0) {
+    throw new ProtocolError(`unknown client flags 0x${flags.toString(16)}`);
+  }
+  session.fixed = (flags & ClientFlag.fixedNewstyle) !== 0;
+  session.noZeroes = (flags & ClientFlag.noZeroes) !== 0;
+  for (;;) {
+    const outcome = await option(session);
+    if (outcome === 'close') return undefined;
+    if (outcome !== 'next') return outcome;
+  }
+}
+
+async function oldstyle(session: Session): Promise<{ transmit: Export; terms: Terms }> {
+  const opened = await session.open('');
+  const flags = opened.transmissionFlags(session.terms);
+  session.transport.send([encodeOldstyleGreeting(opened.device.size, flags)]);
+  return { transmit: opened, terms: session.terms };
+}
+
+async function option(session: Session): Promise<Outcome> {
+  const header = await session.reader.take(OPTION_HEADER_SIZE);
+  const { option, length } = decodeOptionHeader(header);
+  session.options.onDebug?.(`option ${option} with ${length} bytes of data`);
+  if (!session.fixed && option !== Option.exportName) {
+    throw new BlockError('EPROTO', `option ${option} needs fixed newstyle negotiation`);
+  }
+  if (length > OPTION_LIMIT) {
+    if (option === Option.exportName) throw new ProtocolError('the export name is too long');
+    await session.reader.skip(length);
+    session.reply(option, Rep.errTooBig, `at most ${OPTION_LIMIT} bytes of data are taken`);
+    return 'next';
+  }
+  const data = await session.reader.take(length);
+  const handler = HANDLERS[option];
+  if (handler) return handler(session, data);
+  session.reply(option, Rep.errUnsup, `option ${option} is not known here`);
+  return 'next';
+}

@@ -1,0 +1,22 @@
+import { messageOf } from '../../block/errors.ts';
+import { encodeExportNameReply } from '../../protocol/handshake.ts';
+import type { OptionHandler } from './option.ts';
+
+/** NBD_OPT_EXPORT_NAME: ends the negotiation; the only answer to an unknown name is to hang up. */
+export const exportName: OptionHandler = async (session, data) => {
+  if (session.terms.extended) {
+    session.options.onError?.('a client with extended headers used NBD_OPT_EXPORT_NAME');
+    return 'close';
+  }
+  const name = data.toString();
+  try {
+    const opened = await session.open(name);
+    const terms = session.termsFor(name);
+    const flags = opened.transmissionFlags(terms);
+    session.transport.send([encodeExportNameReply(opened.device.size, flags, !session.noZeroes)]);
+    return { transmit: opened, terms };
+  } catch (error) {
+    session.options.onError?.(messageOf(error));
+    return 'close';
+  }
+};

@@ -1,0 +1,68 @@
+import { errnoOf, messageOf } from '../../block/errors.ts';
+import { Info, Option, Rep } from '../../protocol/constants.ts';
+import { decodeInfoRequest, encodeInfoReply, type InfoReply } from '../../protocol/handshake.ts';
+import type { Export, Terms } from '../export.ts';
+import type { Session } from '../session.ts';
+import type { OptionHandler, Outcome } from './option.ts';
+
+/** NBD_OPT_INFO: what NBD_OPT_GO would say, and the negotiation goes on. */
+export const info: OptionHandler = async (session, data): Promise<Outcome> => {
+  const answered = await describe(session, Option.info, data);
+  await answered?.opened.device.close?.();
+  return 'next';
+};
+
+/** NBD_OPT_GO: transmission follows when the export could be opened. */
+export const go: OptionHandler = async (session, data) => {
+  const answered = await describe(session, Option.go, data);
+  return answered ? { transmit: answered.opened, terms: answered.terms } : 'next';
+};
+
+async function describe(
+  session: Session,
+  option: number,
+  data: Buffer,
+): Promise<{ opened: Export; terms: Terms } | undefined> {
+  let opened: Export | undefined;
+  try {
+    const { name, requests } = decodeInfoRequest(data);
+    opened = await session.open(name);
+    const terms = session.termsFor(name);
+    for (const reply of await infoReplies(session, opened, terms, requests)) {
+      session.reply(option, Rep.info, encodeInfoReply(reply));
+    }
+    session.reply(option, Rep.ack);
+    return { opened, terms };
+  } catch (error) {
+    await opened?.device.close?.();
+    const malformed = errnoOf(error) === 'EPROTO';
+    session.options.onError?.(messageOf(error));
+    session.reply(option, malformed ? Rep.errInvalid : Rep.errUnknown, messageOf(error));
+    return undefined;
+  }
+}
+
+async function infoReplies(
+  session: Session,
+  opened: Export,
+  terms: Terms,
+  requests: readonly number[],
+): Promise<Exclude<InfoReply, { info: 'unknown' }>[]> {
+  const { device, name } = opened;
+  const flags = opened.transmissionFlags(terms);
+  const replies: Exclude<InfoReply, { info: 'unknown' }>[] = [
+    { info: 'export', size: device.size, flags },
+  ];
+  if (requests.includes(Info.name)) {
+    const canonical =
+      name === '' ? await session.options.source.defaultExport?.(session.facts()) : name;
+    replies.push({ info: 'name', text: canonical ?? '' });
+  }
+  if (requests.includes(Info.description) && device.description !== undefined) {
+    replies.push({ info: 'description', text: device.description });
+  }
+  if (requests.includes(Info.blockSize)) {
+    replies.push({ info: 'blockSize', blockSize: opened.blockSize() });
+  }
+  return replies;
+}

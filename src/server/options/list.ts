@@ -1,0 +1,28 @@
+import { messageOf } from '../../block/errors.ts';
+import { MAX_STRING, Option, Rep } from '../../protocol/constants.ts';
+import { encodeServerReply } from '../../protocol/handshake.ts';
+import type { OptionHandler, Outcome } from './option.ts';
+
+/** NBD_OPT_LIST. */
+export const list: OptionHandler = async (session, data): Promise<Outcome> => {
+  if (data.length > 0) {
+    session.reply(Option.list, Rep.errInvalid, 'this option has no data');
+    return 'next';
+  }
+  const { source } = session.options;
+  try {
+    const request = session.facts();
+    const exports = (await source.list?.(request)) ?? [
+      { name: (await source.defaultExport?.(request)) ?? '' },
+    ];
+    for (const { name, description } of exports) {
+      if (Buffer.byteLength(name) > MAX_STRING) continue;
+      session.reply(Option.list, Rep.server, encodeServerReply(name, description));
+    }
+    session.reply(Option.list, Rep.ack);
+  } catch (error) {
+    session.options.onError?.(messageOf(error));
+    session.reply(Option.list, Rep.errPlatform, messageOf(error));
+  }
+  return 'next';
+};

@@ -1,0 +1,512 @@
+import { byteLength, viewsOf } from '../block/data.ts';
+import type { Data } from '../block/device.ts';
+import { settle, zeroRange } from '../block/emulate.ts';
+import { BlockError, messageOf } from '../block/errors.ts';
+import { Command, CommandFlag } from '../protocol/constants.ts';
+import {
+  decodeRequest,
+  decodeStatusPayload,
+  type RequestHeader,
+  requestSize,
+} from '../protocol/request.ts';
+import type { Sink, Transport } from '../transport/transport.ts';
+import { type Export, MAX_PAYLOAD, type Terms } from './export.ts';
+import { Outbox } from './outbox.ts';
+import { statusReply } from './status.ts';
+
+/** Bytes of requests read ahead. */
+const INBOX = 1 << 16;
+/** Kept free behind them, as a transport may ask for space before there is any. */
+const RESERVE = 1 << 12;
+/** Payloads from this size on are read by themselves, straight to where they belong. */
+const DIRECT = 1 << 14;
+/** While the transport holds more than this, no further request is taken. */
+const HIGH_WATER = 1 << 20;
+
+const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
+
+/** A payload on its way in, to one place or to several in order. */
+interface Incoming {
+  readonly views: readonly Uint8Array[];
+  /** The view that is being filled, and how far. */
+  index: number;
+  at: number;
+  complete(): void;
+}
+
+/** What a connection may hold in memory, and where it says what goes wrong. */
+export interface Surroundings {
+  /** Most requests under way at once. */
+  readonly threads: number;
+  /** Bytes of payload that this connection may hold now; changes as connections come and go. */
+  share(): number;
+  onError(message: string): void;
+}
+
+/**
+ * The transmission phase of one connection. Requests are parsed where they were received, payloads
+ * are received where the device wants them, answers that are ready go out together, and nothing is
+ * taken from a client that does not take its answers.
+ */
+export class Transmission implements Sink {
+  readonly #transport: Transport;
+  readonly #export: Export;
+  readonly #terms: Terms;
+  readonly #surroundings: Surroundings;
+  readonly #outbox: Outbox;
+  readonly #headerSize: number;
+  readonly #finished: () => void;
+
+  readonly #inbox: Buffer;
+  #start = 0;
+  #end = 0;
+  #incoming: Incoming | undefined;
+  /** The space given to the transport is the incoming payload's, not the inbox. */
+  #armedPayload = false;
+  /** The last payload was long: read the next header alone, and its payload where it belongs. */
+  #direct = false;
+
+  #requests = 0;
+  #payloadBytes = 0;
+  #paused = false;
+  /** One long request has the connection to itself. */
+  #exclusive = false;
+  /** No further requests: the client is done, or the server. */
+  #closing = false;
+  #closed = false;
+
+  /** @param leftover what came together with the end of the handshake. */
+  constructor(
+    transport: Transport,
+    opened: Export,
+    terms: Terms,
+    surroundings: Surroundings,
+    leftover: Uint8Array,
+    finished: () => void,
+  ) {
+    this.#inbox = Buffer.allocUnsafeSlow(Math.max(INBOX, leftover.length) + RESERVE);
+    this.#inbox.set(leftover);
+    this.#end = leftover.length;
+    this.#transport = transport;
+    this.#export = opened;
+    this.#terms = terms;
+    this.#surroundings = surroundings;
+    this.#finished = finished;
+    this.#outbox = new Outbox(transport, terms);
+    this.#headerSize = requestSize(terms.extended);
+    transport.onDrain = () => this.#pump();
+  }
+
+  start(): void {
+    this.#transport.attach(this);
+    this.#pump(0);
+  }
+
+  /** Takes no further requests; the connection ends when those under way are answered. */
+  close(): void {
+    this.#closing = true;
+    this.#pump();
+  }
+
+  space(): Uint8Array {
+    const incoming = this.#incoming;
+    this.#armedPayload = incoming !== undefined && this.#start === this.#end;
+    if (this.#armedPayload) return incoming!.views[incoming!.index]!.subarray(incoming!.at);
+    if (this.#start > 0) {
+      this.#inbox.copyWithin(0, this.#start, this.#end);
+      this.#end -= this.#start;
+      this.#start = 0;
+    }
+    const alone = this.#direct && this.#end < this.#headerSize;
+    const full = this.#inbox.length - RESERVE;
+    const end = alone ? this.#headerSize : this.#end < full ? full : this.#inbox.length;
+    return this.#inbox.subarray(this.#end, end);
+  }
+
+  received(count: number): void {
+    this.#pump(count);
+  }
+
+  ended(error?: Error): void {
+    if (error && !this.#closing) this.#surroundings.onError(`connection lost: ${error.message}`);
+    this.#closing = true;
+    this.#incoming = undefined;
+    this.#pump();
+  }
+
+  /** Does what can be done now: takes requests, sends answers, pauses or resumes the client. */
+  #pump(count = 0): void {
+    try {
+      if (!this.#armedPayload) this.#end += count;
+      else if (count > 0) this.#advance(this.#incoming!, count);
+      this.#parse();
+    } catch (error) {
+      this.#surroundings.onError(messageOf(error));
+      this.#abandon();
+      return;
+    }
+    this.#outbox.flush();
+    if (this.#closing && this.#requests === 0 && !this.#exclusive) this.#finish();
+    else this.#setPaused(this.#blocked());
+  }
+
+  /** Inbox bytes that cannot be taken yet stay there; reading on would only pile up more. */
+  #blocked(): boolean {
+    const full = this.#end - this.#start >= this.#headerSize && !this.#incoming;
+    return this.#closing || this.#exclusive || full;
+  }
+
+  #setPaused(paused: boolean): void {
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    if (paused) this.#transport.pause();
+    else this.#transport.resume();
+  }
+
+  #finish(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#transport.onDrain = undefined;
+    void this.#transport.end().then(this.#finished);
+  }
+
+  /** Hangs up: the stream cannot be understood any more, or what was promised cannot be sent. */
+  #abandon(): void {
+    this.#closing = true;
+    this.#incoming = undefined;
+    this.#transport.destroy();
+    if (this.#requests === 0) this.#finish();
+  }
+
+  #parse(): void {
+    while (!this.#exclusive) {
+      if (this.#incoming) {
+        if (this.#start === this.#end) return;
+        this.#fillFromInbox(this.#incoming);
+      } else {
+        if (this.#closing || this.#end - this.#start < this.#headerSize) return;
+        const request = decodeRequest(this.#inbox, this.#start, this.#terms.extended);
+        if (!this.#admits(request)) return;
+        this.#start += this.#headerSize;
+        this.#begin(request);
+        if (this.#outbox.bytes >= HIGH_WATER) this.#outbox.flush();
+      }
+    }
+  }
+
+  /** Whether there is room for one more request. */
+  #admits({ type, length }: RequestHeader): boolean {
+    const busy = this.#payloadBytes + this.#transport.queued + this.#outbox.bytes;
+    if (this.#requests >= this.#surroundings.threads) return false;
+    if (this.#transport.queued > HIGH_WATER) return false;
+    if (type !== Command.read && type !== Command.write) return true;
+    const share = this.#surroundings.share();
+    if (length > share) return this.#requests === 0 && busy === 0;
+    return busy === 0 || busy + length <= share;
+  }
+
+  #fillFromInbox(incoming: Incoming): void {
+    const view = incoming.views[incoming.index]!;
+    const count = Math.min(view.length - incoming.at, this.#end - this.#start);
+    view.set(this.#inbox.subarray(this.#start, this.#start + count), incoming.at);
+    this.#start += count;
+    this.#advance(incoming, count);
+  }
+
+  #advance(incoming: Incoming, count: number): void {
+    incoming.at += count;
+    if (incoming.at < incoming.views[incoming.index]!.length) return;
+    incoming.index += 1;
+    incoming.at = 0;
+    if (incoming.index < incoming.views.length) return;
+    this.#incoming = undefined;
+    incoming.complete();
+  }
+
+  #expect(data: Data, complete: () => void): void {
+    this.#incoming = { views: viewsOf(data), index: 0, at: 0, complete };
+  }
+
+  #begin(request: RequestHeader): void {
+    if (request.type === Command.disconnect) {
+      this.#closing = true;
+      return;
+    }
+    const hasPayload = this.#terms.extended
+      ? (request.flags & CommandFlag.payloadLength) !== 0
+      : request.type === Command.write;
+    this.#direct = hasPayload && request.length >= DIRECT;
+    if (request.type === Command.write && !hasPayload) {
+      this.#refuse(request, new BlockError('EINVAL', 'a write needs the payload flag'));
+    } else if (hasPayload) {
+      this.#beginPayload(request);
+    } else {
+      const refusal = this.#export.refusal(request, this.#terms);
+      if (refusal) this.#refuse(request, refusal);
+      else this.#perform(request);
+    }
+  }
+
+  #beginPayload(request: RequestHeader): void {
+    if (request.length > MAX_PAYLOAD) {
+      throw new BlockError('EPROTO', `a payload of ${request.length} bytes is too long`);
+    }
+    if (request.type === Command.blockStatus) {
+      this.#beginStatus(request);
+      return;
+    }
+    const refusal =
+      request.type === Command.write
+        ? this.#export.refusal(request, this.#terms)
+        : new BlockError('EINVAL', 'the command takes no payload');
+    if (refusal) this.#discard(request.length, () => this.#refuse(request, refusal));
+    else if (request.length === 0) this.#outbox.success(request);
+    else if (request.length > this.#surroundings.share()) this.#receivePieces(request, 0);
+    else this.#receiveWrite(request);
+  }
+
+  #discard(length: number, then: () => void): void {
+    if (length === 0) {
+      then();
+      return;
+    }
+    const count = Math.min(length, SCRATCH.length);
+    this.#expect(SCRATCH.subarray(0, count), () => this.#discard(length - count, then));
+  }
+
+  #beginStatus(request: RequestHeader): void {
+    if (request.length > INBOX) {
+      const error = new BlockError('EINVAL', 'too many context ids');
+      this.#discard(request.length, () => this.#refuse(request, error));
+      return;
+    }
+    const payload = Buffer.alloc(request.length);
+    const complete = () => {
+      const wanted = decodeStatusPayload(payload);
+      const refusal = wanted
+        ? this.#export.refusal({ ...request, length: wanted.length }, this.#terms)
+        : new BlockError('EINVAL', 'the payload is not a length and context ids');
+      if (refusal) this.#refuse(request, refusal);
+      else this.#status({ ...request, length: wanted!.length }, wanted!.contextIds);
+    };
+    if (payload.length === 0) complete();
+    else this.#expect(payload, complete);
+  }
+
+  #receiveWrite(request: RequestHeader): void {
+    const { device } = this.#export;
+    const options = { fua: (request.flags & CommandFlag.fua) !== 0 };
+    const landing = device.landing?.(request.offset, request.length);
+    if (landing) {
+      this.#expect(landing, () => {
+        this.#answer(request, 0, () => settle(device, options));
+      });
+      return;
+    }
+    const data = Buffer.allocUnsafeSlow(request.length);
+    this.#payloadBytes += data.length;
+    this.#expect(data, () => {
+      this.#answer(request, data.length, () => {
+        const written = device.write!(request.offset, data, options);
+        if (!options.fua || device.fua) return written;
+        return Promise.resolve(written).then(() => settle(device, options));
+      });
+    });
+  }
+
+  /** A write that is longer than the connection may hold is written piece by piece. */
+  #receivePieces(request: RequestHeader, done: number): void {
+    const { device } = this.#export;
+    const data = Buffer.allocUnsafeSlow(
+      Math.min(this.#surroundings.share(), request.length - done),
+    );
+    this.#expect(data, () => {
+      const next = done + data.length;
+      const fail = (error: unknown) =>
+        this.#discard(request.length - next, () => this.#refuse(request, error));
+      this.#exclusively(async () => {
+        try {
+          await device.write!(request.offset + BigInt(done), data);
+          if (next < request.length) this.#receivePieces(request, next);
+          else await this.#settlePieces(request);
+        } catch (error) {
+          fail(error);
+        }
+      });
+    });
+  }
+
+  async #settlePieces(request: RequestHeader): Promise<void> {
+    const { device } = this.#export;
+    if ((request.flags & CommandFlag.fua) !== 0) await device.flush?.();
+    this.#outbox.success(request);
+  }
+
+  #exclusively(work: () => Promise<void>): void {
+    this.#exclusive = true;
+    work()
+      .catch(error => {
+        this.#surroundings.onError(messageOf(error));
+        this.#abandon();
+      })
+      .finally(() => {
+        this.#exclusive = false;
+        this.#pump();
+      });
+  }
+
+  #perform(request: RequestHeader): void {
+    const { device } = this.#export;
+    const { offset, length } = request;
+    const options = { fua: (request.flags & CommandFlag.fua) !== 0 };
+    if (length === 0 && request.type !== Command.flush) {
+      this.#outbox.nothing(request);
+      return;
+    }
+    switch (request.type) {
+      case Command.read:
+        this.#read(request);
+        break;
+      case Command.flush:
+        this.#answer(request, 0, () => device.flush!());
+        break;
+      case Command.trim:
+        this.#answer(request, 0, async () => {
+          await device.trim!(offset, length, options);
+          await settle(device, options);
+        });
+        break;
+      case Command.cache:
+        this.#answer(request, 0, () => device.cache!(offset, length));
+        break;
+      case Command.writeZeroes: {
+        const mayTrim = (request.flags & CommandFlag.noHole) === 0;
+        const fastZero = (request.flags & CommandFlag.fastZero) !== 0;
+        this.#answer(request, 0, () =>
+          zeroRange(device, offset, length, { ...options, mayTrim, fastZero }),
+        );
+        break;
+      }
+      default:
+        this.#status(request);
+    }
+  }
+
+  #read(request: RequestHeader): void {
+    const { offset, length } = request;
+    if (length > this.#surroundings.share()) {
+      this.#exclusively(() => this.#readPieces(request));
+      return;
+    }
+    const df = (request.flags & CommandFlag.df) !== 0;
+    let data: Data | Promise<Data>;
+    try {
+      data = this.#export.device.read(offset, length);
+    } catch (error) {
+      this.#refuse(request, error);
+      return;
+    }
+    if (!(data instanceof Promise)) {
+      this.#sendRead(request, data, df);
+      return;
+    }
+    this.#takeOn(length);
+    data.then(
+      bytes => this.#settled(length, () => this.#sendRead(request, bytes, df)),
+      error => this.#settled(length, () => this.#refuse(request, error)),
+    );
+  }
+
+  #sendRead(request: RequestHeader, data: Data, df: boolean): void {
+    if (byteLength(data) === request.length) this.#outbox.read(request, data, df);
+    else this.#refuse(request, new BlockError('EIO', 'the device gave a wrong number of bytes'));
+  }
+
+  /** A read that is longer than the connection may hold is read as the client takes it. */
+  async #readPieces(request: RequestHeader): Promise<void> {
+    const { device } = this.#export;
+    const df = (request.flags & CommandFlag.df) !== 0;
+    const inChunks = this.#terms.structured && !df;
+    const share = this.#surroundings.share();
+    for (let done = 0; done < request.length; ) {
+      const count = Math.min(share, request.length - done);
+      const offset = request.offset + BigInt(done);
+      let data: Data;
+      try {
+        data = await device.read(offset, count);
+        if (byteLength(data) !== count) throw new BlockError('EIO', 'a short answer');
+      } catch (error) {
+        // Once a length has been promised, only hanging up can take it back.
+        if (done > 0 && !inChunks) throw error;
+        this.#refuse(request, error);
+        return;
+      }
+      if (!inChunks && done === 0) this.#outbox.readHeader(request, request.length);
+      done += count;
+      if (inChunks) this.#outbox.readPart(request, offset, data, false, done === request.length);
+      else this.#outbox.raw(data);
+      this.#outbox.flush();
+      await this.#drained();
+    }
+  }
+
+  async #drained(): Promise<void> {
+    if (this.#transport.queued === 0 || this.#closed) return;
+    await new Promise<void>(resolve => {
+      this.#transport.onDrain = resolve;
+    });
+    this.#transport.onDrain = () => this.#pump();
+  }
+
+  #status(request: RequestHeader, contextIds?: readonly number[]): void {
+    this.#takeOn(0);
+    statusReply(this.#export, this.#terms, request, contextIds).then(
+      replies =>
+        this.#settled(0, () => {
+          for (const [index, { contextId, runs }] of replies.entries()) {
+            this.#outbox.status(request, contextId, runs, index === replies.length - 1);
+          }
+        }),
+      error => this.#settled(0, () => this.#refuse(request, error)),
+    );
+  }
+
+  /** Runs a command that has no data in its answer. `held`: bytes freed when it is done. */
+  #answer(request: RequestHeader, held: number, work: () => void | Promise<void>): void {
+    let result: void | Promise<void>;
+    try {
+      result = work();
+    } catch (error) {
+      this.#payloadBytes -= held;
+      this.#refuse(request, error);
+      return;
+    }
+    if (!(result instanceof Promise)) {
+      this.#payloadBytes -= held;
+      this.#outbox.success(request);
+      return;
+    }
+    this.#takeOn(0);
+    result.then(
+      () => this.#settled(held, () => this.#outbox.success(request)),
+      error => this.#settled(held, () => this.#refuse(request, error)),
+    );
+  }
+
+  #takeOn(bytes: number): void {
+    this.#requests += 1;
+    this.#payloadBytes += bytes;
+  }
+
+  #settled(bytes: number, reply: () => void): void {
+    this.#requests -= 1;
+    this.#payloadBytes -= bytes;
+    if (!this.#closed) reply();
+    this.#pump();
+  }
+
+  #refuse(request: RequestHeader, error: unknown): void {
+    this.#surroundings.onError(messageOf(error));
+    this.#outbox.failure(request, error);
+  }
+}

@@ -1,0 +1,90 @@
+import type { Sink, Transport } from './transport.ts';
+
+/** Room beyond the limit, so that there is always space for bytes already under way. */
+const SLACK = 4096;
+
+/**
+ * Reads a transport piece by piece: what a handshake needs. Stops reading while it holds `limit`
+ * bytes or more that nobody has taken.
+ */
+export class ByteReader implements Sink {
+  readonly #transport: Transport;
+  readonly #limit: number;
+  readonly #buffer: Buffer;
+  #start = 0;
+  #end = 0;
+  #wanted = 0;
+  #waiting: { resolve(bytes: Buffer): void; reject(error: Error): void } | undefined;
+  #error: Error | undefined;
+
+  /** @param limit the longest piece that can be taken, in bytes. */
+  constructor(transport: Transport, limit: number) {
+    this.#transport = transport;
+    this.#limit = limit;
+    this.#buffer = Buffer.allocUnsafe(2 * limit + SLACK);
+    transport.attach(this);
+  }
+
+  /**
+   * The next `length` bytes, at most the limit.
+   * @throws Error when the stream ends before they came.
+   */
+  take(length: number): Promise<Buffer> {
+    if (length > this.#limit) throw new RangeError(`${length} bytes are over the limit`);
+    return new Promise((resolve, reject) => {
+      this.#wanted = length;
+      this.#waiting = { resolve, reject };
+      this.#serve();
+    });
+  }
+
+  /** Takes `length` bytes, of any number, and forgets them. */
+  async skip(length: number): Promise<void> {
+    for (let left = length; left > 0; ) {
+      const piece = Math.min(left, this.#limit);
+      await this.take(piece);
+      left -= piece;
+    }
+  }
+
+  /** What has come and was not taken; the end of this reader's work. */
+  leftover(): Buffer {
+    return this.#buffer.subarray(this.#start, this.#end);
+  }
+
+  space(): Uint8Array {
+    if (this.#start > this.#limit) {
+      this.#buffer.copyWithin(0, this.#start, this.#end);
+      this.#end -= this.#start;
+      this.#start = 0;
+    }
+    return this.#buffer.subarray(this.#end);
+  }
+
+  received(count: number): void {
+    this.#end += count;
+    if (this.#end - this.#start >= this.#limit) this.#transport.pause();
+    this.#serve();
+  }
+
+  ended(error = new Error('the connection was closed')): void {
+    this.#error = error;
+    this.#serve();
+  }
+
+  #serve(): void {
+    const waiting = this.#waiting;
+    if (!waiting) return;
+    if (this.#end - this.#start >= this.#wanted) {
+      this.#waiting = undefined;
+      const bytes = Buffer.from(this.#buffer.subarray(this.#start, this.#start + this.#wanted));
+      this.#start += this.#wanted;
+      waiting.resolve(bytes);
+    } else if (this.#error) {
+      this.#waiting = undefined;
+      waiting.reject(this.#error);
+    } else {
+      this.#transport.resume();
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import type { Readable, Writable } from 'node:stream';
+import type { Peer } from '../block/device.ts';
+import type { Sink, Transport } from './transport.ts';
+
+/** A transport over any pair of streams, such as standard input and output. */
+export class StreamTransport implements Transport {
+  readonly peer: Peer;
+  onDrain: (() => void) | undefined;
+  readonly #input: Readable;
+  readonly #output: Writable;
+  #sink: Sink | undefined;
+  #done = false;
+  #error: Error | undefined;
+
+  /** The streams are this transport's from now on. */
+  constructor(input: Readable, output: Writable, peer: Peer = { family: 'pipe' }) {
+    this.#input = input;
+    this.#output = output;
+    this.peer = peer;
+    input.pause();
+    input.on('data', (bytes: Buffer) => this.#received(bytes));
+    input.on('end', () => this.#end());
+    input.on('error', error => this.#end(error));
+    input.on('close', () => this.#end(new Error('the connection was closed')));
+    output.on('error', error => this.#end(error));
+    output.on('drain', () => this.onDrain?.());
+    output.on('close', () => this.onDrain?.());
+  }
+
+  get queued(): number {
+    return this.#output.destroyed ? 0 : this.#output.writableLength;
+  }
+
+  attach(sink: Sink): void {
+    this.#sink = sink;
+    if (this.#done) sink.ended(this.#error);
+    else this.resume();
+  }
+
+  pause(): void {
+    this.#input.pause();
+  }
+
+  resume(): void {
+    this.#input.resume();
+  }
+
+  send(views: readonly Uint8Array[]): void {
+    this.#output.cork();
+    for (const view of views) this.#output.write(view);
+    this.#output.uncork();
+  }
+
+  end(): Promise<void> {
+    return new Promise(resolve => {
+      if (this.#output.closed) resolve();
+      else this.#output.once('close', () => resolve());
+      this.#output.end(() => this.destroy());
+    });
+  }
+
+  destroy(): void {
+    this.#input.destroy();
+    this.#output.destroy();
+  }
+
+  #received(bytes: Buffer): void {
+    for (let rest = bytes; rest.length > 0; ) {
+      const sink = this.#sink!;
+      const space = sink.space();
+      const count = Math.min(space.length, rest.length);
+      space.set(rest.subarray(0, count));
+      rest = rest.subarray(count);
+      sink.received(count);
+    }
+  }
+
+  #end(error?: Error): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#error = error;
+    this.#sink?.ended(error);
+  }
+}

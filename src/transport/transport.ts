@@ -1,0 +1,31 @@
+import type { Peer } from '../block/device.ts';
+
+/** Receives what a transport reads. */
+export interface Sink {
+  /** Where the next bytes go: at least one byte, kept for them until `received`. */
+  space(): Uint8Array;
+  /** `count` bytes, at least one, have come into the last space. */
+  received(count: number): void;
+  /** Nothing more will come; an error unless the peer ended in order. Called once. */
+  ended(error?: Error): void;
+}
+
+/** A byte stream both ways, such as a socket. Reads where the sink says, writes without copying. */
+export interface Transport {
+  readonly peer: Peer;
+  /** Bytes given to `send` that the kernel has not taken yet. */
+  readonly queued: number;
+  /** Called when `queued` has come back to zero, be it that all was sent or that nothing can be. */
+  onDrain: (() => void) | undefined;
+  /** Makes `sink` the receiver from now on. */
+  attach(sink: Sink): void;
+  /** Stops and restarts reading; bytes already under way may still come. */
+  pause(): void;
+  resume(): void;
+  /** Sends the views in order. They must not change until they are gone. */
+  send(views: readonly Uint8Array[]): void;
+  /** Sends what is queued, then closes; resolves when it is closed, whatever came in between. */
+  end(): Promise<void>;
+  /** Closes at once. The sink learns of it through `ended`. */
+  destroy(): void;
+}
