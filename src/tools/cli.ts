@@ -1,0 +1,200 @@
+/** What every command shares: options as the C tools take them, one-line errors, exit status. */
+import { createRequire } from 'node:module';
+import { messageOf, UsageError } from '../block/errors.ts';
+import { nearest } from './nearest.ts';
+
+/** The version of the package, for --version. */
+export function version(): string {
+  return createRequire(import.meta.url)('nbdpipe/package.json').version;
+}
+
+/**
+ * One option. `names` holds its letters and its long names; `value` says whether it takes one,
+ * and 'optional' that it takes one only as `--name=value`.
+ */
+export interface Option {
+  readonly names: readonly string[];
+  readonly value?: 'required' | 'optional';
+}
+
+export type Options = Readonly<Record<string, Option>>;
+
+export interface CommandLine<Key extends string> {
+  /** The options given, in order. */
+  readonly given: readonly { readonly key: Key; readonly value: string | undefined }[];
+  /** Everything else, in order. */
+  readonly words: readonly string[];
+}
+
+/**
+ * Takes a command line apart the way getopt_long does: options and words in any order, `-abc`,
+ * `-p1`, `-p 1`, `--port=1`, `--port 1`, unambiguous beginnings of long names, and `--` before
+ * words that look like options. What stands between `[` and `]` is a command and taken as it is.
+ * @throws UsageError
+ */
+export function parseCommandLine<Key extends string>(
+  options: Readonly<Record<Key, Option>>,
+  argv: readonly string[],
+): CommandLine<Key> {
+  const given: { key: Key; value: string | undefined }[] = [];
+  const words: string[] = [];
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at]!;
+    if (word === '--') {
+      words.push(...argv.slice(at + 1));
+      break;
+    }
+    if (word === '[') {
+      const end = argv.indexOf(']', at);
+      words.push(...argv.slice(at, end < 0 ? argv.length : end + 1));
+      at = end < 0 ? argv.length : end;
+    } else if (word.startsWith('--')) {
+      const [name, attached] = splitLong(word);
+      const key = longOption(options, name);
+      const takes = options[key].value;
+      if (attached !== undefined && takes === undefined) {
+        throw new UsageError(`option '--${name}' takes no value`);
+      }
+      given.push({
+        key,
+        value: takes === 'required' ? (attached ?? valueAt(++at, name)) : attached,
+      });
+    } else if (word.startsWith('-') && word !== '-') {
+      at += cluster(word, at);
+    } else {
+      words.push(word);
+    }
+  }
+  return { given, words };
+
+  function valueAt(index: number, name: string): string {
+    const value = argv[index];
+    if (value === undefined) throw new UsageError(`option '${dashed(name)}' needs a value`);
+    return value;
+  }
+
+  /** The letters of `-abc`; gives how many more words they used. */
+  function cluster(word: string, at: number): number {
+    for (let letter = 1; letter < word.length; letter++) {
+      const name = word[letter]!;
+      const key = keyOf(options, name);
+      if (key === undefined) throw unknownOption(options, name);
+      if (options[key].value !== 'required') {
+        given.push({ key, value: undefined });
+        continue;
+      }
+      const attached = word.slice(letter + 1);
+      given.push({ key, value: attached === '' ? valueAt(at + 1, name) : attached });
+      return attached === '' ? 1 : 0;
+    }
+    return 0;
+  }
+}
+
+function splitLong(word: string): [name: string, value: string | undefined] {
+  const equals = word.indexOf('=');
+  return equals < 0 ? [word.slice(2), undefined] : [word.slice(2, equals), word.slice(equals + 1)];
+}
+
+const dashed = (name: string) => (name.length === 1 ? `-${name}` : `--${name}`);
+
+function keyOf<Key extends string>(
+  options: Readonly<Record<Key, Option>>,
+  name: string,
+): Key | undefined {
+  const keys = Object.keys(options) as Key[];
+  return keys.find(key => options[key].names.includes(name));
+}
+
+function longOption<Key extends string>(options: Readonly<Record<Key, Option>>, name: string): Key {
+  const exact = name.length > 1 ? keyOf(options, name) : undefined;
+  if (exact !== undefined) return exact;
+  const keys = Object.keys(options) as Key[];
+  const begins = (long: string) => long.length > 1 && name !== '' && long.startsWith(name);
+  const candidates = keys.filter(key => options[key].names.some(begins));
+  if (candidates.length === 1) return candidates[0]!;
+  if (candidates.length === 0) throw unknownOption(options, name);
+  const names = candidates.flatMap(key => options[key].names.filter(begins));
+  const list = names.map(long => `--${long}`).join(', ');
+  throw new UsageError(`option '--${name}' is ambiguous: it could be ${list}`);
+}
+
+function unknownOption(options: Options, name: string): UsageError {
+  const names = Object.values(options).flatMap(option => option.names);
+  const close = name.length > 1 ? nearest(name, names) : undefined;
+  const hint = close === undefined ? 'see --help' : `did you mean '${dashed(close)}'?`;
+  return new UsageError(`unknown option '${dashed(name)}': ${hint}`);
+}
+
+/** The long or the short names, one a line, for shell completion. */
+export function optionNames(options: Options, which: 'long' | 'short'): string {
+  const names = Object.values(options).flatMap(option => option.names);
+  const wanted = names.filter(name => name.length > 1 === (which === 'long'));
+  return wanted.map(name => `${dashed(name)}\n`).join('');
+}
+
+/** Asked for by scripts for shell completion; not in any help text. */
+export const COMPLETION = {
+  longOptions: { names: ['long-options'] },
+  shortOptions: { names: ['short-options'] },
+} as const satisfies Options;
+
+/** Either a word, or the words of a command that stood in brackets. */
+export type Endpoint =
+  | { readonly word: string }
+  | { readonly command: readonly [string, ...string[]] };
+
+/**
+ * Joins `[ CMD ARGS ... ]` into one endpoint each.
+ * @throws UsageError
+ */
+export function joinBrackets(words: readonly string[]): Endpoint[] {
+  const endpoints: Endpoint[] = [];
+  for (let at = 0; at < words.length; at++) {
+    if (words[at] !== '[') {
+      endpoints.push({ word: words[at]! });
+      continue;
+    }
+    const end = words.indexOf(']', at);
+    if (end < 0) throw new UsageError("'[' without ']': expected [ COMMAND ARGUMENTS ... ]");
+    const [program, ...rest] = words.slice(at + 1, end);
+    if (program === undefined) throw new UsageError("'[ ]' has no command in it");
+    endpoints.push({ command: [program, ...rest] });
+    at = end;
+  }
+  return endpoints;
+}
+
+/** Writes to standard output and waits until it is written. */
+export function print(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.on('error', reject);
+    process.stdout.write(text, error => (error ? reject(error) : resolve()));
+  });
+}
+
+/** What a shell reports for a program that SIGPIPE ended. */
+const BROKEN_PIPE = 128 + 13;
+
+/**
+ * Runs a command and exits with the status that it gives. Whatever it throws becomes one line on
+ * standard error and status 1; NBDPIPE_DEBUG=1 in the environment adds the stack.
+ */
+export function run(program: string, main: (argv: string[]) => Promise<number>): void {
+  const fail = (error: unknown) => {
+    const pipe = (error as NodeJS.ErrnoException | null)?.code === 'EPIPE';
+    if (!pipe) process.stderr.write(`${program}: ${oneLine(error)}\n`);
+    process.exit(pipe ? BROKEN_PIPE : 1);
+  };
+  process.on('uncaughtException', fail);
+  main(process.argv.slice(2)).then(status => process.exit(status), fail);
+}
+
+/** The words of an error on one line, with the stack after it when that is asked for. */
+export function oneLine(error: unknown): string {
+  const words = messageOf(error)
+    .trim()
+    .replace(/\s*\n\s*/g, ' ');
+  const stack = process.env.NBDPIPE_DEBUG && error instanceof Error ? `\n${error.stack}` : '';
+  return words + stack;
+}
