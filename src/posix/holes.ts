@@ -2,6 +2,7 @@ import type { Extent } from '../block/device.ts';
 import { ExtentList } from '../block/extents.ts';
 import { koffi, lastError, libcFunction } from './libc.ts';
 
+const SEEK_END = 2;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const ENXIO = 6;
@@ -17,6 +18,17 @@ const lseek = libcFunction('int64_t lseek(int fd, int64_t offset, int whence)');
  */
 export function nextData(fd: number, offset: bigint, end: bigint): bigint | undefined {
   return seek(fd, offset, SEEK_DATA, end);
+}
+
+/**
+ * Whether `length` bytes from `offset` on, all within the first `size` bytes of the file, are known
+ * to be a hole; a file that has become shorter than `size` has none.
+ * @throws SystemError
+ */
+export function isHole(fd: number, offset: bigint, length: number, size: bigint): boolean {
+  const data = nextData(fd, offset, size);
+  if (data === undefined || data < offset + BigInt(length)) return false;
+  return data < size || BigInt(lseek()!(fd, 0, SEEK_END)) >= size;
 }
 
 /**

@@ -1,4 +1,3 @@
-import * as zlib from 'node:zlib';
 import { sharedLibrary } from './libc.ts';
 
 /** Zstandard for short runs of bytes, at once. */
@@ -14,7 +13,7 @@ const LEVEL = 1;
 
 /** Node's own Zstandard where it has one (22.15), else the system's; undefined: there is none. */
 export function loadZstd(): Zstd | undefined {
-  return fromNode(zlib as unknown as NodeZstd) ?? fromLibrary();
+  return fromNode(process.getBuiltinModule('node:zlib') as unknown as NodeZstd) ?? fromLibrary();
 }
 
 interface NodeZstd {

@@ -1,0 +1,33 @@
+import { viewsOf } from './data.ts';
+import type { Data } from './device.ts';
+import { BlockError } from './errors.ts';
+
+/**
+ * For devices whose content is fixed: a write is fine when it changes nothing.
+ * @throws BlockError EIO with the offset of the first byte that differs.
+ */
+export function verifyWrite(offset: bigint, data: Uint8Array, expected: Data): void {
+  let at = 0;
+  for (const view of viewsOf(expected)) {
+    const written = data.subarray(at, at + view.length);
+    if (Buffer.compare(written, view) !== 0) {
+      const differs = offset + BigInt(at + firstDifference(written, view));
+      throw new BlockError('EIO', `data written differs from the disk at offset ${differs}`, {
+        offset: differs,
+      });
+    }
+    at += view.length;
+  }
+}
+
+/** Where two runs of bytes of one length, which are known to differ, do so first. */
+function firstDifference(a: Uint8Array, b: Uint8Array): number {
+  let start = 0;
+  let end = a.length;
+  while (end - start > 1) {
+    const middle = (start + end) >>> 1;
+    if (Buffer.compare(a.subarray(start, middle), b.subarray(start, middle)) === 0) start = middle;
+    else end = middle;
+  }
+  return start;
+}

@@ -1,0 +1,47 @@
+import type { DeviceSource, ListRequest } from '../../block/device.ts';
+import { wrapDevice } from '../../block/wrap.ts';
+import { defineFilter } from '../../declare/declare.ts';
+import { LoggedConnection } from './connection.ts';
+import { quoteList } from './quote.ts';
+import { Log } from './sink.ts';
+
+export default defineFilter({
+  name: 'log',
+  description: 'writes every request and its answer to a file or hands them to a script',
+  parameters: {
+    logfile: { type: 'path', help: 'File to write to' },
+    logappend: { type: 'boolean', default: 'false', help: 'Keep what is in the file already' },
+    logscript: { type: 'string', help: 'Shell script to run for each line' },
+  },
+  create({ logfile, logappend, logscript }, below, { warn }) {
+    if (logfile === undefined && logscript === undefined) return below;
+    const log = new Log({ file: logfile, append: logappend, script: logscript, warn });
+    return loggedSource(below, log);
+  },
+});
+
+function loggedSource(below: DeviceSource, log: Log): DeviceSource {
+  let connections = 0;
+  let lists = 0;
+  const list = async (request: ListRequest) => (await below.list?.(request)) ?? [{ name: '' }];
+  return {
+    open: async request => {
+      const device = await below.open(request);
+      const connection = new LoggedConnection(log, ++connections, device);
+      await connection.connected(request);
+      return wrapDevice(device, connection.wrapping());
+    },
+    list: request =>
+      log.around(
+        { act: 'ListExports', id: ++lists },
+        { readonly: Number(request.readOnly), tls: Number(request.tls) },
+        () => list(request),
+        exports => ({ exports: quoteList(exports.map(({ name }) => name)) }),
+      ),
+    ...(below.defaultExport && { defaultExport: request => below.defaultExport!(request) }),
+    close: async () => {
+      await below.close?.();
+      await log.close();
+    },
+  };
+}

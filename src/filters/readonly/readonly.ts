@@ -1,0 +1,59 @@
+import { existsSync } from 'node:fs';
+import type { BlockDevice } from '../../block/device.ts';
+import { BlockError } from '../../block/errors.ts';
+import { PASS, wrapDevice } from '../../block/wrap.ts';
+import { defineFilter, wrapSource } from '../../declare/declare.ts';
+
+export default defineFilter({
+  name: 'readonly',
+  description: 'forbids writing, always or as long as a file exists',
+  parameters: {
+    'readonly-file': { type: 'path', help: 'Forbid writing while this file exists' },
+  },
+  create({ 'readonly-file': file }, below) {
+    return wrapSource(below, device => (file === undefined ? never(device) : unless(file, device)));
+  },
+});
+
+function never(below: BlockDevice): BlockDevice {
+  return wrapDevice(below, {
+    ...PASS,
+    write: undefined,
+    landing: undefined,
+    trim: undefined,
+    zero: undefined,
+  });
+}
+
+/** Looks for the file at every write; flushes are always allowed. */
+function unless(file: string, below: BlockDevice): BlockDevice {
+  const check = (offset: bigint) => {
+    if (existsSync(file)) {
+      throw new BlockError('EPERM', 'writing is forbidden for now by readonly-file', { offset });
+    }
+  };
+  return wrapDevice(below, {
+    ...PASS,
+    write:
+      below.write &&
+      ((offset, data, options) => {
+        check(offset);
+        return below.write!(offset, data, options);
+      }),
+    landing:
+      below.landing &&
+      ((offset, length) => (existsSync(file) ? undefined : below.landing!(offset, length))),
+    trim:
+      below.trim &&
+      ((offset, length, options) => {
+        check(offset);
+        return below.trim!(offset, length, options);
+      }),
+    zero:
+      below.zero &&
+      ((offset, length, options) => {
+        check(offset);
+        return below.zero!(offset, length, options);
+      }),
+  });
+}

@@ -1,0 +1,147 @@
+import { close, fdatasync, read, write } from 'node:fs';
+import { promisify } from 'node:util';
+import { zeroes } from '../../block/data.ts';
+import type { BlockDevice, Data } from '../../block/device.ts';
+import { BlockError } from '../../block/errors.ts';
+import { advise, writeOutAndDrop } from '../../posix/fadvise.ts';
+import { farWrite } from '../../posix/far-write.ts';
+import { fileExtents, isHole } from '../../posix/holes.ts';
+import { readNow } from '../../posix/read-now.ts';
+import type { OpenFile } from './open.ts';
+import { Zeroing } from './zeroing.ts';
+
+/** How the page cache is used. */
+export interface Caching {
+  readonly cache: 'default' | 'none';
+  readonly fadvise: 'normal' | 'random' | 'sequential';
+}
+
+/** Longer reads are left to a thread, which copies while the server goes on. */
+const AT_ONCE = 64 << 10;
+const linux = process.platform === 'linux';
+
+const closeAsync = promisify(close);
+const sync = promisify(fdatasync);
+
+export function fileDevice(file: OpenFile, { cache, fadvise }: Caching): BlockDevice {
+  const { fd } = file;
+  const keep = cache === 'default';
+  if (fadvise !== 'normal') advise(fd, fadvise, 0n, 0);
+  const reader = new Reader(file);
+  const common = {
+    size: file.size,
+    rotational: file.rotational,
+    multiConn: true,
+    read: keep
+      ? (offset: bigint, length: number, scratch?: Uint8Array) =>
+          reader.read(offset, length, scratch)
+      : async (offset: bigint, length: number, scratch?: Uint8Array) => {
+          const data = await reader.read(offset, length, scratch);
+          advise(fd, 'dontNeed', offset, length);
+          return data;
+        },
+    ...(linux && {
+      cache: (offset: bigint, length: number) => advise(fd, 'willNeed', offset, length),
+    }),
+    ...(linux &&
+      !file.blockDevice && {
+        extents: (offset: bigint, length: number) => fileExtents(fd, offset, length),
+      }),
+    ...(!file.shared && { close: () => closeAsync(fd) }),
+  };
+  if (!file.writable) return common;
+
+  const put = async (offset: bigint, data: Uint8Array) => {
+    await writeAll(fd, offset, data);
+    if (!keep) await writeOutAndDrop(fd, offset, data.length);
+  };
+  const zeroing = new Zeroing(file, put);
+  return {
+    ...common,
+    fua: true,
+    fastZero: true,
+    write: async (offset, data, options) => {
+      await put(offset, data);
+      if (options?.fua) await sync(fd);
+    },
+    flush: () => sync(fd),
+    zero: async (offset, length, options) => {
+      if (options?.mayTrim) reader.sparse = !file.blockDevice;
+      await zeroing.zero(offset, length, options);
+      if (options?.fua) await sync(fd);
+    },
+    ...(linux && {
+      trim: async (offset, length, options) => {
+        reader.sparse = !file.blockDevice;
+        await zeroing.trim(offset, length);
+        if (options?.fua) await sync(fd);
+      },
+    }),
+  };
+}
+
+/** Reads of one open file. */
+class Reader {
+  readonly #fd: number;
+  /** The end of the file as it was opened. */
+  readonly #size: bigint;
+  /** Holes are looked for before reading. */
+  sparse: boolean;
+
+  constructor(file: OpenFile) {
+    this.#fd = file.fd;
+    this.#size = file.size;
+    this.sparse = file.sparse && linux;
+  }
+
+  /** Holes as known zeroes, cached bytes at once, the rest when the disk has given it. */
+  read(offset: bigint, length: number, scratch?: Uint8Array): Data | Promise<Data> {
+    if (this.sparse && isHole(this.#fd, offset, length, this.#size)) return zeroes(length);
+    const bytes = scratch?.subarray(0, length) ?? allocate(length);
+    const done = length > AT_ONCE ? 0 : (readNow(this.#fd, bytes, offset) ?? 0);
+    return done === length ? bytes : this.#readRest(bytes, offset, done);
+  }
+
+  async #readRest(bytes: Uint8Array, offset: bigint, start: number): Promise<Uint8Array> {
+    for (let done = start; done < bytes.length; ) {
+      const position = offset + BigInt(done);
+      const count = await readPart(this.#fd, bytes, done, position);
+      if (count === 0) {
+        const why = 'unexpected end of the file: it was cut short while it was served';
+        throw new BlockError('EIO', `read at offset ${position}: ${why}`, { offset: position });
+      }
+      done += count;
+    }
+    return bytes;
+  }
+}
+
+/** Small buffers come from Node's pool. */
+function allocate(length: number): Buffer {
+  return length > AT_ONCE ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length);
+}
+
+function readPart(fd: number, bytes: Uint8Array, start: number, position: bigint): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, bytes, start, bytes.length - start, position, (error, count) => {
+      if (error) reject(error);
+      else resolve(count);
+    });
+  });
+}
+
+async function writeAll(fd: number, offset: bigint, data: Uint8Array): Promise<void> {
+  for (let done = 0; done < data.length; ) {
+    done += await writePart(fd, offset + BigInt(done), data.subarray(done));
+  }
+}
+
+function writePart(fd: number, offset: bigint, data: Uint8Array): Promise<number> {
+  if (offset > Number.MAX_SAFE_INTEGER) return farWrite(fd, data, offset);
+  return new Promise((resolve, reject) => {
+    write(fd, data, 0, data.length, Number(offset), (error, count) => {
+      if (error) reject(error);
+      else resolve(count);
+    });
+  });
+}

@@ -1,0 +1,141 @@
+import { zeroes } from '../block/data.ts';
+import type { BlockDevice, Data } from '../block/device.ts';
+import { BlockError } from '../block/errors.ts';
+import { PageTable } from './page-table.ts';
+import { PAGE, pagesOf, tableExtents } from './pages.ts';
+
+/** Most pages that one piece of memory holds: it is given back when the last of them is trimmed. */
+const SLAB_PAGES = 32;
+
+/** Neighbouring pages, from page `first` on, in one piece of memory. */
+interface Slab {
+  readonly bytes: Buffer;
+  readonly first: number;
+}
+
+/**
+ * A disk of zeroes in memory that takes space only where it was written: pages of 32 KiB, found by
+ * number. Reads and landings are views of its pages, so that nothing is copied; pages never move.
+ */
+export function sparseStore(size: bigint): BlockDevice {
+  const table = new PageTable<Slab>();
+
+  /** Gives every page of the range memory. `covered`: the caller overwrites it all at once. */
+  const provide = (offset: bigint, length: number, covered: boolean) => {
+    const { first, within, end } = pagesOf(offset, length);
+    let page = table.nextAbsent(first, end);
+    while (page < end) {
+      const absent = table.nextPresent(page, Math.min(end, page + SLAB_PAGES));
+      const whole = (page > first || within === 0) && (absent - first) * PAGE <= within + length;
+      const slab = { bytes: allocate((absent - page) * PAGE, covered && whole), first: page };
+      while (page < absent) table.set(page++, slab);
+      page = table.nextAbsent(absent, end);
+    }
+  };
+
+  /** Calls with each view of present pages, and with the length of each hole. */
+  const walk = (
+    offset: bigint,
+    length: number,
+    data: (view: Buffer) => void,
+    hole: (length: number) => void,
+  ) => {
+    const { first, within, end } = pagesOf(offset, length);
+    let page = first;
+    let start = within;
+    let left = length;
+    while (left > 0) {
+      const slab = table.get(page);
+      let next = page + 1;
+      if (slab) while (next < end && table.get(next) === slab) next += 1;
+      else next = table.nextPresent(next, end);
+      const run = Math.min(left, (next - page) * PAGE - start);
+      if (slab) {
+        const at = (page - slab.first) * PAGE + start;
+        data(slab.bytes.subarray(at, at + run));
+      } else {
+        hole(run);
+      }
+      page = next;
+      start = 0;
+      left -= run;
+    }
+  };
+
+  const views = (offset: bigint, length: number): Data => {
+    const list: Uint8Array[] = [];
+    walk(
+      offset,
+      length,
+      view => list.push(view),
+      hole => {
+        const zero = zeroes(hole);
+        if (zero instanceof Uint8Array) list.push(zero);
+        else for (const view of zero) list.push(view);
+      },
+    );
+    return list.length === 1 ? list[0]! : list;
+  };
+
+  const clear = (offset: bigint, length: number) => {
+    walk(
+      offset,
+      length,
+      view => view.fill(0),
+      () => {},
+    );
+  };
+
+  const discard = (offset: bigint, length: number) => {
+    const { first, within, end } = pagesOf(offset, length);
+    const head = within === 0 ? 0 : Math.min(length, PAGE - within);
+    const last = offset + BigInt(length) === size ? 0 : (within + length) % PAGE;
+    const tail = end - first === 1 && head > 0 ? 0 : last;
+    if (head > 0) clear(offset, head);
+    if (tail > 0) clear(offset + BigInt(length - tail), tail);
+    const start = first + (head > 0 ? 1 : 0);
+    const stop = end - (tail > 0 ? 1 : 0);
+    if (start < stop) table.delete(start, stop);
+  };
+
+  return {
+    size,
+    multiConn: true,
+    fua: true,
+    fastZero: true,
+    read: views,
+    write: (offset, data) => {
+      provide(offset, data.length, true);
+      let at = 0;
+      walk(
+        offset,
+        data.length,
+        view => {
+          view.set(data.subarray(at, at + view.length));
+          at += view.length;
+        },
+        () => {},
+      );
+    },
+    landing: (offset, length) => {
+      provide(offset, length, false);
+      return views(offset, length);
+    },
+    flush: () => {},
+    trim: discard,
+    zero: (offset, length, options) => {
+      if (options?.mayTrim) discard(offset, length);
+      else clear(offset, length);
+    },
+    cache: () => {},
+    extents: (offset, length) => tableExtents(table, offset, length),
+  };
+}
+
+function allocate(length: number, overwritten: boolean): Buffer {
+  try {
+    return overwritten ? Buffer.allocUnsafeSlow(length) : Buffer.alloc(length);
+  } catch (cause) {
+    throw new BlockError('ENOMEM', 'no memory for another page', { cause });
+  }
+}
