@@ -1,4 +1,4 @@
-import { byteLength, viewsOf } from '../block/data.ts';
+import { byteLength } from '../block/data.ts';
 import type { Data } from '../block/device.ts';
 import { settle, zeroRange } from '../block/emulate.ts';
 import { BlockError, messageOf } from '../block/errors.ts';
@@ -9,30 +9,19 @@ import {
   type RequestHeader,
   requestSize,
 } from '../protocol/request.ts';
-import type { Sink, Transport } from '../transport/transport.ts';
+import { Inbox } from '../transport/inbox.ts';
+import type { Transport } from '../transport/transport.ts';
 import { type Export, MAX_PAYLOAD, type Terms } from './export.ts';
 import { Outbox } from './outbox.ts';
 import { statusReply } from './status.ts';
 
-/** Bytes of requests read ahead. */
-const INBOX = 1 << 16;
-/** Kept free behind them, as a transport may ask for space before there is any. */
-const RESERVE = 1 << 12;
-/** Payloads from this size on are read by themselves, straight to where they belong. */
-const DIRECT = 1 << 14;
 /** While the transport holds more than this, no further request is taken. */
 const HIGH_WATER = 1 << 20;
 
 const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
 
-/** A payload on its way in, to one place or to several in order. */
-interface Incoming {
-  readonly views: readonly Uint8Array[];
-  /** The view that is being filled, and how far. */
-  index: number;
-  at: number;
-  complete(): void;
-}
+/** Longest list of context ids with a block status request, in bytes. */
+const MAX_STATUS_PAYLOAD = 1 << 16;
 
 /** What a connection may hold in memory, and where it says what goes wrong. */
 export interface Surroundings {
@@ -48,7 +37,7 @@ export interface Surroundings {
  * are received where the device wants them, answers that are ready go out together, and nothing is
  * taken from a client that does not take its answers.
  */
-export class Transmission implements Sink {
+export class Transmission {
   readonly #transport: Transport;
   readonly #export: Export;
   readonly #terms: Terms;
@@ -57,15 +46,7 @@ export class Transmission implements Sink {
   readonly #headerSize: number;
   readonly #finished: () => void;
 
-  readonly #inbox: Buffer;
-  #start = 0;
-  #end = 0;
-  #incoming: Incoming | undefined;
-  /** The space given to the transport is the incoming payload's, not the inbox. */
-  #armedPayload = false;
-  /** The last payload was long: read the next header alone, and its payload where it belongs. */
-  #direct = false;
-
+  readonly #inbox: Inbox;
   #requests = 0;
   #payloadBytes = 0;
   #paused = false;
@@ -84,9 +65,11 @@ export class Transmission implements Sink {
     leftover: Uint8Array,
     finished: () => void,
   ) {
-    this.#inbox = Buffer.allocUnsafeSlow(Math.max(INBOX, leftover.length) + RESERVE);
-    this.#inbox.set(leftover);
-    this.#end = leftover.length;
+    this.#inbox = new Inbox(
+      leftover,
+      () => this.#pump(),
+      error => this.#ended(error),
+    );
     this.#transport = transport;
     this.#export = opened;
     this.#terms = terms;
@@ -98,8 +81,8 @@ export class Transmission implements Sink {
   }
 
   start(): void {
-    this.#transport.attach(this);
-    this.#pump(0);
+    this.#transport.attach(this.#inbox);
+    this.#pump();
   }
 
   /** Takes no further requests; the connection ends when those under way are answered. */
@@ -108,37 +91,15 @@ export class Transmission implements Sink {
     this.#pump();
   }
 
-  space(): Uint8Array {
-    const incoming = this.#incoming;
-    this.#armedPayload = incoming !== undefined && this.#start === this.#end;
-    if (this.#armedPayload) return incoming!.views[incoming!.index]!.subarray(incoming!.at);
-    if (this.#start > 0) {
-      this.#inbox.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
-    }
-    const alone = this.#direct && this.#end < this.#headerSize;
-    const full = this.#inbox.length - RESERVE;
-    const end = alone ? this.#headerSize : this.#end < full ? full : this.#inbox.length;
-    return this.#inbox.subarray(this.#end, end);
-  }
-
-  received(count: number): void {
-    this.#pump(count);
-  }
-
-  ended(error?: Error): void {
+  #ended(error?: Error): void {
     if (error && !this.#closing) this.#surroundings.onError(`connection lost: ${error.message}`);
     this.#closing = true;
-    this.#incoming = undefined;
     this.#pump();
   }
 
   /** Does what can be done now: takes requests, sends answers, pauses or resumes the client. */
-  #pump(count = 0): void {
+  #pump(): void {
     try {
-      if (!this.#armedPayload) this.#end += count;
-      else if (count > 0) this.#advance(this.#incoming!, count);
       this.#parse();
     } catch (error) {
       this.#surroundings.onError(messageOf(error));
@@ -152,7 +113,7 @@ export class Transmission implements Sink {
 
   /** Inbox bytes that cannot be taken yet stay there; reading on would only pile up more. */
   #blocked(): boolean {
-    const full = this.#end - this.#start >= this.#headerSize && !this.#incoming;
+    const full = this.#inbox.available >= this.#headerSize && !this.#inbox.expecting;
     return this.#closing || this.#exclusive || full;
   }
 
@@ -173,24 +134,20 @@ export class Transmission implements Sink {
   /** Hangs up: the stream cannot be understood any more, or what was promised cannot be sent. */
   #abandon(): void {
     this.#closing = true;
-    this.#incoming = undefined;
+    this.#inbox.abandon();
     this.#transport.destroy();
     if (this.#requests === 0) this.#finish();
   }
 
   #parse(): void {
-    while (!this.#exclusive) {
-      if (this.#incoming) {
-        if (this.#start === this.#end) return;
-        this.#fillFromInbox(this.#incoming);
-      } else {
-        if (this.#closing || this.#end - this.#start < this.#headerSize) return;
-        const request = decodeRequest(this.#inbox, this.#start, this.#terms.extended);
-        if (!this.#admits(request)) return;
-        this.#start += this.#headerSize;
-        this.#begin(request);
-        if (this.#outbox.bytes >= HIGH_WATER) this.#outbox.flush();
-      }
+    const inbox = this.#inbox;
+    while (!this.#exclusive && !this.#closing && !inbox.expecting) {
+      if (inbox.available < this.#headerSize) return;
+      const request = decodeRequest(inbox.buffer, inbox.start, this.#terms.extended);
+      if (!this.#admits(request)) return;
+      inbox.start += this.#headerSize;
+      this.#begin(request);
+      if (this.#outbox.bytes >= HIGH_WATER) this.#outbox.flush();
     }
   }
 
@@ -205,26 +162,8 @@ export class Transmission implements Sink {
     return busy === 0 || busy + length <= share;
   }
 
-  #fillFromInbox(incoming: Incoming): void {
-    const view = incoming.views[incoming.index]!;
-    const count = Math.min(view.length - incoming.at, this.#end - this.#start);
-    view.set(this.#inbox.subarray(this.#start, this.#start + count), incoming.at);
-    this.#start += count;
-    this.#advance(incoming, count);
-  }
-
-  #advance(incoming: Incoming, count: number): void {
-    incoming.at += count;
-    if (incoming.at < incoming.views[incoming.index]!.length) return;
-    incoming.index += 1;
-    incoming.at = 0;
-    if (incoming.index < incoming.views.length) return;
-    this.#incoming = undefined;
-    incoming.complete();
-  }
-
   #expect(data: Data, complete: () => void): void {
-    this.#incoming = { views: viewsOf(data), index: 0, at: 0, complete };
+    this.#inbox.expect(data, this.#headerSize, complete);
   }
 
   #begin(request: RequestHeader): void {
@@ -235,7 +174,6 @@ export class Transmission implements Sink {
     const hasPayload = this.#terms.extended
       ? (request.flags & CommandFlag.payloadLength) !== 0
       : request.type === Command.write;
-    this.#direct = hasPayload && request.length >= DIRECT;
     if (request.type === Command.write && !hasPayload) {
       this.#refuse(request, new BlockError('EINVAL', 'a write needs the payload flag'));
     } else if (hasPayload) {
@@ -275,7 +213,7 @@ export class Transmission implements Sink {
   }
 
   #beginStatus(request: RequestHeader): void {
-    if (request.length > INBOX) {
+    if (request.length > MAX_STATUS_PAYLOAD) {
       const error = new BlockError('EINVAL', 'too many context ids');
       this.#discard(request.length, () => this.#refuse(request, error));
       return;

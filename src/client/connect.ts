@@ -1,0 +1,66 @@
+import { BlockError, messageOf, UsageError } from '../block/errors.ts';
+import { type NbdUri, parseNbdUri } from '../protocol/uri.ts';
+import type { Address } from '../transport/socket.ts';
+import { SocketTransport } from '../transport/socket.ts';
+import type { NbdClient } from './client.ts';
+import { Negotiation, type NegotiationOptions } from './negotiation.ts';
+
+export interface ConnectOptions extends NegotiationOptions {
+  /** Overrides the name in the URI. */
+  readonly exportName?: string | undefined;
+}
+
+/**
+ * Connects to the export that an NBD URI names.
+ * @throws UsageError a URI that cannot be used; BlockError the connection fails.
+ */
+export async function connect(
+  uri: string | NbdUri,
+  options: ConnectOptions = {},
+): Promise<NbdClient> {
+  const target = typeof uri === 'string' ? parseNbdUri(uri) : uri;
+  return goOrClose(await negotiate(target, options), options.exportName ?? target.exportName);
+}
+
+/**
+ * Connects and stops before an export is chosen ("option mode"). A server that runs exports of its
+ * own is asked with `Negotiation.list` and `Negotiation.info`.
+ * @throws as `connect`.
+ */
+export async function negotiate(
+  target: string | NbdUri | Address,
+  options: NegotiationOptions = {},
+): Promise<Negotiation> {
+  const address = addressOf(target);
+  let transport: SocketTransport;
+  try {
+    transport = await SocketTransport.connect(address, options.signal);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    const words = `cannot connect to ${describe(address)}: ${messageOf(error)}`;
+    throw new BlockError('ECONNRESET', words, { cause: error });
+  }
+  return Negotiation.begin(transport, options);
+}
+
+/** Chooses the export, or leaves when that fails. */
+export async function goOrClose(negotiation: Negotiation, exportName: string): Promise<NbdClient> {
+  try {
+    return await negotiation.go(exportName);
+  } catch (error) {
+    await negotiation.close();
+    throw error;
+  }
+}
+
+function addressOf(target: string | NbdUri | Address): Address {
+  if (typeof target !== 'string' && !('address' in target)) return target;
+  const { address, tls } = typeof target === 'string' ? parseNbdUri(target) : target;
+  if (tls) throw new UsageError('TLS is not supported yet: use nbd:// or nbd+unix://');
+  if ('cid' in address) throw new UsageError('AF_VSOCK is not supported yet');
+  return address;
+}
+
+function describe(address: Address): string {
+  return 'path' in address ? address.path : `${address.host}:${address.port}`;
+}

@@ -1,0 +1,351 @@
+import type { BlockSize, ExportEntry } from '../block/device.ts';
+import { MAX_SIZE } from '../block/device.ts';
+import { BlockError } from '../block/errors.ts';
+import {
+  BASE_ALLOCATION,
+  ClientFlag,
+  HandshakeFlag,
+  Info,
+  MAX_STRING,
+  Option,
+  Rep,
+  TransmissionFlag,
+} from '../protocol/constants.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import {
+  decodeInfoReply,
+  decodeMagics,
+  decodeMetaContextReply,
+  decodeOptionReplyHeader,
+  decodeServerReply,
+  EXPORT_NAME_PADDING,
+  EXPORT_NAME_REPLY_SIZE,
+  encodeInfoRequest,
+  encodeMetaContextRequest,
+  encodeOption,
+  OLDSTYLE_GREETING_SIZE,
+  OPTION_REPLY_HEADER_SIZE,
+} from '../protocol/handshake.ts';
+import { ByteReader } from '../transport/reader.ts';
+import type { Transport } from '../transport/transport.ts';
+import { NbdClient } from './client.ts';
+
+/** Longest option reply that is taken, in bytes. */
+const REPLY_LIMIT = 4 * MAX_STRING;
+/** Most replies to one option; a list of exports may be long. */
+const MAX_REPLIES = 1_000_000;
+
+/** What a client wants of the negotiation. */
+export interface NegotiationOptions {
+  /** Ask for structured replies; yes unless said. */
+  readonly structuredReplies?: boolean | undefined;
+  /** Ask for extended (64-bit) headers; yes unless said. */
+  readonly extendedHeaders?: boolean | undefined;
+  /** Metadata contexts to select; base:allocation unless said. */
+  readonly contexts?: readonly string[] | undefined;
+  /** Gives up, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What the server says about an export. */
+export interface ExportInfo {
+  readonly size: bigint;
+  /** 'Transmission flags'. */
+  readonly flags: number;
+  readonly blockSize: BlockSize | undefined;
+  /** As the server calls it. */
+  readonly canonicalName: string | undefined;
+  readonly description: string | undefined;
+}
+
+/** Everything that was agreed on when the transmission begins. */
+export interface Agreement extends ExportInfo {
+  readonly protocol: Protocol;
+  readonly exportName: string;
+  readonly structured: boolean;
+  readonly extended: boolean;
+  /** Names of the metadata contexts by their ids. */
+  readonly contexts: ReadonlyMap<number, string>;
+}
+
+export type Protocol = 'oldstyle' | 'newstyle' | 'newstyle-fixed';
+
+/** The server refused an option; the negotiation may go on. */
+export class OptionError extends BlockError {
+  readonly reply: number;
+
+  constructor(option: string, reply: number, message: string) {
+    const errno =
+      reply === Rep.errUnknown ? 'ENOENT' : reply === Rep.errPolicy ? 'EPERM' : 'EINVAL';
+    super(errno, `the server refused ${option}: ${message || replyName(reply)}`);
+    this.reply = reply;
+  }
+}
+
+function replyName(reply: number): string {
+  const known = Object.entries(Rep).find(([, value]) => value === reply)?.[0];
+  return known ?? `0x${reply.toString(16)}`;
+}
+
+/**
+ * The handshake as a client sees it: ask what the server has, then `go` to an export or `close`.
+ * A server with oldstyle negotiation has one export and answers no questions.
+ */
+export class Negotiation {
+  readonly #transport: Transport;
+  readonly #reader: ByteReader;
+  readonly #options: NegotiationOptions;
+  #protocol: Protocol = 'newstyle-fixed';
+  #structured = false;
+  #extended = false;
+  #noZeroes = false;
+  /** The export of an oldstyle server. */
+  #only: ExportInfo | undefined;
+
+  private constructor(transport: Transport, options: NegotiationOptions) {
+    this.#transport = transport;
+    this.#reader = new ByteReader(transport, REPLY_LIMIT);
+    this.#options = options;
+  }
+
+  /**
+   * Reads the server's greeting and agrees on the form of replies.
+   * @throws ProtocolError the peer is not an NBD server.
+   */
+  static async begin(transport: Transport, options: NegotiationOptions): Promise<Negotiation> {
+    const negotiation = new Negotiation(transport, options);
+    const { signal } = options;
+    const abort = () => transport.destroy();
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      signal?.throwIfAborted();
+      await negotiation.#greet();
+      return negotiation;
+    } catch (error) {
+      transport.destroy();
+      throw signal?.aborted ? signal.reason : error;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  get protocol(): Protocol {
+    return this.#protocol;
+  }
+
+  get structuredReplies(): boolean {
+    return this.#structured;
+  }
+
+  get extendedHeaders(): boolean {
+    return this.#extended;
+  }
+
+  /** NBD_OPT_LIST. @throws OptionError the server does not list its exports. */
+  async list(): Promise<ExportEntry[]> {
+    this.#needFixed('a list of exports');
+    const exports: ExportEntry[] = [];
+    await this.#ask('the list of exports', Option.list, undefined, (reply, data) => {
+      if (reply === Rep.server) exports.push(decodeServerReply(data));
+    });
+    return exports;
+  }
+
+  /** NBD_OPT_INFO. @throws OptionError ENOENT no such export. */
+  async info(exportName: string): Promise<ExportInfo> {
+    if (this.#only) return this.#only;
+    this.#needFixed('information on an export');
+    return this.#describe('information on', Option.info, exportName);
+  }
+
+  /** NBD_OPT_LIST_META_CONTEXT. @param queries all contexts unless given. */
+  async listMetaContexts(exportName: string, queries: readonly string[] = []): Promise<string[]> {
+    this.#needFixed('metadata contexts');
+    if (!this.#structured) return [];
+    return [...(await this.#metaContexts(Option.listMetaContext, exportName, queries)).values()];
+  }
+
+  /**
+   * Chooses an export and begins the transmission. After an OptionError another may be tried.
+   * @throws OptionError ENOENT no such export.
+   */
+  async go(exportName: string, contexts = this.#options.contexts): Promise<NbdClient> {
+    const selected = await this.#select(exportName, contexts ?? [BASE_ALLOCATION]);
+    const info = this.#only ?? (await this.#enter(exportName));
+    if (info.size > MAX_SIZE) {
+      throw this.#broken(`the server announced an absurd size, ${info.size} bytes`);
+    }
+    const agreement: Agreement = {
+      ...info,
+      protocol: this.#protocol,
+      exportName,
+      structured: this.#structured,
+      extended: this.#extended,
+      contexts: selected,
+    };
+    const leftover = this.#reader.leftover();
+    return new NbdClient(this.#transport, agreement, leftover);
+  }
+
+  /** Leaves in order: NBD_OPT_ABORT. Never rejects. */
+  async close(): Promise<void> {
+    if (this.#protocol === 'newstyle-fixed') {
+      this.#transport.send([encodeOption(Option.abort)]);
+    }
+    await this.#transport.end();
+  }
+
+  async #greet(): Promise<void> {
+    const magics = await this.#reader.take(16);
+    if (decodeMagics(magics) === 'oldstyle') {
+      this.#protocol = 'oldstyle';
+      const rest = await this.#reader.take(OLDSTYLE_GREETING_SIZE - 16);
+      // The flags are 32 bits here, and the upper half is reserved.
+      this.#only = plainInfo(rest.readBigUInt64BE(0), rest.readUInt16BE(10));
+      return;
+    }
+    const offered = (await this.#reader.take(2)).readUInt16BE(0);
+    const fixed = (offered & HandshakeFlag.fixedNewstyle) !== 0;
+    this.#noZeroes = (offered & HandshakeFlag.noZeroes) !== 0;
+    if (!fixed) this.#protocol = 'newstyle';
+    const flags = Buffer.alloc(4);
+    const zeroesFlag = this.#noZeroes ? ClientFlag.noZeroes : 0;
+    flags.writeUInt32BE((fixed ? ClientFlag.fixedNewstyle : 0) | zeroesFlag, 0);
+    this.#transport.send([flags]);
+    if (!fixed) return;
+    const { structuredReplies = true, extendedHeaders = structuredReplies } = this.#options;
+    if (extendedHeaders) this.#extended = await this.#request(Option.extendedHeaders);
+    this.#structured =
+      this.#extended || (structuredReplies && (await this.#request(Option.structuredReply)));
+  }
+
+  /** Whether the server agrees to an option without data. */
+  async #request(option: number): Promise<boolean> {
+    try {
+      await this.#ask('an option', option, undefined, () => {});
+      return true;
+    } catch (error) {
+      if (error instanceof OptionError) return false;
+      throw error;
+    }
+  }
+
+  async #select(
+    exportName: string,
+    contexts: readonly string[],
+  ): Promise<ReadonlyMap<number, string>> {
+    if (!this.#structured || contexts.length === 0) return new Map();
+    try {
+      return await this.#metaContexts(Option.setMetaContext, exportName, contexts);
+    } catch (error) {
+      // A server without contexts is still worth connecting to; an unknown export shows in GO.
+      if (error instanceof OptionError) return new Map();
+      throw error;
+    }
+  }
+
+  async #metaContexts(
+    option: number,
+    name: string,
+    queries: readonly string[],
+  ): Promise<Map<number, string>> {
+    const contexts = new Map<number, string>();
+    const data = encodeMetaContextRequest({ name, queries });
+    await this.#ask('metadata contexts', option, data, (reply, bytes) => {
+      if (reply !== Rep.metaContext) return;
+      const { id, name: context } = decodeMetaContextReply(bytes);
+      const key = option === Option.setMetaContext ? id : contexts.size;
+      if (contexts.has(key)) throw new ProtocolError('the server gave two contexts one id');
+      contexts.set(key, context);
+    });
+    return contexts;
+  }
+
+  async #enter(exportName: string): Promise<ExportInfo> {
+    if (this.#protocol === 'newstyle-fixed') {
+      try {
+        return await this.#describe('the export', Option.go, exportName);
+      } catch (error) {
+        if (!(error instanceof OptionError) || error.reply !== Rep.errUnsup) throw error;
+      }
+    }
+    return this.#exportName(exportName);
+  }
+
+  /** NBD_OPT_EXPORT_NAME, for servers without NBD_OPT_GO; they hang up on unknown names. */
+  async #exportName(exportName: string): Promise<ExportInfo> {
+    this.#transport.send([encodeOption(Option.exportName, Buffer.from(exportName))]);
+    const padding = this.#noZeroes ? 0 : EXPORT_NAME_PADDING;
+    let reply: Buffer;
+    try {
+      reply = await this.#reader.take(EXPORT_NAME_REPLY_SIZE + padding);
+    } catch (error) {
+      const words = `the server hung up when asked for the export '${exportName}'`;
+      throw new BlockError('ENOENT', words, { cause: error });
+    }
+    return plainInfo(reply.readBigUInt64BE(0), reply.readUInt16BE(8));
+  }
+
+  async #describe(what: string, option: number, exportName: string): Promise<ExportInfo> {
+    const requests = [Info.name, Info.description, Info.blockSize];
+    const data = encodeInfoRequest({ name: exportName, requests });
+    let info: ExportInfo | undefined;
+    const more: { -readonly [K in keyof ExportInfo]?: ExportInfo[K] } = {};
+    await this.#ask(`${what} '${exportName}'`, option, data, (reply, bytes) => {
+      if (reply !== Rep.info) return;
+      const answer = decodeInfoReply(bytes);
+      if (answer.info === 'export') info = plainInfo(answer.size, answer.flags);
+      else if (answer.info === 'name') more.canonicalName = answer.text;
+      else if (answer.info === 'description') more.description = answer.text;
+      else if (answer.info === 'blockSize') more.blockSize = answer.blockSize;
+    });
+    if (!info) throw this.#broken('the server described an export without its size');
+    return { ...info, ...more };
+  }
+
+  /** Sends an option and takes its replies up to the last one. */
+  async #ask(
+    what: string,
+    option: number,
+    data: Uint8Array | undefined,
+    take: (reply: number, data: Buffer) => void,
+  ): Promise<void> {
+    this.#transport.send([encodeOption(option, data)]);
+    for (let count = 0; count < MAX_REPLIES; count++) {
+      const header = decodeOptionReplyHeader(await this.#reader.take(OPTION_REPLY_HEADER_SIZE));
+      if (header.option !== option) throw this.#broken('the server answered another option');
+      if (header.length > REPLY_LIMIT) {
+        throw this.#broken(`the server sent an option reply of ${header.length} bytes`);
+      }
+      const bytes = await this.#reader.take(header.length);
+      if (header.reply === Rep.ack) return;
+      if (header.reply >= 0x80000000) {
+        throw new OptionError(what, header.reply, bytes.toString());
+      }
+      take(header.reply, bytes);
+    }
+    throw this.#broken(`the server sent over ${MAX_REPLIES} replies to one option`);
+  }
+
+  #needFixed(what: string): void {
+    if (this.#protocol !== 'newstyle-fixed') {
+      throw new BlockError('ENOTSUP', `a server with ${this.#protocol} negotiation has no ${what}`);
+    }
+  }
+
+  #broken(message: string): ProtocolError {
+    this.#transport.destroy();
+    return new ProtocolError(message);
+  }
+}
+
+function plainInfo(size: bigint, flags: number): ExportInfo {
+  const known = (flags & TransmissionFlag.hasFlags) !== 0;
+  return {
+    size,
+    flags: known ? flags : 0,
+    blockSize: undefined,
+    canonicalName: undefined,
+    description: undefined,
+  };
+}

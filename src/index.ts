@@ -1,0 +1,27 @@
+/** What programs import: `nbdpipe`. The client, the server, and helpers for block devices. */
+
+export { byteLength } from './block/data.ts';
+export { allExtents, zeroRange } from './block/emulate.ts';
+export { humanSize, parseSize } from './block/size.ts';
+export type { NbdClient, ReadOptions, StatusOptions } from './client/client.ts';
+export {
+  type ActivatedServer,
+  activate,
+  connectCommand,
+  connectSystemdSocketActivation,
+  negotiateCommand,
+} from './client/command.ts';
+export { type ConnectOptions, connect, negotiate } from './client/connect.ts';
+export {
+  type Agreement,
+  type ExportInfo,
+  type Negotiation,
+  type NegotiationOptions,
+  OptionError,
+  type Protocol,
+} from './client/negotiation.ts';
+export * from './plugin.ts';
+export { ProtocolError } from './protocol/errors.ts';
+export { formatNbdUri, isNbdUri, type NbdUri, parseNbdUri } from './protocol/uri.ts';
+export { type ListenAddress, Server } from './server/server.ts';
+export type { ServerOptions } from './server/session.ts';
