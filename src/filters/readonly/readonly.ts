@@ -22,6 +22,8 @@ function never(below: BlockDevice): BlockDevice {
     landing: undefined,
     trim: undefined,
     zero: undefined,
+    fua: false,
+    fastZero: false,
   });
 }
 

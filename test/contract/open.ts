@@ -1,0 +1,65 @@
+import { resolve } from 'node:path';
+import type { BlockDevice, DeviceSource, OpenRequest } from '../../src/block/device.ts';
+import type { Context, FilterDeclaration, PluginDeclaration } from '../../src/declare/declare.ts';
+import {
+  type ParameterDeclarations,
+  type ParameterValues,
+  parseParameters,
+  splitParameter,
+} from '../../src/declare/parameters.ts';
+
+const ROOMS = new URL('../../src/', import.meta.url);
+
+/** A connection over a Unix socket that asks for the default export. */
+export const REQUEST: OpenRequest = {
+  exportName: '',
+  readOnly: false,
+  tls: false,
+  peer: { family: 'unix' },
+};
+
+/** What opens the devices of a plugin, configured by words as they stand on a command line. */
+export async function pluginSource(name: string, ...words: string[]): Promise<DeviceSource> {
+  const plugin = await load<PluginDeclaration>('plugins', name);
+  const { parameters, context } = configure(plugin, words);
+  return await plugin.create(parameters, context);
+}
+
+/** The same for a filter over another source. */
+export async function filterSource(
+  below: DeviceSource,
+  name: string,
+  ...words: string[]
+): Promise<DeviceSource> {
+  const filter = await load<FilterDeclaration>('filters', name);
+  const { parameters, context } = configure(filter, words);
+  return await filter.create(parameters, below, context);
+}
+
+/** A device of a plugin: `openPlugin('memory', '1M')`. */
+export async function openPlugin(name: string, ...words: string[]): Promise<BlockDevice> {
+  return await (await pluginSource(name, ...words)).open(REQUEST);
+}
+
+async function load<D>(floor: 'plugins' | 'filters', name: string): Promise<D> {
+  const module = await import(new URL(`${floor}/${name}/${name}.ts`, ROOMS).href);
+  return module.default as D;
+}
+
+function configure(declaration: PluginDeclaration | FilterDeclaration, words: readonly string[]) {
+  const extra = new Map<string, string>();
+  const parameters = parseParameters(
+    declaration.parameters,
+    words.map(splitParameter),
+    { resolvePath: path => resolve(path), readPassword: (_parameter, value) => value },
+    declaration.extra ? extra : undefined,
+  ) as ParameterValues<ParameterDeclarations>;
+  const context: Context = {
+    readOnly: false,
+    extra,
+    debugFlags: new Map(),
+    debug: () => {},
+    warn: () => {},
+  };
+  return { parameters, context };
+}
