@@ -19,6 +19,9 @@ interface LogOptions {
   warn(message: string): void;
 }
 
+/** Linux takes 128 KiB a variable; long lists of extents are cut. */
+const LONGEST_VARIABLE = 120_000;
+
 /** Where lines go: a file, a script or both. With a script, a call waits for its turn and its end. */
 export class Log {
   readonly #fd: number | undefined;
@@ -100,16 +103,22 @@ export class Log {
 
   /** Its exit status means nothing; what it prints goes to standard error. */
   #runScript(type: Type, subject: Subject, fields: Fields): Promise<void> {
-    const variables = Object.entries({ ...subject, type, ...fields });
     const env = { ...process.env };
-    for (const [name, value] of variables) env[name] = unquote(String(value));
+    for (const [name, value] of Object.entries({ ...subject, type, ...fields })) {
+      env[name] = unquote(String(value)).slice(0, LONGEST_VARIABLE);
+    }
     return new Promise(resolve => {
-      const child = spawn('/bin/sh', ['-c', this.#script!], { env, stdio: ['ignore', 2, 2] });
-      child.once('error', error => {
+      const failed = (error: unknown) => {
         this.#warn(`logscript: ${messageOf(error)}`);
         resolve();
-      });
-      child.once('exit', () => resolve());
+      };
+      try {
+        const child = spawn('/bin/sh', ['-c', this.#script!], { env, stdio: ['ignore', 2, 2] });
+        child.once('error', failed);
+        child.once('exit', () => resolve());
+      } catch (error) {
+        failed(error);
+      }
     });
   }
 }

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openPlugin, pluginSource, REQUEST } from '../../../test/contract/open.ts';
+import { contiguous } from '../../block/data.ts';
+
+test('all connections see one disk', async () => {
+  const source = await pluginSource('memory', '1M');
+  const one = await source.open(REQUEST);
+  const other = await source.open({ ...REQUEST, exportName: 'any' });
+  await one.write!(1000n, Buffer.from('hello'));
+  assert.equal(Buffer.from(contiguous(await other.read(1000n, 5))).toString(), 'hello');
+});
+
+test('two servers do not', async () => {
+  const one = await openPlugin('memory', '1M');
+  const other = await openPlugin('memory', '1M');
+  await one.write!(0n, Buffer.from('x'));
+  assert.equal(contiguous(await other.read(0n, 1))[0], 0);
+});
+
+test('the size is needed and checked', async () => {
+  await assert.rejects(openPlugin('memory'), {
+    name: 'UsageError',
+    message: /size: must be given/,
+  });
+  await assert.rejects(openPlugin('memory', '1X'), { message: /size: cannot parse '1X'/ });
+  await assert.rejects(openPlugin('memory', '9E'), { message: /larger than 2\^63-1/ });
+});
+
+test('the FFI library is not loaded for it', () => {
+  const module = JSON.stringify(fileURLToPath(new URL('./memory.ts', import.meta.url)));
+  const script = `
+    const { default: plugin } = await import(${module});
+    const source = await plugin.create({ size: 1n << 20n, allocator: 'sparse' }, {});
+    const device = await source.open({});
+    device.write(0n, Buffer.alloc(100));
+    const { createRequire } = await import('node:module');
+    const cached = Object.keys(createRequire(${module}).cache);
+    console.log(cached.filter(name => name.includes('koffi')).length);
+  `;
+  const options = ['--import', 'tsx', '--input-type=module', '-e', script];
+  assert.equal(execFileSync(process.execPath, options, { encoding: 'utf8' }).trim(), '0');
+});
