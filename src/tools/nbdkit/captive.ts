@@ -1,0 +1,43 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import type { UriAddress } from '../../protocol/uri.ts';
+
+/** A command that runs for as long as the server does. */
+export interface Captive {
+  readonly process: ChildProcess;
+  /** Its exit status, as a shell would tell it. */
+  readonly status: Promise<number>;
+}
+
+/** Runs a command by the shell, with variables that say how to reach the server. */
+export function runCaptive(
+  command: string,
+  uri: string,
+  address: UriAddress,
+  exportName: string,
+): Captive {
+  const variables = {
+    uri,
+    nbd: uri,
+    tls: '',
+    port: 'port' in address ? String(address.port) : '',
+    unixsocket: 'path' in address ? address.path : '',
+    exportname: exportName,
+  };
+  const assignments = Object.entries(variables).map(
+    ([name, value]) => `${name}=${quoted(value)}\n`,
+  );
+  const child = spawn('/bin/sh', ['-c', assignments.join('') + command], { stdio: 'inherit' });
+  const status = new Promise<number>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => {
+      resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]);
+    });
+  });
+  return { process: child, status };
+}
+
+/** A word that the shell takes as it is. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

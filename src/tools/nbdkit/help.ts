@@ -1,0 +1,62 @@
+import type { ParameterDeclaration, ParameterDeclarations } from '../../declare/parameters.ts';
+import { builtIn, type Loaded } from './load.ts';
+
+const USAGE = `\
+nbdkit [-4|--ipv4-only] [-6|--ipv6-only]
+       [-D|--debug PLUGIN|FILTER|nbdkit.FLAG=N]
+       [--exit-with-parent] [-e|--exportname EXPORTNAME]
+       [--filter=FILTER ...] [-f|--foreground]
+       [-g|--group GROUP] [-i|--ipaddr IPADDR]
+       [--log=stderr|syslog|null|default|/PATH]
+       [--mask-handshake=MASK] [-n|--newstyle] [--no-mc] [--no-sr]
+       [-o|--oldstyle] [-P|--pidfile PIDFILE] [-p|--port PORT]
+       [--print-uri] [-r|--readonly] [--run 'COMMAND ARGS ...']
+       [-s|--single] [-t|--threads THREADS]
+       [-U|--unix SOCKET|-] [-u|--user USER] [-v|--verbose]
+       PLUGIN [[KEY=]VALUE [KEY=VALUE [...]]]
+
+nbdkit --dump-config
+
+nbdkit PLUGIN --dump-plugin
+
+nbdkit [PLUGIN] --help
+
+nbdkit [-V|--version]
+
+PLUGIN and FILTER are names from the lists below, or the path of a module
+of your own, such as ./mine.ts.
+`;
+
+/** The help text, with that of the filters and the plugin on the command line. */
+export function helpText(
+  filters: readonly Loaded<'filter'>[],
+  plugin: Loaded<'plugin'> | undefined,
+): string {
+  const parts = filters.map(filter => partHelp('filter', filter));
+  if (plugin) parts.push(partHelp('plugin', plugin));
+  if (parts.length > 0) return [USAGE, ...parts].join('\n');
+  return `${USAGE}\nplugins: ${listed('plugin')}\nfilters: ${listed('filter')}\n`;
+}
+
+const listed = (kind: 'plugin' | 'filter') => builtIn(kind).join(' ');
+
+function partHelp(
+  kind: string,
+  { file, declaration }: Loaded<'plugin'> | Loaded<'filter'>,
+): string {
+  const { name, description, parameters } = declaration;
+  const lines = Object.entries(parameters as ParameterDeclarations).map(parameterHelp);
+  const width = Math.max(0, ...lines.map(([form]) => form.length)) + 2;
+  const table = lines.map(([form, help]) => `${form.padEnd(width)}${help}\n`).join('');
+  return `${kind}: ${name} (${description})\n(${file})\n${table}`;
+}
+
+function parameterHelp([key, declaration]: [string, ParameterDeclaration]): [string, string] {
+  const { type, help, required, repeat, choices } = declaration;
+  const notes: string[] = [];
+  if (required) notes.push('required');
+  if (repeat) notes.push('may be repeated');
+  if (declaration.default !== undefined) notes.push(`default ${declaration.default}`);
+  const form = `${key}=${choices?.join('|') ?? `<${type.toUpperCase()}>`}`;
+  return [form, notes.length > 0 ? `(${notes.join(', ')}) ${help}` : help];
+}

@@ -1,0 +1,108 @@
+import { lookup } from 'node:dns/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { BlockError, messageOf, UsageError } from '../../block/errors.ts';
+import type { UriAddress } from '../../protocol/uri.ts';
+import type { ListenAddress, Server } from '../../server/server.ts';
+import type { Where } from './options.ts';
+
+const FIRST_INHERITED = 3;
+/** What fits in sockaddr_un, in bytes, with its NUL. */
+const MAX_SOCKET_PATH = 108;
+
+/** A server that can be reached. */
+export interface Listening {
+  /** Where clients find it; absent for inherited sockets. */
+  readonly address?: UriAddress;
+  /** Removes what was made for listening and is not removed by closing. */
+  cleanUp(): void;
+}
+
+/** How many listening sockets the parent passed on (systemd's protocol); taken only once. */
+export function takeInherited(): number {
+  const { LISTEN_PID: pid, LISTEN_FDS: count } = process.env;
+  if (pid === undefined || count === undefined || Number(pid) !== process.pid) return 0;
+  delete process.env.LISTEN_PID;
+  delete process.env.LISTEN_FDS;
+  delete process.env.LISTEN_FDNAMES;
+  if (!/^[1-9]\d{0,3}$/.test(count)) {
+    throw new UsageError(`LISTEN_FDS: cannot parse '${count}': expected a number of sockets`);
+  }
+  return Number(count);
+}
+
+/**
+ * Listens where the options say.
+ * @throws UsageError naming the address.
+ */
+export async function listen(
+  server: Server,
+  where: Exclude<Where, { kind: 'stdio' }>,
+): Promise<Listening> {
+  if (where.kind === 'inherited') return listenInherited(server, where.count);
+  if (where.kind === 'unix') return listenUnix(server, where.path);
+  return listenTcp(server, where);
+}
+
+async function listenInherited(server: Server, count: number): Promise<Listening> {
+  for (let index = 0; index < count; index++) {
+    const fd = FIRST_INHERITED + index;
+    await named(`inherited socket ${fd}`, server.listen({ fd }));
+  }
+  return { cleanUp: () => {} };
+}
+
+async function listenUnix(server: Server, given: string | undefined): Promise<Listening> {
+  const path = given === undefined ? join(mkdtempSync('/tmp/nbdkit'), 'socket') : resolve(given);
+  if (Buffer.byteLength(path) >= MAX_SOCKET_PATH) {
+    const right = `expected at most ${MAX_SOCKET_PATH - 1} bytes`;
+    throw new UsageError(`${path}: the path of a Unix socket is too long: ${right}`);
+  }
+  await named(path, server.listen({ path }));
+  const cleanUp = () => {
+    if (given === undefined) rmSync(dirname(path), { recursive: true, force: true });
+  };
+  return { address: { path }, cleanUp };
+}
+
+async function listenTcp(
+  server: Server,
+  { port, address, family }: Extract<Where, { kind: 'tcp' }>,
+): Promise<Listening> {
+  const hosts = address === undefined ? [anyHost(family)] : await resolveAll(address, family);
+  let bound = port;
+  for (const host of hosts) {
+    const shown = host === undefined ? `port ${bound}` : `${host} port ${bound}`;
+    const place: ListenAddress = { host, port: bound, ipv6Only: family === 6 };
+    const found = await named(shown, server.listen(place));
+    if (found !== null && typeof found === 'object') bound = found.port;
+  }
+  return { address: { host: address ?? 'localhost', port: bound }, cleanUp: () => {} };
+}
+
+function anyHost(family: 4 | 6 | undefined): string | undefined {
+  return family === undefined ? undefined : family === 4 ? '0.0.0.0' : '::';
+}
+
+async function resolveAll(name: string, family: 4 | 6 | undefined): Promise<string[]> {
+  const found = await named(name, lookup(name, { all: true, family: family ?? 0 }));
+  return [...new Set(found.map(({ address }) => address))];
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'address already in use',
+  EADDRNOTAVAIL: 'no such address on this machine',
+  EACCES: 'permission denied',
+  ENOENT: 'no such directory',
+  ENOTFOUND: 'no such host',
+};
+
+/** Names the address that something went wrong with. */
+async function named<T>(what: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    throw new BlockError('EIO', `${what}: ${WORDS[code] ?? messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,49 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, readSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { isatty } from 'node:tty';
+import { UsageError } from '../../block/errors.ts';
+import type { Outside } from '../../declare/parameters.ts';
+
+const MAX_PASSWORD = 1 << 16;
+
+/** Reads paths against the directory in which the server was started, and secrets as C does. */
+export const OUTSIDE: Outside = {
+  resolvePath: path => resolve(path),
+  readPassword(parameter, value) {
+    if (value === '-') return askPassword(parameter);
+    if (value.startsWith('+')) return firstLine(readFileSync(value.slice(1)));
+    const fd = /^-(\d+)$/.exec(value)?.[1];
+    if (fd !== undefined) return readFromDescriptor(Number(fd));
+    if (value.startsWith('-')) {
+      throw new UsageError(`cannot read a password from '${value}': expected -, -FD or +FILE`);
+    }
+    return value;
+  },
+};
+
+function readFromDescriptor(fd: number): string {
+  if (fd <= 2) throw new UsageError(`cannot read a password from -${fd}: expected 3 or more`);
+  return firstLine(readFileSync(fd));
+}
+
+function firstLine(bytes: Buffer): string {
+  if (bytes.length > MAX_PASSWORD) throw new UsageError('the password is too long');
+  return bytes.toString().split(/\r?\n/, 1)[0]!;
+}
+
+/** Asks on the terminal without showing what is typed. */
+function askPassword(parameter: string): string {
+  if (!isatty(0)) throw new UsageError('cannot ask for it: standard input is not a terminal');
+  const echo = (setting: string) => spawnSync('stty', [setting], { stdio: [0, 'ignore', 2] });
+  process.stderr.write(`${parameter}: `);
+  echo('-echo');
+  try {
+    const line = Buffer.alloc(MAX_PASSWORD);
+    const length = readSync(0, line, 0, line.length, null);
+    return firstLine(line.subarray(0, length));
+  } finally {
+    echo('echo');
+    process.stderr.write('\n');
+  }
+}
