@@ -1,0 +1,98 @@
+// `npm test`: the checks, the build, then every *.test.ts, or those whose path contains a PATTERN.
+//
+//   npm test [-- [--no-skips] [PATTERN...]]
+//
+// A test that is skipped says why in the words 'needs PROGRAM'. With --no-skips, or where CI is set,
+// such a skip is a failure.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import process from 'node:process';
+import { run } from 'node:test';
+import { inspect, parseArgs } from 'node:util';
+
+const root = resolve(import.meta.dirname, '..');
+const { values, positionals } = parseArgs({
+  options: { 'no-skips': { type: 'boolean', default: Boolean(process.env.CI) } },
+  allowPositionals: true,
+});
+
+function runScript(name) {
+  const { status } = spawnSync(process.execPath, [join('scripts', name)], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  return status === 0;
+}
+
+function testFiles() {
+  return ['src', 'test', 'examples']
+    .filter(folder => existsSync(join(root, folder)))
+    .flatMap(folder =>
+      readdirSync(join(root, folder), { recursive: true }).map(path => join(folder, path)),
+    )
+    .filter(path => path.endsWith('.test.ts') && !path.includes('node_modules'))
+    .filter(path => positionals.length === 0 || positionals.some(word => path.includes(word)))
+    .sort();
+}
+
+/** The words of a failure: the first error that is not the runner's own "subtests failed". */
+function describe(error) {
+  const cause = error?.cause ?? error;
+  return typeof cause === 'object' ? inspect(cause) : String(cause);
+}
+
+const indent = text => text.replace(/^/gm, '    ');
+
+async function runTests(files) {
+  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import tsx`;
+  const counts = { passed: 0, failed: 0 };
+  const skipped = [];
+  const path = [];
+  const events = run({
+    files: files.map(file => resolve(root, file)),
+    concurrency: Math.max(2, availableParallelism()),
+    timeout: 120_000,
+  });
+  for await (const { type, data } of events) {
+    if (type === 'test:stderr' || type === 'test:stdout') process.stderr.write(data.message);
+    if (type === 'test:start') path.splice(data.nesting, path.length, data.name);
+    if (type !== 'test:pass' && type !== 'test:fail') continue;
+    path.splice(data.nesting, path.length, data.name);
+    const file = data.file ? relative(root, data.file) : '';
+    const name = [file, ...path].filter((part, at, all) => part !== all[at - 1]).join(' > ');
+    if (data.skip !== undefined) {
+      skipped.push({ name, reason: String(data.skip) });
+    } else if (type === 'test:fail') {
+      if (data.details.error?.failureType === 'subtestsFailed') continue;
+      counts.failed += 1;
+      console.log(`FAILED ${name}\n${indent(describe(data.details.error))}`);
+    } else if (data.details.type !== 'suite') {
+      counts.passed += 1;
+    }
+  }
+  for (const { name, reason } of skipped) console.log(`skipped ${name}: ${reason}`);
+  console.log(
+    `${counts.passed} passed, ${counts.failed} failed, ${skipped.length} skipped${needed(skipped)}`,
+  );
+  const forbidden = values['no-skips'] && skipped.some(({ reason }) => reason.startsWith('needs '));
+  if (forbidden) console.log('skipping for a missing program is a failure here');
+  return counts.failed === 0 && counts.passed > 0 && !forbidden;
+}
+
+function needed(skipped) {
+  const programs = skipped.flatMap(({ reason }) => /^needs (.*)/.exec(reason)?.[1] ?? []);
+  return programs.length > 0 ? ` (needs ${[...new Set(programs)].sort().join(', ')})` : '';
+}
+
+const files = testFiles();
+if (files.length === 0) {
+  console.error(`no test file has '${positionals.join("' or '")}' in its path`);
+  process.exit(1);
+}
+const checked = positionals.length > 0 || runScript('check.mjs');
+const built = runScript('build.mjs');
+const tested = await runTests(files);
+if (!checked) console.log('the checks failed: see above');
+process.exit(checked && built && tested ? 0 : 1);
