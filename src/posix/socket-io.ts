@@ -1,0 +1,69 @@
+import { addressOf, type CFunction, libcFunction } from './libc.ts';
+
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+/** Room for a reply of 256 KiB or more, so that it goes out in one call; the system may give less. */
+const SEND_BUFFER = Int32Array.of(1 << 20);
+/** Most pieces in one call; the system's limit is 1024. */
+const MAX_PIECES = 512;
+
+const recvOf = libcFunction('int64_t recv(int fd, void *bytes, uint64_t length, int flags)');
+const sendOf = libcFunction('int64_t send(int fd, void *bytes, uint64_t length, int flags)');
+const setsockoptOf = libcFunction(
+  'int setsockopt(int fd, int level, int name, void *value, uint32_t length)',
+);
+const writevOf = libcFunction('int64_t writev(int fd, uintptr_t vector, int count)');
+
+/** Non-blocking system calls on a socket, some microseconds each. */
+export class SocketIo {
+  readonly #recv: CFunction;
+  readonly #send: CFunction;
+  readonly #writev: CFunction;
+  readonly #vector = new BigUint64Array(2 * MAX_PIECES);
+  readonly #address: bigint;
+
+  private constructor(recv: CFunction, send: CFunction, writev: CFunction) {
+    this.#recv = recv;
+    this.#send = send;
+    this.#writev = writev;
+    this.#address = addressOf(new Uint8Array(this.#vector.buffer));
+  }
+
+  /** undefined where the system or its FFI has none; loads the FFI when first called. */
+  static load(): SocketIo | undefined {
+    const recv = recvOf();
+    const send = sendOf();
+    const writev = writevOf();
+    return recv && send && writev ? new SocketIo(recv, send, writev) : undefined;
+  }
+
+  /** Makes the socket's send buffer as large as an ordinary process may have it. */
+  widen(fd: number): void {
+    setsockoptOf()?.(fd, SOL_SOCKET, SO_SNDBUF, new Uint8Array(SEND_BUFFER.buffer), 4);
+  }
+
+  /** Bytes received; 0 at the end; negative when there is nothing now, or an error. */
+  receive(fd: number, into: Uint8Array): number {
+    return this.#recv(fd, into, into.length, MSG_DONTWAIT);
+  }
+
+  /**
+   * Sends as many of the bytes as the system takes at once.
+   * @returns their number; 0 also for an error, which the next ordinary write will meet.
+   */
+  send(fd: number, views: readonly Uint8Array[]): number {
+    if (views.length === 1) {
+      const [view] = views;
+      return Math.max(0, this.#send(fd, view!, view!.length, MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
+    const count = Math.min(views.length, MAX_PIECES);
+    for (let index = 0; index < count; index++) {
+      const view = views[index]!;
+      this.#vector[2 * index] = addressOf(view);
+      this.#vector[2 * index + 1] = BigInt(view.length);
+    }
+    return Math.max(0, this.#writev(fd, this.#address, count));
+  }
+}
