@@ -3,7 +3,6 @@ import type { StatusRun } from '../block/device.ts';
 import {
   EXTENDED_REPLY_MAGIC,
   EXTENDED_REPLY_SIZE,
-  MAX_STRING,
   REPLY_FLAG_DONE,
   Reply,
   SIMPLE_REPLY_MAGIC,
@@ -11,6 +10,7 @@ import {
   STRUCTURED_REPLY_SIZE,
 } from './constants.ts';
 import { ProtocolError } from './errors.ts';
+import { messageBytes } from './text.ts';
 
 /** What of a request its replies repeat. */
 export interface Cookie {
@@ -107,7 +107,7 @@ export function encodeHole(offset: bigint, length: number): Buffer {
 
 /** The payload of NBD_REPLY_TYPE_ERROR. The message is cut to what the protocol allows. */
 export function encodeErrorPayload(error: number, message: string): Buffer {
-  const text = Buffer.from(message).subarray(0, MAX_STRING);
+  const text = messageBytes(message);
   const bytes = Buffer.allocUnsafe(6 + text.length);
   bytes.writeUInt32BE(error, 0);
   bytes.writeUInt16BE(text.length, 4);

@@ -1,5 +1,6 @@
 import type { DeviceSource, ListRequest } from '../block/device.ts';
 import { encodeOptionReply } from '../protocol/handshake.ts';
+import { messageBytes } from '../protocol/text.ts';
 import type { ByteReader } from '../transport/reader.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Export, type Terms } from './export.ts';
@@ -65,7 +66,7 @@ export class Session {
   }
 
   reply(option: number, reply: number, data: Uint8Array | string = ''): void {
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    const bytes = typeof data === 'string' ? messageBytes(data) : data;
     this.transport.send([encodeOptionReply(option, reply, bytes)]);
   }
 }
