@@ -1,0 +1,314 @@
+import { connect } from '../src/client/connect.ts';
+import { command, run, Served, type Side, seconds } from './measure.ts';
+
+/** What one side does again and again, and how it ends. */
+export interface Running {
+  /** One round, in the workload's unit. */
+  measure(): Promise<number>;
+  stop?(): Promise<void>;
+}
+
+export interface Workload {
+  readonly name: string;
+  readonly unit: 's' | '/s' | 'MiB';
+  /** The ratio to reach; above 1 ours is better. */
+  readonly goal: number;
+  /** Programs without which there is no peer. */
+  readonly needs: readonly string[];
+  start(side: Side, folder: string): Promise<Running>;
+}
+
+/** Where the benchmark keeps its files: in memory, as the disk is not the point. */
+export const FOLDER = '/dev/shm';
+const SIZE = '2G';
+const NBDKIT = ['nbdkit', 'nbdcopy'];
+
+/** A file of random bytes that all workloads share; made by `prepare`. */
+export const sourceOf = (folder: string) => `${folder}/source`;
+
+/** Makes the file that is copied and served. */
+export async function prepare(folder: string): Promise<void> {
+  await run(['sh', '-c', `head -c ${SIZE} /dev/urandom > ${sourceOf(folder)}`]);
+}
+
+/** Serves on one side and runs a command of the peer against it. */
+function serving(
+  name: string,
+  goal: number,
+  plugin: (folder: string) => string[],
+  client: (uri: string, folder: string) => string[],
+  first?: (uri: string, folder: string) => string[],
+): Workload {
+  return {
+    name,
+    unit: 's',
+    goal,
+    needs: NBDKIT,
+    start: async (side, folder) => {
+      const server = await Served.start(side, folder, plugin(folder));
+      if (first) await run(first(server.uri, folder));
+      return {
+        measure: () => seconds(client(server.uri, folder)),
+        stop: () => server.stop(),
+      };
+    },
+  };
+}
+
+const copyIn = (uri: string, folder: string) => ['nbdcopy', sourceOf(folder), uri];
+const copyOut = (uri: string) => ['nbdcopy', uri, 'null:'];
+const memory = () => ['memory', SIZE];
+
+/** A fresh server for every round. */
+const freshWrite: Workload = {
+  name: 'serve memory, write 2 GiB, fresh',
+  unit: 's',
+  goal: 1.3,
+  needs: NBDKIT,
+  start: async (side, folder) => ({
+    measure: async () => {
+      const server = await Served.start(side, folder, memory());
+      try {
+        return await seconds(copyIn(server.uri, folder));
+      } finally {
+        await server.stop();
+      }
+    },
+  }),
+};
+
+function fio(
+  name: string,
+  goal: number,
+  plugin: 'memory' | 'file',
+  rw: string,
+  depth: number,
+): Workload {
+  return {
+    name: `fio ${name}`,
+    unit: '/s',
+    goal,
+    needs: ['nbdkit', 'fio'],
+    start: async (side, folder) => {
+      const words = plugin === 'memory' ? memory() : ['file', sourceOf(folder)];
+      const server = await Served.start(side, folder, words);
+      if (plugin === 'memory') await run(copyIn(server.uri, folder));
+      const job = ['--name=job', '--ioengine=nbd', `--uri=${server.uri}`, `--rw=${rw}`, '--bs=4k'];
+      const length = ['--size=1G', '--time_based', '--runtime=2', '--ramp_time=0.5'];
+      const form = [`--iodepth=${depth}`, '--output-format=json'];
+      return {
+        measure: async () => {
+          const output = await run(['fio', ...job, ...length, ...form]);
+          const [result] = JSON.parse(output.slice(output.indexOf('{'))).jobs;
+          return result[rw === 'randread' ? 'read' : 'write'].iops;
+        },
+        stop: () => server.stop(),
+      };
+    },
+  };
+}
+
+/** Copies with one side's nbdcopy; the servers are C's, or of the same side. */
+function copying(
+  name: string,
+  goal: number,
+  servers: 'peer' | 'same' | 'none',
+  words: (uris: readonly string[], folder: string) => string[],
+  plugins: (folder: string) => string[][] = () => [],
+  fill = false,
+): Workload {
+  return {
+    name,
+    unit: 's',
+    goal,
+    needs: NBDKIT,
+    start: async (side, folder) => {
+      const served: Served[] = [];
+      for (const plugin of plugins(folder)) {
+        served.push(await Served.start(servers === 'peer' ? 'peer' : side, folder, plugin));
+      }
+      if (fill) await run(copyIn(served[0]!.uri, folder));
+      const uris = served.map(({ uri }) => uri);
+      return {
+        measure: () => seconds([...command(side, 'nbdcopy'), ...words(uris, folder)]),
+        stop: async () => {
+          for (const server of served) await server.stop();
+        },
+      };
+    },
+  };
+}
+
+const connections: Workload = {
+  name: '1,000 connections, a 4-KiB read each',
+  unit: 's',
+  goal: 1,
+  needs: ['nbdkit'],
+  start: async (side, folder) => {
+    const server = await Served.start(side, folder, memory());
+    return {
+      measure: async () => {
+        const begin = performance.now();
+        for (let count = 0; count < 1000; count++) {
+          const client = await connect(server.uri);
+          await client.read(0n, 4096);
+          await client.close();
+        }
+        return (performance.now() - begin) / 1000;
+      },
+      stop: () => server.stop(),
+    };
+  },
+};
+
+/** A command of ours beside an empty Node program. */
+function startUp(name: string, words: (uri: string) => string[]): Workload {
+  return {
+    name: `start-up: ${name} (peer: node -e 0)`,
+    unit: 's',
+    goal: 1 / 1.3,
+    needs: [],
+    start: async (side, folder) => {
+      const server = await Served.start('ours', folder, ['null', '1G']);
+      const measured = side === 'ours' ? words(server.uri) : [process.execPath, '-e', '0'];
+      return {
+        measure: async () => {
+          const times: number[] = [];
+          for (let round = 0; round < 20; round++) times.push(await seconds(measured));
+          return times.sort((a, b) => a - b)[10]!;
+        },
+        stop: () => server.stop(),
+      };
+    },
+  };
+}
+
+/** The server's peak memory beside a limit in MiB. */
+function peak(
+  name: string,
+  limit: number,
+  plugin: (folder: string) => string[],
+  client: (uri: string, folder: string) => string[],
+): Workload {
+  return {
+    name: `${name} (peer: the limit)`,
+    unit: 'MiB',
+    goal: 1,
+    needs: ['nbdcopy'],
+    start: async (side, folder) => ({
+      measure: async () => {
+        if (side === 'peer') return limit;
+        const server = await Served.start('ours', folder, plugin(folder));
+        await run(client(server.uri, folder));
+        const bytes = server.peakMemory();
+        await server.stop();
+        return bytes / 2 ** 20;
+      },
+    }),
+  };
+}
+
+const file = (folder: string) => ['file', sourceOf(folder)];
+const target = (folder: string) => `${folder}/target`;
+
+export const WORKLOADS: readonly Workload[] = [
+  serving('serve memory, read 2 GiB', 1.3, memory, copyOut, copyIn),
+  freshWrite,
+  serving('serve memory, write 2 GiB, again', 1.2, memory, copyIn, copyIn),
+  serving('serve file, read 2 GiB', 1.2, file, copyOut),
+  serving(
+    'serve file, write 2 GiB',
+    1.1,
+    f => ['file', target(f)],
+    copyIn,
+    (_, f) => ['cp', sourceOf(f), target(f)],
+  ),
+  serving('serve pattern, read 8 GiB', 1.3, () => ['pattern', '8G'], copyOut),
+  serving('serve random, read 2 GiB', 1.5, () => ['random', SIZE], copyOut),
+  fio('randread memory, depth 1', 1, 'memory', 'randread', 1),
+  fio('randread memory, depth 16', 1.5, 'memory', 'randread', 16),
+  fio('randread memory, depth 64', 1.5, 'memory', 'randread', 64),
+  fio('randwrite memory, depth 16', 1.4, 'memory', 'randwrite', 16),
+  fio('randread file, depth 1', 1, 'file', 'randread', 1),
+  fio('randread file, depth 16', 1.3, 'file', 'randread', 16),
+  copying(
+    'nbdcopy NBD to null: (C server)',
+    1.1,
+    'peer',
+    ([u]) => [u!, 'null:'],
+    () => [memory()],
+    true,
+  ),
+  copying(
+    'nbdcopy NBD to file (C server)',
+    1.1,
+    'peer',
+    ([u], f) => [u!, target(f)],
+    () => [memory()],
+    true,
+  ),
+  copying(
+    'nbdcopy file to NBD (C server)',
+    1.1,
+    'peer',
+    ([u], f) => [sourceOf(f), u!],
+    () => [memory()],
+    true,
+  ),
+  copying('nbdcopy file to file', 2, 'none', (_, f) => [sourceOf(f), target(f)]),
+  copying(
+    'both ours, memory to null:',
+    1.2,
+    'same',
+    ([u]) => [u!, 'null:'],
+    () => [memory()],
+    true,
+  ),
+  copying(
+    'both ours, memory to memory',
+    1.2,
+    'same',
+    ([a, b]) => [a!, b!],
+    () => [memory(), memory()],
+    true,
+  ),
+  copying(
+    'both ours, sparse-random 100G to itself',
+    1.5,
+    'same',
+    ([u]) => [u!, u!],
+    () => [['sparse-random', '100G']],
+  ),
+  {
+    ...copying('sparse-random 100G: our nbdcopy, peer: qemu-img, our server', 3, 'none', () => []),
+    needs: ['qemu-img'],
+    start: async (side, folder) => {
+      const server = await Served.start('ours', folder, ['sparse-random', '100G']);
+      const convert = ['qemu-img', 'convert', '-n', '-f', 'raw', '-O', 'raw'];
+      const words = side === 'ours' ? command('ours', 'nbdcopy') : convert;
+      return {
+        measure: () => seconds([...words, server.uri, server.uri]),
+        stop: () => server.stop(),
+      };
+    },
+  },
+  connections,
+  startUp('nbdinfo --size', uri => [...command('ours', 'nbdinfo'), '--size', uri]),
+  startUp('nbdkit null --run true', () => [...command('ours', 'nbdkit'), 'null', '--run', 'true']),
+  peak('peak memory, a 2 GiB file served', 96, file, copyOut),
+  peak(
+    'peak memory, 1 GiB written to memory 1T',
+    1126,
+    () => ['memory', '1T'],
+    uri => [
+      ...command('ours', 'nbdcopy'),
+      '--',
+      '[',
+      ...command('ours', 'nbdkit'),
+      'random',
+      '1G',
+      ']',
+      uri,
+    ],
+  ),
+];
