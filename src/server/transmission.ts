@@ -107,6 +107,7 @@ export class Transmission {
       return;
     }
     this.#outbox.flush();
+    this.#transport.eager = this.#requests === 0;
     if (this.#closing && this.#requests === 0 && !this.#exclusive) this.#finish();
     else this.#setPaused(this.#blocked());
   }

@@ -15,13 +15,15 @@ function handleOf(socket: net.Socket): Handle | null {
 
 /** A connection that has received so often is worth the time to load what makes it fast. */
 const BUSY = 64;
-/** After so many messages in a row the event loop gets its turn, for the sake of the others. */
+/** After so many messages in a row the event loop gets its turn. */
 const MOST_IN_A_ROW = 64;
 /** How long to look for the next message before going back to the event loop, in ms. */
 const LONGEST_WATCH = 0.05;
 const SHORTEST_WATCH = 0.002;
 
 let systemCalls: SocketIo | null | undefined;
+/** The connection that received last: while it is always the same, no other one is kept waiting. */
+let lastServed: SocketTransport | undefined;
 
 /** Where and how to connect. */
 export type Address = { readonly path: string } | { readonly host: string; readonly port: number };
@@ -33,6 +35,7 @@ export type Address = { readonly path: string } | { readonly host: string; reado
 export class SocketTransport implements Transport {
   readonly peer: Peer;
   onDrain: (() => void) | undefined;
+  eager = false;
   readonly #socket: net.Socket;
   #sink: Sink | undefined;
   /** The sink that the space given to the kernel belongs to, and that space. */
@@ -175,16 +178,18 @@ export class SocketTransport implements Transport {
 
   /**
    * Goes on receiving by system calls of its own, which spares a turn of the event loop for each
-   * message, and watches for a short time for the next one. An end or an error is left to the event
-   * loop, which meets it again.
+   * message, and watches for a short time for the next one, if no other connection would have to
+   * wait meanwhile. An end or an error is left to the event loop, which meets it again.
    */
   #receiveMore(io: SocketIo): void {
+    const alone = lastServed === this;
+    lastServed = this;
     for (let round = 0; round < MOST_IN_A_ROW; round++) {
-      if (this.#paused || this.#done || !this.#sink) return;
+      if (!this.eager || this.#paused || this.#done || !this.#sink) return;
       const fd = handleOf(this.#socket)?.fd ?? -1;
       const space = this.#sink.space();
       let count = io.receive(fd, space);
-      if (count < 0) count = this.#watchFor(io, fd, space);
+      if (count < 0 && alone) count = this.#watchFor(io, fd, space);
       if (count <= 0) return;
       this.#sink.received(count);
     }

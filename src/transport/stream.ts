@@ -6,6 +6,7 @@ import type { Sink, Transport } from './transport.ts';
 export class StreamTransport implements Transport {
   readonly peer: Peer;
   onDrain: (() => void) | undefined;
+  eager = false;
   readonly #input: Readable;
   readonly #output: Writable;
   #sink: Sink | undefined;

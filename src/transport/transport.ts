@@ -17,6 +17,11 @@ export interface Transport {
   readonly queued: number;
   /** Called when `queued` has come back to zero, be it that all was sent or that nothing can be. */
   onDrain: (() => void) | undefined;
+  /**
+   * The sink answers what it receives at once, so that the peer's next message is worth watching
+   * for. Only where nothing else waits for the event loop: microtasks do not run meanwhile.
+   */
+  eager: boolean;
   /** Makes `sink` the receiver from now on. */
   attach(sink: Sink): void;
   /** Stops and restarts reading; bytes already under way may still come. */
