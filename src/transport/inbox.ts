@@ -24,7 +24,7 @@ interface Incoming {
  */
 export class Inbox implements Sink {
   /** What has come and was not consumed is `buffer` from `start` to `end`. */
-  readonly buffer: Buffer;
+  buffer: Buffer;
   start = 0;
   end = 0;
   readonly #arrived: () => void;
@@ -84,6 +84,7 @@ export class Inbox implements Sink {
       this.end -= this.start;
       this.start = 0;
     }
+    if (this.end === this.buffer.length) this.#grow();
     const full = this.buffer.length - RESERVE;
     const limit = this.end < this.#alone ? this.#alone : this.end < full ? full : undefined;
     return this.buffer.subarray(this.end, limit);
@@ -94,7 +95,7 @@ export class Inbox implements Sink {
       if (this.#incoming) this.#advance(this.#incoming, count);
     } else {
       this.end += count;
-      if (this.#incoming) this.#fill(this.#incoming);
+      while (this.#incoming && this.available > 0) this.#fill(this.#incoming);
     }
     this.#arrived();
   }
@@ -102,6 +103,13 @@ export class Inbox implements Sink {
   ended(error?: Error): void {
     this.abandon();
     this.#ended(error);
+  }
+
+  /** What was read for the handshake, or by a stream, may be more than has room here. */
+  #grow(): void {
+    const larger = Buffer.allocUnsafeSlow(2 * this.buffer.length);
+    this.buffer.copy(larger, 0, 0, this.end);
+    this.buffer = larger;
   }
 
   #fill(incoming: Incoming): void {

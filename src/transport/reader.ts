@@ -1,6 +1,7 @@
+import { BlockError } from '../block/errors.ts';
 import type { Sink, Transport } from './transport.ts';
 
-/** Room beyond the limit, so that there is always space for bytes already under way. */
+/** There is always space for so many bytes, as some may be under way when reading stops. */
 const SLACK = 4096;
 
 /**
@@ -10,7 +11,7 @@ const SLACK = 4096;
 export class ByteReader implements Sink {
   readonly #transport: Transport;
   readonly #limit: number;
-  readonly #buffer: Buffer;
+  #buffer: Buffer;
   #start = 0;
   #end = 0;
   #wanted = 0;
@@ -27,7 +28,7 @@ export class ByteReader implements Sink {
 
   /**
    * The next `length` bytes, at most the limit.
-   * @throws Error when the stream ends before they came.
+   * @throws BlockError ECONNRESET when the stream ends before they came.
    */
   take(length: number): Promise<Buffer> {
     if (length > this.#limit) throw new RangeError(`${length} bytes are over the limit`);
@@ -53,12 +54,18 @@ export class ByteReader implements Sink {
   }
 
   space(): Uint8Array {
-    if (this.#start > this.#limit) {
-      this.#buffer.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
-    }
-    return this.#buffer.subarray(this.#end);
+    if (this.#buffer.length - this.#end < SLACK) this.#makeRoom();
+    return this.#buffer.subarray(this.#end, this.#end + this.#limit);
+  }
+
+  #makeRoom(): void {
+    const held = this.#buffer.subarray(this.#start, this.#end);
+    const size = Math.max(this.#buffer.length, held.length + this.#limit + SLACK);
+    const target = size === this.#buffer.length ? this.#buffer : Buffer.allocUnsafe(size);
+    target.set(held);
+    this.#buffer = target;
+    this.#start = 0;
+    this.#end = held.length;
   }
 
   received(count: number): void {
@@ -67,8 +74,9 @@ export class ByteReader implements Sink {
     this.#serve();
   }
 
-  ended(error = new Error('the connection was closed')): void {
-    this.#error = error;
+  ended(error?: Error): void {
+    const words = `the connection was ${error ? `lost: ${error.message}` : 'closed'}`;
+    this.#error = new BlockError('ECONNRESET', words, { cause: error });
     this.#serve();
   }
 

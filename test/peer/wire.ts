@@ -1,0 +1,124 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
+import type { TestContext } from 'node:test';
+import { join } from './bytes.ts';
+
+/** A peer that says nothing for so long hangs: a test fails instead of waiting for ever. */
+const HANG_MS = 20_000;
+
+/** A folder that goes away with the test. */
+export function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(joinPath(tmpdir(), 'nbdpipe-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** One end of a connection in the hands of a test: says what it likes and looks at the answers. */
+export class Wire {
+  readonly #socket: net.Socket;
+  #bytes: Buffer = Buffer.alloc(0);
+  #over = false;
+  #changed: () => void = () => {};
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket;
+    socket.on('data', bytes => {
+      this.#bytes = Buffer.concat([this.#bytes, bytes]);
+      this.#changed();
+    });
+    const over = () => {
+      this.#over = true;
+      this.#changed();
+    };
+    socket.on('end', over);
+    socket.on('close', over);
+    socket.on('error', over);
+  }
+
+  static dial(path: string): Promise<Wire> {
+    return new Promise((resolve, reject) => {
+      const socket = net.connect(path);
+      socket.once('error', reject);
+      socket.once('connect', () => resolve(new Wire(socket)));
+    });
+  }
+
+  send(...parts: readonly (Uint8Array | string)[]): void {
+    this.#socket.write(join(...parts));
+  }
+
+  /** Each byte by itself. */
+  async drip(bytes: Uint8Array): Promise<void> {
+    for (const byte of bytes) {
+      this.#socket.write(Buffer.of(byte));
+      await new Promise(setImmediate);
+    }
+  }
+
+  /** The next `length` bytes. */
+  async read(length: number): Promise<Buffer> {
+    await this.#until(() => this.#bytes.length >= length || this.#over);
+    if (this.#bytes.length < length) {
+      throw new Error(`the peer hung up after ${this.#bytes.length} of ${length} bytes`);
+    }
+    const bytes = this.#bytes.subarray(0, length);
+    this.#bytes = this.#bytes.subarray(length);
+    return bytes;
+  }
+
+  /** Waits until the peer hangs up; gives what it still said. */
+  async end(): Promise<Buffer> {
+    await this.#until(() => this.#over);
+    return this.#bytes;
+  }
+
+  /** Reads nothing from now on. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
+  /** Says that nothing more will come. */
+  finish(): void {
+    this.#socket.end();
+  }
+
+  hangUp(): void {
+    this.#socket.destroy();
+  }
+
+  async #until(good: () => boolean): Promise<void> {
+    const deadline = Date.now() + HANG_MS;
+    while (!good()) {
+      const left = deadline - Date.now();
+      if (left <= 0) throw new Error(`the peer hangs; it said ${this.#bytes.toString('hex')}`);
+      let timer: NodeJS.Timeout | undefined;
+      await new Promise<void>(resolve => {
+        this.#changed = resolve;
+        timer = setTimeout(resolve, left);
+      });
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** A server that follows a script with each client; gives the path of its socket. */
+export async function scriptedServer(
+  t: TestContext,
+  script: (wire: Wire) => Promise<void>,
+): Promise<string> {
+  const path = joinPath(temporaryFolder(t), 'socket');
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer(socket => {
+    sockets.add(socket);
+    // A script is cut short when the client hangs up on it, which is often the point.
+    script(new Wire(socket)).catch(() => socket.destroy());
+  });
+  await new Promise<void>(resolve => server.listen(path, resolve));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return path;
+}
