@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { UsageError } from '../block/errors.ts';
 import { joinBrackets, oneLine, optionNames, parseCommandLine } from './cli.ts';
 import { nearest } from './nearest.ts';
 
@@ -76,6 +77,7 @@ test('the nearest name is one that could have been meant', () => {
 test('an error is one line', () => {
   assert.equal(oneLine(new Error('a\n  b\n')), 'a b');
   assert.equal(oneLine('text'), 'text');
+  assert.equal(oneLine(new UsageError('bad', '  x\n  ^')), 'bad\n  x\n  ^');
 });
 
 /** Runs `run('prog', main)` in a process of its own. */

@@ -190,11 +190,15 @@ export function run(program: string, main: (argv: string[]) => Promise<number>):
   main(process.argv.slice(2)).then(status => process.exit(status), fail);
 }
 
-/** The words of an error on one line, with the stack after it when that is asked for. */
+/**
+ * The words of an error on one line; after it the excerpt of a UsageError, and the stack when that
+ * is asked for.
+ */
 export function oneLine(error: unknown): string {
   const words = messageOf(error)
     .trim()
     .replace(/\s*\n\s*/g, ' ');
   const stack = process.env.NBDPIPE_DEBUG && error instanceof Error ? `\n${error.stack}` : '';
-  return words + stack;
+  const excerpt = error instanceof UsageError && error.excerpt ? `\n${error.excerpt}` : '';
+  return words + excerpt + stack;
 }

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { BlockError, messageOf, UsageError } from '../../block/errors.ts';
 import type { UriAddress } from '../../protocol/uri.ts';
@@ -14,8 +15,8 @@ const MAX_SOCKET_PATH = 108;
 export interface Listening {
   /** Where clients find it; absent for inherited sockets. */
   readonly address?: UriAddress;
-  /** Removes what was made for listening and is not removed by closing. */
-  cleanUp(): void;
+  /** Made for the socket, and to be removed with it. */
+  readonly privateDirectory?: string;
 }
 
 /** How many listening sockets the parent passed on (systemd's protocol); taken only once. */
@@ -49,20 +50,27 @@ async function listenInherited(server: Server, count: number): Promise<Listening
     const fd = FIRST_INHERITED + index;
     await named(`inherited socket ${fd}`, server.listen({ fd }));
   }
-  return { cleanUp: () => {} };
+  return {};
 }
 
 async function listenUnix(server: Server, given: string | undefined): Promise<Listening> {
-  const path = given === undefined ? join(mkdtempSync('/tmp/nbdkit'), 'socket') : resolve(given);
+  if (given === undefined) return listenPrivate(server);
+  const path = resolve(given);
   if (Buffer.byteLength(path) >= MAX_SOCKET_PATH) {
     const right = `expected at most ${MAX_SOCKET_PATH - 1} bytes`;
     throw new UsageError(`${path}: the path of a Unix socket is too long: ${right}`);
   }
+  // The system calls this "permission denied".
+  if (!existsSync(dirname(path))) throw new UsageError(`${path}: no such directory`);
   await named(path, server.listen({ path }));
-  const cleanUp = () => {
-    if (given === undefined) rmSync(dirname(path), { recursive: true, force: true });
-  };
-  return { address: { path }, cleanUp };
+  return { address: { path } };
+}
+
+async function listenPrivate(server: Server): Promise<Listening> {
+  const privateDirectory = mkdtempSync('/tmp/nbdkit');
+  const path = join(privateDirectory, 'socket');
+  await named(path, server.listen({ path }));
+  return { address: { path }, privateDirectory };
 }
 
 async function listenTcp(
@@ -77,7 +85,7 @@ async function listenTcp(
     const found = await named(shown, server.listen(place));
     if (found !== null && typeof found === 'object') bound = found.port;
   }
-  return { address: { host: address ?? 'localhost', port: bound }, cleanUp: () => {} };
+  return { address: { host: address ?? 'localhost', port: bound } };
 }
 
 function anyHost(family: 4 | 6 | undefined): string | undefined {
@@ -85,6 +93,10 @@ function anyHost(family: 4 | 6 | undefined): string | undefined {
 }
 
 async function resolveAll(name: string, family: 4 | 6 | undefined): Promise<string[]> {
+  const literal = isIP(name);
+  if (literal !== 0 && family !== undefined && literal !== family) {
+    throw new UsageError(`${name}: is not an IPv${family} address`);
+  }
   const found = await named(name, lookup(name, { all: true, family: family ?? 0 }));
   return [...new Set(found.map(({ address }) => address))];
 }
@@ -93,7 +105,6 @@ const WORDS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'address already in use',
   EADDRNOTAVAIL: 'no such address on this machine',
   EACCES: 'permission denied',
-  ENOENT: 'no such directory',
   ENOTFOUND: 'no such host',
 };
 

@@ -1,8 +1,10 @@
 import { optionNames, parseCommandLine, print, run, version } from '../cli.ts';
+import { readyReporter, startInBackground } from './background.ts';
 import { pluginName, type Stack } from './configure.ts';
 import { takeInherited } from './listen.ts';
 import { load } from './load.ts';
 import { Given, OPTIONS, readSettings } from './options.ts';
+import { serve } from './serve.ts';
 
 run('nbdkit', async argv => {
   const { given: list, words } = parseCommandLine(OPTIONS, argv);
@@ -26,14 +28,12 @@ run('nbdkit', async argv => {
     return printed(pluginText(await load('plugin', pluginName(words))));
   }
   const settings = readSettings(given, takeInherited());
-  const { readyReporter, startInBackground } = await import('./background.ts');
   const reportReady = readyReporter();
   if (settings.background && !reportReady) return startInBackground(words);
   const stack: Stack = {
     filters: await loadFilters(filters),
     plugin: await load('plugin', pluginName(words)),
   };
-  const { serve } = await import('./serve.ts');
   return serve(settings, stack, words.slice(1), reportReady);
 });
 

@@ -1,13 +1,14 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { messageOf } from '../../block/errors.ts';
-import { formatNbdUri } from '../../protocol/uri.ts';
+import { formatNbdUri, type UriAddress } from '../../protocol/uri.ts';
 import { Server } from '../../server/server.ts';
 import { print } from '../cli.ts';
+import { runCaptive } from './captive.ts';
 import { configure, type Stack } from './configure.ts';
-import { type Listening, listen } from './listen.ts';
+import { listen } from './listen.ts';
 import { ServerLog } from './log.ts';
-import type { Settings } from './options.ts';
+import type { Settings, Where } from './options.ts';
 
 const SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM'] as const;
 
@@ -23,6 +24,7 @@ export async function serve(
   words: readonly string[],
   reportReady: (() => void) | undefined,
 ): Promise<number> {
+  const { where } = settings;
   const signal = nextSignal();
   if (settings.exitWithParent) (await import('./parent.ts')).exitWithParent();
   const log = new ServerLog(settings.log, settings.verbose);
@@ -37,30 +39,12 @@ export async function serve(
     onDebug: message => log.debug(message),
   });
   try {
-    if (settings.where.kind === 'stdio') {
+    if (where.kind === 'stdio') {
       const { standardStreams } = await import('./stdio.ts');
       await Promise.race([server.serve(standardStreams()), signal]);
       return 0;
     }
-    const listening = await listen(server, settings.where);
-    const pidFile = settings.pidFile === undefined ? undefined : resolve(settings.pidFile);
-    try {
-      if (settings.user !== undefined || settings.group !== undefined) {
-        (await import('./privileges.ts')).dropPrivileges(settings);
-      }
-      if (pidFile !== undefined) writeFileSync(pidFile, `${process.pid}\n`);
-      if (settings.printUri && listening.address) await print(`${uriOf(settings, listening)}\n`);
-      if (reportReady) {
-        process.chdir('/');
-        log.leaveTerminal();
-        reportReady();
-      }
-      return await untilTheEnd(settings, listening, signal);
-    } finally {
-      await server.close();
-      listening.cleanUp();
-      if (pidFile !== undefined) rmSync(pidFile, { force: true });
-    }
+    return await serveListening(server, where, settings, log, signal, reportReady);
   } finally {
     await server.close();
     await source.close?.();
@@ -78,23 +62,52 @@ function nextSignal(): Promise<NodeJS.Signals> {
   });
 }
 
-function uriOf({ exportName }: Settings, { address }: Listening): string {
-  return formatNbdUri({ address: address!, tls: false, exportName, tlsOptions: {} });
+function uriOf(address: UriAddress, exportName: string): string {
+  return formatNbdUri({ address, tls: false, exportName, tlsOptions: {} });
 }
 
-async function untilTheEnd(
+async function serveListening(
+  server: Server,
+  where: Exclude<Where, { kind: 'stdio' }>,
   settings: Settings,
-  listening: Listening,
+  log: ServerLog,
   signal: Promise<NodeJS.Signals>,
+  reportReady: (() => void) | undefined,
 ): Promise<number> {
-  const { run, exportName } = settings;
-  if (run === undefined) {
-    await signal;
-    return 0;
+  const { run, user, group } = settings;
+  const listening = await listen(server, where);
+  const pidFile = settings.pidFile === undefined ? undefined : resolve(settings.pidFile);
+  try {
+    const uri = listening.address && uriOf(listening.address, settings.exportName);
+    if (settings.printUri && uri) await print(`${uri}\n`);
+    if (pidFile !== undefined) writeFileSync(pidFile, `${process.pid}\n`);
+    const captive =
+      run === undefined
+        ? undefined
+        : runCaptive(run, uri!, listening.address!, settings.exportName);
+    if (user !== undefined || group !== undefined) {
+      const { dropPrivileges } = await import('./privileges.ts');
+      dropPrivileges(user, group, listening.privateDirectory);
+    }
+    if (reportReady) {
+      process.chdir('/');
+      log.leaveTerminal();
+      reportReady();
+    }
+    if (!captive) return await signal.then(() => 0);
+    void signal.then(name => captive.process.kill(name));
+    return await captive.status;
+  } finally {
+    await server.close();
+    remove(listening.privateDirectory);
+    remove(pidFile);
   }
-  const { runCaptive } = await import('./captive.ts');
-  const uri = uriOf(settings, listening);
-  const captive = runCaptive(run, uri, listening.address!, exportName);
-  void signal.then(name => captive.process.kill(name));
-  return captive.status;
+}
+
+/** What cannot be removed, with another user's rights, stays. */
+function remove(path: string | undefined): void {
+  if (path === undefined) return;
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {}
 }
