@@ -37,6 +37,13 @@ export class BlockError extends Error {
 /** Bad words from whoever started the program: parameters, options, configuration. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
+  /** Lines to show under the message: what was typed, and a caret at the place. */
+  readonly excerpt: string | undefined;
+
+  constructor(message: string, excerpt?: string) {
+    super(message);
+    this.excerpt = excerpt;
+  }
 }
 
 const KNOWN: ReadonlySet<string> = new Set<Errno>([
