@@ -71,15 +71,15 @@ const MISTAKES: readonly (readonly [text: string, column: number, words: RegExp]
   ['<(kill -9 $$)', 1, /was ended by SIGKILL/],
   ['</dev/zero', 1, /more than 1 GiB/],
   ['('.repeat(9999), 251, /nested more than 250 deep/],
-  ['1'.concat('*2'.repeat(9999)), 500, /more than 250 deep/],
+  ['1'.concat('*2'.repeat(999)), 502, /more than 250 deep/],
 ];
 
 test('a mistake is shown with a caret under it', async () => {
   for (const [text, column, words] of MISTAKES) {
     await assert.rejects(openPlugin('data', `data=${text}`), (error: unknown) => {
-      assert.ok(error instanceof UsageError, String(error));
+      assert.ok(error instanceof UsageError);
       assert.match(error.message, words, text);
-      assert.ok(error.message.startsWith(`data:1:${column}: `), `${text}: ${error.message}`);
+      assert.ok(error.message.startsWith(`data:1:${column}: `), error.message);
       assert.match(error.excerpt!, /^ {2}.*\n {2} *\^$/);
       return true;
     });
