@@ -77,12 +77,13 @@ async function listening(path: string, child: ChildProcess): Promise<void> {
   for (;;) {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);
     const socket = net.connect(path);
-    const [event] = await Promise.race([
-      once(socket, 'connect').then(() => ['connect']),
-      once(socket, 'error').then(() => ['error']),
-    ]).catch(() => ['error']);
+    // The greeting is awaited, as hanging up before it would be an error to report.
+    const greeted = await once(socket, 'data').then(
+      () => true,
+      () => false,
+    );
     socket.destroy();
-    if (event === 'connect') return;
+    if (greeted) return;
     await delay(20);
   }
 }

@@ -26,9 +26,13 @@ const NBDKIT = ['nbdkit', 'nbdcopy'];
 /** A file of random bytes that all workloads share; made by `prepare`. */
 export const sourceOf = (folder: string) => `${folder}/source`;
 
+/** A file to write to. */
+const target = (folder: string) => `${folder}/target`;
+
 /** Makes the file that is copied and served. */
 export async function prepare(folder: string): Promise<void> {
   await run(['sh', '-c', `head -c ${SIZE} /dev/urandom > ${sourceOf(folder)}`]);
+  await run(['cp', sourceOf(folder), target(folder)]);
 }
 
 /** Serves on one side and runs a command of the peer against it. */
@@ -209,7 +213,6 @@ function peak(
 }
 
 const file = (folder: string) => ['file', sourceOf(folder)];
-const target = (folder: string) => `${folder}/target`;
 
 export const WORKLOADS: readonly Workload[] = [
   serving('serve memory, read 2 GiB', 1.3, memory, copyOut, copyIn),

@@ -2,18 +2,11 @@ import { addressOf, type CFunction, libcFunction } from './libc.ts';
 
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
-const SOL_SOCKET = 1;
-const SO_SNDBUF = 7;
-/** Room for a reply of 256 KiB or more, so that it goes out in one call; the system may give less. */
-const SEND_BUFFER = Int32Array.of(1 << 20);
 /** Most pieces in one call; the system's limit is 1024. */
 const MAX_PIECES = 512;
 
 const recvOf = libcFunction('int64_t recv(int fd, void *bytes, uint64_t length, int flags)');
 const sendOf = libcFunction('int64_t send(int fd, void *bytes, uint64_t length, int flags)');
-const setsockoptOf = libcFunction(
-  'int setsockopt(int fd, int level, int name, void *value, uint32_t length)',
-);
 const writevOf = libcFunction('int64_t writev(int fd, uintptr_t vector, int count)');
 
 /** Non-blocking system calls on a socket, some microseconds each. */
@@ -37,11 +30,6 @@ export class SocketIo {
     const send = sendOf();
     const writev = writevOf();
     return recv && send && writev ? new SocketIo(recv, send, writev) : undefined;
-  }
-
-  /** Makes the socket's send buffer as large as an ordinary process may have it. */
-  widen(fd: number): void {
-    setsockoptOf()?.(fd, SOL_SOCKET, SO_SNDBUF, new Uint8Array(SEND_BUFFER.buffer), 4);
   }
 
   /** Bytes received; 0 at the end; negative when there is nothing now, or an error. */

@@ -17,8 +17,13 @@ import { statusReply } from './status.ts';
 
 /** While the transport holds more than this, no further request is taken. */
 const HIGH_WATER = 1 << 20;
+/** Answers are sent when so many bytes have come together: more would leave the processor's cache. */
+const BATCH = 1 << 18;
 
 const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
+
+/** Memory lent to devices for the answers to reads, a connection. */
+const LENT = 1 << 20;
 
 /** Longest list of context ids with a block status request, in bytes. */
 const MAX_STATUS_PAYLOAD = 1 << 16;
@@ -47,11 +52,15 @@ export class Transmission {
   readonly #finished: () => void;
 
   readonly #inbox: Inbox;
+  /** Lent memory, in use up to `#lent`. */
+  #memory: Buffer | undefined;
+  #lent = 0;
+
   #requests = 0;
   #payloadBytes = 0;
   #paused = false;
-  /** One long request has the connection to itself. */
-  #exclusive = false;
+  /** Long requests have the connection to themselves; one may begin before the last piece ends. */
+  #exclusive = 0;
   /** No further requests: the client is done, or the server. */
   #closing = false;
   #closed = false;
@@ -108,14 +117,14 @@ export class Transmission {
     }
     this.#outbox.flush();
     this.#transport.eager = this.#requests === 0;
-    if (this.#closing && this.#requests === 0 && !this.#exclusive) this.#finish();
+    if (this.#closing && this.#requests === 0 && this.#exclusive === 0) this.#finish();
     else this.#setPaused(this.#blocked());
   }
 
   /** Inbox bytes that cannot be taken yet stay there; reading on would only pile up more. */
   #blocked(): boolean {
     const full = this.#inbox.available >= this.#headerSize && !this.#inbox.expecting;
-    return this.#closing || this.#exclusive || full;
+    return this.#closing || this.#exclusive > 0 || full;
   }
 
   #setPaused(paused: boolean): void {
@@ -142,13 +151,13 @@ export class Transmission {
 
   #parse(): void {
     const inbox = this.#inbox;
-    while (!this.#exclusive && !this.#closing && !inbox.expecting) {
+    while (this.#exclusive === 0 && !this.#closing && !inbox.expecting) {
       if (inbox.available < this.#headerSize) return;
       const request = decodeRequest(inbox.buffer, inbox.start, this.#terms.extended);
       if (!this.#admits(request)) return;
       inbox.start += this.#headerSize;
       this.#begin(request);
-      if (this.#outbox.bytes >= HIGH_WATER) this.#outbox.flush();
+      if (this.#outbox.bytes >= BATCH) this.#outbox.flush();
     }
   }
 
@@ -237,8 +246,9 @@ export class Transmission {
     const options = { fua: (request.flags & CommandFlag.fua) !== 0 };
     const landing = device.landing?.(request.offset, request.length);
     if (landing) {
+      // What lands has not gone through `write`, whose business FUA would have been.
       this.#expect(landing, () => {
-        this.#answer(request, 0, () => settle(device, options));
+        this.#answer(request, 0, () => (options.fua ? device.flush?.() : undefined));
       });
       return;
     }
@@ -265,7 +275,8 @@ export class Transmission {
         this.#discard(request.length - next, () => this.#refuse(request, error));
       this.#exclusively(async () => {
         try {
-          await device.write!(request.offset + BigInt(done), data);
+          const fua = device.fua && (request.flags & CommandFlag.fua) !== 0;
+          await device.write!(request.offset + BigInt(done), data, { fua });
           if (next < request.length) this.#receivePieces(request, next);
           else await this.#settlePieces(request);
         } catch (error) {
@@ -276,20 +287,19 @@ export class Transmission {
   }
 
   async #settlePieces(request: RequestHeader): Promise<void> {
-    const { device } = this.#export;
-    if ((request.flags & CommandFlag.fua) !== 0) await device.flush?.();
+    await settle(this.#export.device, { fua: (request.flags & CommandFlag.fua) !== 0 });
     this.#outbox.success(request);
   }
 
   #exclusively(work: () => Promise<void>): void {
-    this.#exclusive = true;
+    this.#exclusive += 1;
     work()
       .catch(error => {
         this.#surroundings.onError(messageOf(error));
         this.#abandon();
       })
       .finally(() => {
-        this.#exclusive = false;
+        this.#exclusive -= 1;
         this.#pump();
       });
   }
@@ -338,14 +348,16 @@ export class Transmission {
       return;
     }
     const df = (request.flags & CommandFlag.df) !== 0;
+    const scratch = this.#lend(length);
     let data: Data | Promise<Data>;
     try {
-      data = this.#export.device.read(offset, length);
+      data = this.#export.device.read(offset, length, scratch);
     } catch (error) {
       this.#refuse(request, error);
       return;
     }
     if (!(data instanceof Promise)) {
+      if (data instanceof Uint8Array && data.buffer !== scratch?.buffer) this.#lent -= length;
       this.#sendRead(request, data, df);
       return;
     }
@@ -356,9 +368,23 @@ export class Transmission {
     );
   }
 
+  /** Memory that is used again as soon as nothing made with it is under way. */
+  #lend(length: number): Buffer | undefined {
+    if (this.#requests === 0 && this.#outbox.bytes === 0 && this.#transport.queued === 0) {
+      this.#lent = 0;
+    }
+    if (length > LENT) return undefined;
+    if (this.#memory === undefined || this.#lent + length > LENT) {
+      this.#memory = Buffer.allocUnsafeSlow(LENT);
+      this.#lent = 0;
+    }
+    this.#lent += length;
+    return this.#memory.subarray(this.#lent - length, this.#lent);
+  }
+
   #sendRead(request: RequestHeader, data: Data, df: boolean): void {
-    if (byteLength(data) === request.length) this.#outbox.read(request, data, df);
-    else this.#refuse(request, new BlockError('EIO', 'the device gave a wrong number of bytes'));
+    if (isOf(data, request.length)) this.#outbox.read(request, data, df);
+    else this.#refuse(request, wrongBytes());
   }
 
   /** A read that is longer than the connection may hold is read as the client takes it. */
@@ -373,7 +399,7 @@ export class Transmission {
       let data: Data;
       try {
         data = await device.read(offset, count);
-        if (byteLength(data) !== count) throw new BlockError('EIO', 'a short answer');
+        if (!isOf(data, count)) throw wrongBytes();
       } catch (error) {
         // Once a length has been promised, only hanging up can take it back.
         if (done > 0 && !inChunks) throw error;
@@ -448,4 +474,15 @@ export class Transmission {
     this.#surroundings.onError(messageOf(error));
     this.#outbox.failure(request, error);
   }
+}
+
+/** Whether a device kept to the contract: its answer is bytes, and so many. */
+function isOf(data: unknown, length: number): data is Data {
+  if (data instanceof Uint8Array) return data.length === length;
+  const isList = Array.isArray(data) && data.every(view => view instanceof Uint8Array);
+  return isList && byteLength(data) === length;
+}
+
+function wrongBytes(): BlockError {
+  return new BlockError('EIO', 'the device gave a wrong number of bytes');
 }

@@ -166,14 +166,8 @@ export class SocketTransport implements Transport {
     if (sink === this.#armed && buffer === this.#space) sink.received(count);
     else this.#copyIn(buffer.subarray(0, count));
     if (this.#io) this.#receiveMore(this.#io);
-    else if (++this.#messages === BUSY) this.#speedUp();
+    else if (++this.#messages === BUSY) this.#io = loadSystemCalls();
     return !this.#paused;
-  }
-
-  #speedUp(): void {
-    this.#io = loadSystemCalls();
-    const handle = handleOf(this.#socket);
-    if (handle) this.#io?.widen(handle.fd);
   }
 
   /**
