@@ -24,7 +24,7 @@ export interface Terms {
 
 const WRITING: ReadonlySet<number> = new Set([Command.write, Command.trim, Command.writeZeroes]);
 
-/** Flags of each command; FUA is allowed everywhere as clients are known to send it. */
+/** Flags that each command may have, as far as they are agreed on. */
 const FLAGS: Readonly<Record<number, number>> = {
   [Command.read]: CommandFlag.df,
   [Command.write]: CommandFlag.payloadLength,
@@ -60,7 +60,7 @@ export class Export {
     if (device.flush) flags |= flag.flush;
     if (this.#canFua()) flags |= flag.fua;
     if (!readOnly && device.trim) flags |= flag.trim;
-    if (!readOnly && (device.fastZero || !device.zero)) flags |= flag.fastZero;
+    if (this.#canFastZero()) flags |= flag.fastZero;
     if (terms.structured || terms.extended) flags |= flag.df;
     if (terms.extended && terms.contexts.length > 0) flags |= flag.blockStatusPayload;
     return flags;
@@ -79,6 +79,7 @@ export class Export {
   async status(context: string, offset: bigint, length: number): Promise<StatusRun[]> {
     const own = this.device.contexts?.find(({ name }) => name === context);
     if (own) return own.status(offset, length);
+    if (context !== BASE_ALLOCATION) throw new BlockError('EIO', `there is no ${context} any more`);
     const extents = await extentsOf(this.device, offset, length);
     return extents.map(extent => ({
       length: extent.length,
@@ -91,18 +92,33 @@ export class Export {
     const { type, flags, offset, length } = request;
     const allowed = FLAGS[type];
     if (allowed === undefined) return new BlockError('EINVAL', `unknown command ${type}`);
-    const fua = this.#canFua() ? CommandFlag.fua : 0;
-    if ((flags & ~(allowed | fua)) !== 0) {
+    if ((flags & ~(this.#agreedFlags(terms) & (allowed | CommandFlag.fua))) !== 0) {
       return new BlockError('EINVAL', `flags 0x${flags.toString(16)} do not go with the command`);
     }
-    if (type === Command.flush) return this.device.flush ? undefined : unsupported('flush');
+    if (type === Command.flush) return this.#badFlush(offset, length);
     if (WRITING.has(type) && this.readOnly) {
       return new BlockError('EPERM', 'the export is read-only');
     }
     return this.#unsupported(request, terms) ?? this.#misplaced(type, offset, length);
   }
 
-  #unsupported({ type, flags, length }: RequestHeader, terms: Terms): BlockError | undefined {
+  /** FUA goes with every command, as clients are known to send it. */
+  #agreedFlags(terms: Terms): number {
+    let flags: number = CommandFlag.noHole;
+    if (terms.structured) flags |= CommandFlag.df | CommandFlag.reqOne;
+    if (terms.extended) flags |= CommandFlag.payloadLength;
+    if (this.#canFua()) flags |= CommandFlag.fua;
+    if (this.#canFastZero()) flags |= CommandFlag.fastZero;
+    return flags;
+  }
+
+  #badFlush(offset: bigint, length: number): BlockError | undefined {
+    if (!this.device.flush) return unsupported('flush');
+    if (offset === 0n && length === 0) return undefined;
+    return new BlockError('EINVAL', 'a flush is of everything: offset and length must be 0');
+  }
+
+  #unsupported({ type, length }: RequestHeader, terms: Terms): BlockError | undefined {
     if (type === Command.trim && !this.device.trim) return unsupported('trim');
     if (type === Command.cache && !this.device.cache) return unsupported('cache');
     if (type === Command.blockStatus && terms.contexts.length === 0) {
@@ -110,9 +126,6 @@ export class Export {
     }
     if (type === Command.blockStatus && length === 0) {
       return new BlockError('EINVAL', 'the status of no bytes was asked for');
-    }
-    if (type === Command.read && (flags & CommandFlag.df) !== 0 && !terms.structured) {
-      return new BlockError('EINVAL', 'DF needs structured replies');
     }
     if (type === Command.read && length > MAX_PAYLOAD) {
       return new BlockError('EOVERFLOW', `reads of over ${MAX_PAYLOAD} bytes are not served`);
@@ -137,7 +150,17 @@ export class Export {
         `${length} bytes at ${offset} are not multiples of the minimum block size ${minimum}`,
       );
     }
+    const hasPayload = type === Command.read || type === Command.write;
+    if (hasPayload && blockSize !== undefined && length > blockSize.maximum) {
+      const words = `${length} bytes are over the maximum of one request, ${blockSize.maximum}`;
+      return new BlockError('EINVAL', words);
+    }
     return undefined;
+  }
+
+  /** Where zeroing is writing zeroes, the answer that it is not fast is quick. */
+  #canFastZero(): boolean {
+    return !this.readOnly && Boolean(this.device.fastZero || !this.device.zero);
   }
 
   #canFua(): boolean {

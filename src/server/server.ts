@@ -32,6 +32,7 @@ export class Server {
   readonly #transmissions = new Set<Transmission>();
   #count = 0;
   #closing = false;
+  #closed: Promise<void> | undefined;
   #quiet: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
@@ -130,7 +131,12 @@ export class Server {
    * that are still negotiating are cut, as are those that have not taken their answers after some
    * seconds. The source stays open: it is its owner's to close.
    */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#shutDown();
+    return this.#closed;
+  }
+
+  async #shutDown(): Promise<void> {
     this.#closing = true;
     for (const listener of this.#listeners) listener.close();
     for (const transport of this.#negotiating) transport.destroy();

@@ -27,22 +27,42 @@ export async function statusReply(
     if (context === undefined) throw new BlockError('EINVAL', `unknown context id ${contextId}`);
     const runs = await opened.status(context, request.offset, request.length);
     const room = Number(opened.device.size - request.offset);
-    const longest = terms.extended ? room : Math.min(room, LONGEST_COMPACT_RUN);
-    replies.push({ contextId, runs: fit(runs, one ? request.length : room, longest, one) });
+    const limits = {
+      asked: request.length,
+      room: one ? request.length : room,
+      longest: terms.extended ? room : Math.min(room, LONGEST_COMPACT_RUN),
+      count: one ? 1 : MAX_EXTENTS,
+      flags: terms.extended ? 2n ** 64n : 2n ** 32n,
+    };
+    replies.push({ contextId, runs: fit(runs, limits) });
   }
   return replies;
 }
 
-/** The runs cut to `room` bytes in all, none over `longest`, one or as many as a chunk takes. */
-function fit(runs: readonly StatusRun[], room: number, longest: number, one: boolean): StatusRun[] {
+interface Limits {
+  /** The last run is the one that reaches so far. */
+  readonly asked: number;
+  /** Bytes that the runs may cover in all, and one of them. */
+  readonly room: number;
+  readonly longest: number;
+  readonly count: number;
+  /** More than the largest flags. */
+  readonly flags: bigint;
+}
+
+/** As many of the runs, cut where they must be, as one chunk may have. */
+function fit(runs: readonly StatusRun[], limits: Limits): StatusRun[] {
   const fitted: StatusRun[] = [];
-  let left = room;
+  let covered = 0;
   for (const { length, flags } of runs) {
-    const cut = Math.min(length, left, longest);
-    if (!(cut > 0)) break;
+    const cut = Math.min(length, limits.room - covered, limits.longest);
+    if (!(Number.isInteger(cut) && cut > 0 && flags >= 0 && flags < limits.flags)) {
+      throw new BlockError('EIO', `the device gave an impossible status: ${flags} for ${length}`);
+    }
     fitted.push({ length: cut, flags });
-    left -= cut;
-    if (one || cut < length || fitted.length === MAX_EXTENTS) break;
+    covered += cut;
+    const full = fitted.length === limits.count || covered >= limits.asked;
+    if (full || cut < length) break;
   }
   if (fitted.length === 0) throw new BlockError('EIO', 'the device gave no extents');
   return fitted;

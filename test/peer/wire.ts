@@ -18,14 +18,16 @@ export function temporaryFolder(t: TestContext): string {
 /** One end of a connection in the hands of a test: says what it likes and looks at the answers. */
 export class Wire {
   readonly #socket: net.Socket;
-  #bytes: Buffer = Buffer.alloc(0);
+  #chunks: Buffer[] = [];
+  #length = 0;
   #over = false;
   #changed: () => void = () => {};
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
     socket.on('data', bytes => {
-      this.#bytes = Buffer.concat([this.#bytes, bytes]);
+      this.#chunks.push(bytes);
+      this.#length += bytes.length;
       this.#changed();
     });
     const over = () => {
@@ -59,19 +61,20 @@ export class Wire {
 
   /** The next `length` bytes. */
   async read(length: number): Promise<Buffer> {
-    await this.#until(() => this.#bytes.length >= length || this.#over);
-    if (this.#bytes.length < length) {
-      throw new Error(`the peer hung up after ${this.#bytes.length} of ${length} bytes`);
+    await this.#until(() => this.#length >= length || this.#over);
+    if (this.#length < length) {
+      throw new Error(`the peer hung up after ${this.#length} of ${length} bytes`);
     }
-    const bytes = this.#bytes.subarray(0, length);
-    this.#bytes = this.#bytes.subarray(length);
-    return bytes;
+    const all = Buffer.concat(this.#chunks);
+    this.#chunks = [all.subarray(length)];
+    this.#length -= length;
+    return all.subarray(0, length);
   }
 
   /** Waits until the peer hangs up; gives what it still said. */
   async end(): Promise<Buffer> {
     await this.#until(() => this.#over);
-    return this.#bytes;
+    return Buffer.concat(this.#chunks);
   }
 
   /** Reads nothing from now on. */
@@ -92,7 +95,7 @@ export class Wire {
     const deadline = Date.now() + HANG_MS;
     while (!good()) {
       const left = deadline - Date.now();
-      if (left <= 0) throw new Error(`the peer hangs; it said ${this.#bytes.toString('hex')}`);
+      if (left <= 0) throw new Error(`the peer hangs after ${this.#length} bytes`);
       let timer: NodeJS.Timeout | undefined;
       await new Promise<void>(resolve => {
         this.#changed = resolve;
