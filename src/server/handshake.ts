@@ -54,6 +54,7 @@ export async function handshake(
     const outcome = await option(session);
     if (outcome === 'close') return undefined;
     if (outcome !== 'next') return outcome;
+    await session.drained();
   }
 }
 

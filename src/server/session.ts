@@ -26,6 +26,9 @@ export interface ServerOptions {
   readonly onDebug?: ((message: string) => void) | undefined;
 }
 
+/** Bytes of replies that wait for a client before it may ask for more. */
+const MAX_QUEUED = 1 << 16;
+
 /** One connection while it is negotiating. */
 export class Session {
   readonly transport: Transport;
@@ -68,5 +71,13 @@ export class Session {
   reply(option: number, reply: number, data: Uint8Array | string = ''): void {
     const bytes = typeof data === 'string' ? messageBytes(data) : data;
     this.transport.send([encodeOptionReply(option, reply, bytes)]);
+  }
+
+  /** Waits while the client does not take its answers; what it sends meanwhile stays unread. */
+  async drained(): Promise<void> {
+    if (this.transport.queued <= MAX_QUEUED) return;
+    await new Promise<void>(resolve => {
+      this.transport.onDrain = resolve;
+    });
   }
 }

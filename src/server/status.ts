@@ -56,7 +56,8 @@ function fit(runs: readonly StatusRun[], limits: Limits): StatusRun[] {
   let covered = 0;
   for (const { length, flags } of runs) {
     const cut = Math.min(length, limits.room - covered, limits.longest);
-    if (!(Number.isInteger(cut) && cut > 0 && flags >= 0 && flags < limits.flags)) {
+    const whole = Number.isInteger(cut) && Number.isInteger(Number(flags));
+    if (!(whole && cut > 0 && flags >= 0 && flags < limits.flags)) {
       throw new BlockError('EIO', `the device gave an impossible status: ${flags} for ${length}`);
     }
     fitted.push({ length: cut, flags });
