@@ -2,8 +2,8 @@ import { readdirSync, statSync } from 'node:fs';
 import type { DeviceSource } from '../../block/device.ts';
 import { BlockError, UsageError } from '../../block/errors.ts';
 import { definePlugin } from '../../declare/declare.ts';
-import { type Caching, fileDevice } from './device.ts';
-import { isServable, openFile, sharedDescriptor, statOf } from './open.ts';
+import { type Caching, fileDevice } from '../../stores/file/device.ts';
+import { isServable, openFile, sharedDescriptor, statOf } from '../../stores/file/open.ts';
 
 export default definePlugin({
   name: 'file',
