@@ -27,6 +27,8 @@ for (const file of readdirSync(root, { recursive: true })) {
   for (const [, target] of text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)) {
     const path = relative(root, resolve(root, dirname(file), target));
     const [toFolder, toRoom, ...toDeeper] = path.split('/');
+    // The entries of the package, which are what users import, stand beside the tools.
+    if (folder === 'tools' && toRoom === undefined) continue;
     const upwards = height(toFolder) > height(folder);
     const sideways = height(toFolder) === height(folder) && toFolder !== folder;
     const ownRoom = ROOMS.has(folder) && deeper.length > 0 ? room : undefined;
