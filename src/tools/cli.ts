@@ -168,8 +168,12 @@ export function joinBrackets(words: readonly string[]): Endpoint[] {
 /** Writes to standard output and waits until it is written. */
 export function print(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.on('error', reject);
-    process.stdout.write(text, error => (error ? reject(error) : resolve()));
+    process.stdout.once('error', reject);
+    process.stdout.write(text, error => {
+      process.stdout.off('error', reject);
+      if (error) reject(error);
+      else resolve();
+    });
   });
 }
 

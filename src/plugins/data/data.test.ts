@@ -105,10 +105,7 @@ test('the caret finds its place in a later line, a long line and a variable', as
 test('a variable that contains itself is refused', async () => {
   await assert.rejects(openPlugin('data', '$a', 'a=$a'), /nested more than 250 deep/);
   const bomb = Array.from({ length: 30 }, (_, n) => `v${n}=$v${n + 1} $v${n + 1}`);
-  await assert.rejects(
-    openPlugin('data', '$v0', ...bomb, 'v30=1'),
-    /more than 1000000 expressions/,
-  );
+  await assert.rejects(openPlugin('data', '$v0', ...bomb, 'v30=1'), /more than 100000 variables/);
 });
 
 test('names that double are kept once, however large they grow', async () => {

@@ -19,7 +19,7 @@ interface Scope {
   known?: { readonly image: Image; readonly limit: bigint | undefined };
 }
 
-const MAX_STEPS = 4_000_000;
+const MAX_REPETITIONS = 10_000;
 const MAX_DEPTH = 500;
 
 /**
@@ -37,7 +37,7 @@ export async function evaluate(
 
 class Evaluator {
   private readonly outside: Outside;
-  private steps = 0;
+  private repetitions = 0;
   private depth = 0;
 
   constructor(outside: Outside) {
@@ -45,8 +45,6 @@ class Evaluator {
   }
 
   async image(node: Node, scope: Scope | undefined, limit: bigint | undefined): Promise<Image> {
-    this.steps += 1;
-    if (this.steps > MAX_STEPS) throw faultAt(node.place, 'the expression takes too long');
     this.depth += 1;
     const tooDeep = () => faultAt(node.place, `nested more than ${MAX_DEPTH} deep`);
     if (this.depth > MAX_DEPTH) throw tooDeep();
@@ -138,6 +136,8 @@ class Evaluator {
     if (known && (known.limit === undefined || (limit !== undefined && limit <= known.limit))) {
       return known.image;
     }
+    if (known) this.repetitions += 1;
+    if (this.repetitions > MAX_REPETITIONS) throw faultAt(place, 'the expression takes too long');
     const image = await this.image(scope.node.of, scope.outer, limit);
     scope.known = { image, limit };
     return image;

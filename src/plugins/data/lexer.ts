@@ -29,6 +29,7 @@ const NAME = /\\([\w-]+)/y;
 const ASSIGN = /->\s*(?:\\([\w-]+))?/y;
 const VARIABLE = /\$([A-Za-z_]\w*)/y;
 
+const BYTES = Buffer.from(Uint8Array.from({ length: 256 }, (_, byte) => byte));
 const UNITS = 'kmgtpe';
 
 /** Cuts a text into tokens, one `next` at a time. */
@@ -177,7 +178,7 @@ export class Lexer {
     if (!/\d/.test(character)) this.fail(`unexpected '${character}'`);
     const value = this.number('', false);
     if (value > 255n) this.fail(`a byte must be 0 to 255; larger numbers are le16: to be64:`);
-    return Buffer.of(Number(value));
+    return BYTES.subarray(Number(value), Number(value) + 1);
   }
 
   private word(little: boolean, bits: number): Buffer {

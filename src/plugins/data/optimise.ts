@@ -1,5 +1,12 @@
 import { checkedSize, endOfSlice } from './checks.ts';
-import type { BytesNode, GroupNode, Node, RepeatNode, SliceNode } from './syntax.ts';
+import {
+  type BytesNode,
+  type GroupNode,
+  joinConstants,
+  type Node,
+  type RepeatNode,
+  type SliceNode,
+} from './syntax.ts';
 
 /** A repeat of constant bytes is written out up to this size; larger ones stay repeats. */
 const WRITTEN_OUT = 512;
@@ -28,7 +35,7 @@ function group(node: GroupNode): Node {
   const items: Node[] = [];
   let constants: BytesNode[] = [];
   const flush = () => {
-    if (constants.length > 0) items.push(joined(constants));
+    if (constants.length > 0) items.push(joinConstants(constants));
     constants = [];
   };
   for (const item of node.items.map(optimise).flatMap(opened)) {
@@ -50,11 +57,6 @@ function opened(node: Node): readonly Node[] {
   if (node.kind !== 'group') return [node];
   const closed = node.items.some(({ kind }) => kind === 'seek' || kind === 'assign');
   return closed ? [node] : node.items;
-}
-
-function joined(constants: readonly BytesNode[]): BytesNode {
-  if (constants.length === 1) return constants[0]!;
-  return { ...constants[0]!, bytes: Buffer.concat(constants.map(({ bytes }) => bytes)) };
 }
 
 function repeat(node: RepeatNode): Node {

@@ -1,12 +1,14 @@
 import { Lexer, type Token } from './lexer.ts';
 import { faultAt, type Place, type Source } from './source.ts';
-import type { GroupNode, Node } from './syntax.ts';
+import { type BytesNode, type GroupNode, joinConstants, type Node } from './syntax.ts';
 
 /** Values of `$VAR`; undefined when there is none. */
 export type Variables = (name: string) => string | undefined;
 
 const MAX_DEPTH = 250;
-const MAX_NODES = 1_000_000;
+/** Joined at once; more would take too much memory until then. */
+const MAX_CONSTANTS = 10_000;
+const MAX_SUBSTITUTIONS = 100_000;
 
 /**
  * The syntax tree of a text.
@@ -18,7 +20,7 @@ export function parse(source: Source, variables: Variables): GroupNode {
 
 class Parser {
   private readonly variables: Variables;
-  private nodes = 0;
+  private substitutions = 0;
 
   constructor(variables: Variables) {
     this.variables = variables;
@@ -31,23 +33,21 @@ class Parser {
 
   private group(lexer: Lexer, place: Place, depth: number, until: 'close' | 'end'): GroupNode {
     if (depth > MAX_DEPTH) throw faultAt(place, `nested more than ${MAX_DEPTH} deep`);
-    const items: Node[] = [];
+    const items = new Items();
     let postfixes = 0;
     for (;;) {
       const token = lexer.next();
       const here = { source: lexer.source, at: lexer.start };
-      if (token.kind === until) return { kind: 'group', place, items };
+      if (token.kind === until) return { kind: 'group', place, items: items.finish() };
       if (token.kind === 'close') throw faultAt(here, "unmatched ')'");
       if (token.kind === 'end') throw faultAt(place, "unmatched '('");
-      this.nodes += 1;
-      if (this.nodes > MAX_NODES) throw faultAt(here, `more than ${MAX_NODES} expressions`);
       if (token.kind === 'repeat' || token.kind === 'slice' || token.kind === 'assign') {
         postfixes += 1;
         if (depth + postfixes > MAX_DEPTH) throw faultAt(here, `more than ${MAX_DEPTH} deep`);
-        items.push(applyTo(items.pop(), token, here));
+        items.last = applyTo(items.last, token, here);
       } else {
         postfixes = 0;
-        items.push(this.item(token, lexer, here, depth));
+        items.add(this.item(token, lexer, here, depth));
       }
     }
   }
@@ -60,9 +60,50 @@ class Parser {
         const expected = `expected a parameter ${token.name}=... or an environment variable`;
         throw faultAt(place, `$${token.name} is not defined: ${expected}`);
       }
+      this.substitutions += 1;
+      if (this.substitutions > MAX_SUBSTITUTIONS) {
+        throw faultAt(place, `more than ${MAX_SUBSTITUTIONS} variables to put in`);
+      }
       return this.text({ name: `$${token.name}`, text }, place, depth + 1);
     }
     return { ...token, place };
+  }
+}
+
+/** The items of a group. Neighbouring constants become one, or there would be one a byte. */
+class Items {
+  /** What an operator would apply to. */
+  last: Node | undefined;
+  private readonly items: Node[] = [];
+  private constants: BytesNode[] = [];
+
+  add(item: Node): void {
+    this.settle();
+    this.last = item;
+  }
+
+  finish(): readonly Node[] {
+    this.settle();
+    this.join();
+    return this.items;
+  }
+
+  private settle(): void {
+    if (!this.last) return;
+    if (this.last.kind === 'bytes') {
+      this.constants.push(this.last);
+      if (this.constants.length >= MAX_CONSTANTS) this.join();
+    } else {
+      this.join();
+      this.items.push(this.last);
+    }
+    this.last = undefined;
+  }
+
+  private join(): void {
+    if (this.constants.length === 0) return;
+    this.items.push(joinConstants(this.constants));
+    this.constants = [];
   }
 }
 

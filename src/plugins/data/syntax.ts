@@ -23,6 +23,13 @@ export interface BytesNode extends Placed {
   readonly bytes: Buffer;
 }
 
+/** Neighbouring constants as one, at the place of the first. There must be one at least. */
+export function joinConstants(constants: readonly BytesNode[]): BytesNode {
+  const [first] = constants;
+  if (constants.length === 1) return first!;
+  return { ...first!, bytes: Buffer.concat(constants.map(({ bytes }) => bytes)) };
+}
+
 /** One byte, `count` times; comes from the optimiser. */
 export interface FillNode extends Placed {
   readonly kind: 'fill';
