@@ -9,6 +9,7 @@ import type {
   ZeroOptions,
 } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
+import { ExtentList } from '../block/extents.ts';
 import {
   AllocationFlag,
   BASE_ALLOCATION,
@@ -88,7 +89,8 @@ export class NbdClient implements BlockDevice {
     this.blockSize = blockSize;
     this.description = agreement.description;
     this.#flags = flags;
-    this.#longestPayload = Math.min(blockSize?.maximum ?? PORTABLE_PAYLOAD, PORTABLE_PAYLOAD);
+    const longest = Math.min(blockSize?.maximum ?? PORTABLE_PAYLOAD, PORTABLE_PAYLOAD);
+    this.#longestPayload = longest - (longest % (blockSize?.minimum ?? 1));
     this.#longestEffect = extended ? Number.MAX_SAFE_INTEGER : LONGEST_COMPACT;
     this.#contextIds = new Map([...contexts].map(([id, name]) => [name, id]));
     this.#engine = new Engine(transport, { structured, extended, contexts }, leftover);
@@ -97,11 +99,11 @@ export class NbdClient implements BlockDevice {
       this.write = (offset, data, options) => this.#write(offset, data, options);
       if (has(TransmissionFlag.trim)) {
         this.trim = (offset, length, options) =>
-          this.#effect(Command.trim, offset, length, fuaFlag(options));
+          this.#effect(Command.trim, offset, length, this.#fuaFlag(options));
       }
       if (has(TransmissionFlag.writeZeroes)) {
         this.zero = (offset, length, options) =>
-          this.#effect(Command.writeZeroes, offset, length, zeroFlags(options));
+          this.#effect(Command.writeZeroes, offset, length, this.#zeroFlags(options));
       }
     }
     if (has(TransmissionFlag.flush)) {
@@ -141,6 +143,7 @@ export class NbdClient implements BlockDevice {
   /** As `read`, with the options that NBD has. */
   async readWith(offset: bigint, length: number, options: ReadOptions): Promise<Data> {
     this.#check(offset, length);
+    if (length === 0) return Buffer.alloc(0);
     const { df = false, scratch } = options;
     const flags = df ? CommandFlag.df : 0;
     const longest = this.#longestPayload;
@@ -153,7 +156,7 @@ export class NbdClient implements BlockDevice {
         scratch?.subarray(start, start + count),
       ),
     );
-    return (await Promise.all(pieces)).flat();
+    return (await allOf(pieces)).flat();
   }
 
   /**
@@ -183,6 +186,7 @@ export class NbdClient implements BlockDevice {
     return this.#engine.status(
       { type, flags: withPayload, offset, length: payload.length },
       payload,
+      ids,
     );
   }
 
@@ -198,12 +202,14 @@ export class NbdClient implements BlockDevice {
 
   async #write(offset: bigint, data: Uint8Array, options?: WriteOptions): Promise<void> {
     this.#check(offset, data.length);
-    const flags = fuaFlag(options) | (this.agreement.extended ? CommandFlag.payloadLength : 0);
+    if (data.length === 0) return;
+    const flags =
+      this.#fuaFlag(options) | (this.agreement.extended ? CommandFlag.payloadLength : 0);
     const type = Command.write;
     if (data.length <= this.#longestPayload) {
       return this.#engine.command({ type, flags, offset, length: data.length }, data);
     }
-    await Promise.all(
+    await allOf(
       piecesOf(offset, data.length, this.#longestPayload).map(({ at, start, count }) =>
         this.#engine.command(
           { type, flags, offset: at, length: count },
@@ -216,6 +222,7 @@ export class NbdClient implements BlockDevice {
   /** A command that works on a range and carries no data. */
   async #effect(type: number, offset: bigint, length: number, flags: number): Promise<void> {
     this.#check(offset, length);
+    if (length === 0) return;
     if (length <= this.#longestEffect) {
       return this.#engine.command({ type, flags, offset, length });
     }
@@ -228,11 +235,23 @@ export class NbdClient implements BlockDevice {
     const statuses = await this.blockStatus(offset, length, { contexts: [BASE_ALLOCATION] });
     const runs: readonly StatusRun[] = statuses.get(BASE_ALLOCATION) ?? [];
     const room = Number(this.size - offset);
-    return runs.map(({ length: run, flags }) => ({
-      length: Math.min(run, room),
-      hole: (Number(flags) & AllocationFlag.hole) !== 0,
-      zero: (Number(flags) & AllocationFlag.zero) !== 0,
-    }));
+    const list = new ExtentList();
+    for (const { length: run, flags } of runs) {
+      const hole = (Number(flags) & AllocationFlag.hole) !== 0;
+      const zero = (Number(flags) & AllocationFlag.zero) !== 0;
+      list.add(Math.min(run, room - list.length), hole, zero);
+      if (list.length >= length) break;
+    }
+    return list.extents;
+  }
+
+  #fuaFlag(options?: WriteOptions): number {
+    return options?.fua && this.fua ? CommandFlag.fua : 0;
+  }
+
+  #zeroFlags(options?: ZeroOptions): number {
+    const noHole = options?.mayTrim ? 0 : CommandFlag.noHole;
+    return this.#fuaFlag(options) | noHole | (options?.fastZero ? CommandFlag.fastZero : 0);
   }
 
   #check(offset: bigint, length: number): void {
@@ -246,13 +265,10 @@ export class NbdClient implements BlockDevice {
   }
 }
 
-function fuaFlag(options?: WriteOptions): number {
-  return options?.fua ? CommandFlag.fua : 0;
-}
-
-function zeroFlags(options?: ZeroOptions): number {
-  const noHole = options?.mayTrim ? 0 : CommandFlag.noHole;
-  return fuaFlag(options) | noHole | (options?.fastZero ? CommandFlag.fastZero : 0);
+/** All results, or the first error once none is under way, as they share the caller's memory. */
+async function allOf<T>(requests: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(requests);
+  return Promise.all(requests);
 }
 
 function piecesOf(

@@ -78,8 +78,10 @@ export class Engine {
     }) as Promise<Data>;
   }
 
-  status(wish: Wish, payload?: Uint8Array): Promise<Statuses> {
-    return this.#send(wish, payload, { statuses: new Map() }) as Promise<Statuses>;
+  /** @param contexts the ids that the payload names; unless given, all that were agreed on. */
+  status(wish: Wish, payload?: Uint8Array, contexts?: readonly number[]): Promise<Statuses> {
+    const wanted = contexts?.length ?? this.#form.contexts.size;
+    return this.#send(wish, payload, { statuses: new Map(), wanted }) as Promise<Statuses>;
   }
 
   /** A command without data in its answer. */
@@ -91,7 +93,11 @@ export class Engine {
   async disconnect(): Promise<void> {
     if (this.#pending.size > 0) {
       await new Promise<void>(resolve => {
-        this.#idle = resolve;
+        const earlier = this.#idle;
+        this.#idle = () => {
+          earlier?.();
+          resolve();
+        };
       });
     }
     if (!this.#failure) {
@@ -118,7 +124,7 @@ export class Engine {
   #send(
     wish: Wish,
     payload: Uint8Array | undefined,
-    parts: Pick<Pending, 'reading' | 'statuses'>,
+    parts: Pick<Pending, 'reading' | 'statuses' | 'wanted'>,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#failure) {
@@ -197,6 +203,9 @@ export class Engine {
       return true;
     }
     if (!this.#form.structured) throw new ProtocolError('the server sent a chunk unasked');
+    if (header.offset !== undefined && header.offset !== pending.request.offset) {
+      throw new ProtocolError('the server repeated the offset of another request');
+    }
     return this.#chunk(header, size, pending);
   }
 
@@ -217,6 +226,7 @@ export class Engine {
     const inbox = this.#inbox;
     const { type, length } = header;
     const fixed = type === Reply.offsetData ? 8 : type === Reply.offsetHole ? 12 : 0;
+    if (length < fixed) throw new ProtocolError('a content chunk is too short');
     if (inbox.available < size + fixed) return false;
     const at = inbox.start + size;
     inbox.start = at + fixed;
@@ -225,6 +235,7 @@ export class Engine {
     };
     if (type === Reply.none) {
       if (length !== 0) throw new ProtocolError('an empty chunk has a payload');
+      if ((header.flags & REPLY_FLAG_DONE) === 0) throw new ProtocolError('an empty chunk is last');
       done();
     } else if (type === Reply.offsetData) {
       this.#dataChunk(pending, at, length - 8, done);
@@ -307,7 +318,9 @@ export class Engine {
     let answer: Answer;
     if (!pending.error) {
       answer = pending.reading?.result() ?? pending.statuses;
-      if (pending.statuses?.size === 0) throw new ProtocolError('the server sent no block status');
+      if (pending.statuses && pending.statuses.size !== pending.wanted) {
+        throw new ProtocolError('the server left out the status of a metadata context');
+      }
     }
     this.#pending.delete(pending.request.cookieLow);
     if (pending.error) pending.reject(pending.error);

@@ -32,8 +32,9 @@ import { NbdClient } from './client.ts';
 
 /** Longest option reply that is taken, in bytes. */
 const REPLY_LIMIT = 4 * MAX_STRING;
-/** Most replies to one option; a list of exports may be long. */
+/** Most replies to one option, and bytes of them; a list of exports may be long. */
 const MAX_REPLIES = 1_000_000;
+const MAX_REPLY_BYTES = 1 << 26;
 
 /** What a client wants of the negotiation. */
 export interface NegotiationOptions {
@@ -258,6 +259,9 @@ export class Negotiation {
       if (contexts.has(key)) throw new ProtocolError('the server gave two contexts one id');
       contexts.set(key, context);
     });
+    if (new Set(contexts.values()).size !== contexts.size) {
+      throw this.#broken('the server gave two contexts one name');
+    }
     return contexts;
   }
 
@@ -269,6 +273,7 @@ export class Negotiation {
         if (!(error instanceof OptionError) || error.reply !== Rep.errUnsup) throw error;
       }
     }
+    if (this.#extended) throw this.#broken('the server has extended headers and no NBD_OPT_GO');
     return this.#exportName(exportName);
   }
 
@@ -311,20 +316,35 @@ export class Negotiation {
     take: (reply: number, data: Buffer) => void,
   ): Promise<void> {
     this.#transport.send([encodeOption(option, data)]);
-    for (let count = 0; count < MAX_REPLIES; count++) {
+    try {
+      await this.#replies(what, option, take);
+    } catch (error) {
+      if (error instanceof ProtocolError) this.#transport.destroy();
+      throw error;
+    }
+  }
+
+  async #replies(
+    what: string,
+    option: number,
+    take: (reply: number, data: Buffer) => void,
+  ): Promise<void> {
+    let total = 0;
+    for (let count = 0; count < MAX_REPLIES && total < MAX_REPLY_BYTES; count++) {
       const header = decodeOptionReplyHeader(await this.#reader.take(OPTION_REPLY_HEADER_SIZE));
-      if (header.option !== option) throw this.#broken('the server answered another option');
+      if (header.option !== option) throw new ProtocolError('the server answered another option');
       if (header.length > REPLY_LIMIT) {
-        throw this.#broken(`the server sent an option reply of ${header.length} bytes`);
+        throw new ProtocolError(`the server sent an option reply of ${header.length} bytes`);
       }
       const bytes = await this.#reader.take(header.length);
+      total += header.length;
       if (header.reply === Rep.ack) return;
       if (header.reply >= 0x80000000) {
         throw new OptionError(what, header.reply, bytes.toString());
       }
       take(header.reply, bytes);
     }
-    throw this.#broken(`the server sent over ${MAX_REPLIES} replies to one option`);
+    throw new ProtocolError('the server does not stop answering one option');
   }
 
   #needFixed(what: string): void {

@@ -16,6 +16,8 @@ export interface Pending {
   readonly reading?: Reading | undefined;
   /** For block status. */
   readonly statuses?: Statuses | undefined;
+  /** How many contexts the block status is of. */
+  readonly wanted?: number;
   /** The first error that the server reported; the reply may still go on. */
   error: BlockError | undefined;
   errorChunks: number;

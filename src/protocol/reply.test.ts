@@ -47,8 +47,9 @@ describe('headers', () => {
       hex('6e8a278c 0000 0006 0102030405060708 1122334455667788 0000000000000018'),
     );
     assert.equal(replyHeaderSize(bytes.readUInt32BE(0), true), 32);
-    const { kind, flags, type, length } = decodeReplyHeader(bytes, 0);
+    const { kind, flags, type, length, offset } = decodeReplyHeader(bytes, 0);
     assert.deepEqual([kind, flags, type, length], ['chunk', 0, 6, 24]);
+    assert.equal(offset, COOKIE.offset);
   });
 
   test('an extended chunk of more than 32 bits', () => {

@@ -64,6 +64,8 @@ export interface ReplyHeader {
   type: number;
   cookieHigh: number;
   cookieLow: number;
+  /** The offset of the request, which extended chunks repeat. */
+  offset: bigint | undefined;
   /** Bytes of payload; Infinity when it cannot be represented. */
   length: number;
 }
@@ -87,6 +89,7 @@ export function decodeReplyHeader(from: Buffer, at: number): ReplyHeader {
     type: simple ? Reply.none : from.readUInt16BE(at + 6),
     cookieHigh: from.readUInt32BE(at + 8),
     cookieLow: from.readUInt32BE(at + 12),
+    offset: magic === EXTENDED_REPLY_MAGIC ? from.readBigUInt64BE(at + 16) : undefined,
     length: simple ? 0 : chunkLength(from, at, magic),
   };
 }

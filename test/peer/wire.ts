@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import { join } from './bytes.ts';
 
 /** A peer that says nothing for so long hangs: a test fails instead of waiting for ever. */
-const HANG_MS = 20_000;
+const HANG_MS = 10_000;
 
 /** A folder that goes away with the test. */
 export function temporaryFolder(t: TestContext): string {
