@@ -8,19 +8,22 @@ import { build } from 'esbuild';
 const root = resolve(import.meta.dirname, '..');
 const source = join(root, 'src');
 const dist = join(root, 'dist');
-const foldersOf = folder => (existsSync(join(source, folder)) ? readdirSync(join(source, folder)) : []);
+/** The rooms of a floor: NAME/NAME.ts, as module name and file. */
+const roomsOf = (floor, prefix = '') =>
+  readdirSync(join(source, floor))
+    .map(name => [prefix + name, join(source, floor, name, `${name}.ts`)])
+    .filter(([, file]) => existsSync(file));
 
-const commands = foldersOf('tools').filter(name => existsSync(join(source, 'tools', name, `${name}.ts`)));
+const commands = roomsOf('tools');
 const entries = {
   index: join(source, 'index.ts'),
   plugin: join(source, 'plugin.ts'),
-  ...Object.fromEntries(commands.map(name => [name, join(source, 'tools', name, `${name}.ts`)])),
+  ...Object.fromEntries([
+    ...commands,
+    ...roomsOf('plugins', 'plugin-'),
+    ...roomsOf('filters', 'filter-'),
+  ]),
 };
-for (const kind of ['plugin', 'filter']) {
-  for (const name of foldersOf(`${kind}s`)) {
-    entries[`${kind}-${name}`] = join(source, `${kind}s`, name, `${name}.ts`);
-  }
-}
 
 rmSync(dist, { recursive: true, force: true });
 await build({
@@ -37,7 +40,7 @@ await build({
   minify: false,
   logLevel: 'warning',
 });
-for (const name of commands) chmodSync(join(dist, `${name}.js`), 0o755);
+for (const [name] of commands) chmodSync(join(dist, `${name}.js`), 0o755);
 
 const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 const declarations = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {

@@ -2,6 +2,7 @@ import type { DeviceSource } from '../../block/device.ts';
 import { UsageError } from '../../block/errors.ts';
 import type { Context } from '../../declare/declare.ts';
 import {
+  keysInOrder,
   type ParameterDeclarations,
   parseParameters,
   type RawParameter,
@@ -81,6 +82,7 @@ async function make(
     return await create(values, {
       readOnly,
       extra: rest ?? new Map(),
+      order: keysInOrder(declared, words),
       debugFlags: flagsOf(name, surroundings),
       debug: message => log.debug(`${name}: ${message}`),
       warn: message => log.error(`${name}: ${message}`),

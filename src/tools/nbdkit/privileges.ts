@@ -40,6 +40,6 @@ function attempt(what: string, text: string, become: (id: string | number) => vo
     become(/^\d+$/.test(text) ? Number(text) : text);
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code === 'EPERM' ? 'not permitted' : 'no such one';
-    throw new UsageError(`cannot change to ${what} '${text}': ${why}`, { cause: error });
+    throw new UsageError(`cannot change to ${what} '${text}': ${why}`);
   }
 }

@@ -1,0 +1,42 @@
+import { UsageError } from '../../block/errors.ts';
+import type { NbdClient } from '../../client/client.ts';
+import { TransmissionFlag } from '../../protocol/constants.ts';
+
+const flag = (bit: number) => (client: NbdClient) => (client.agreement.flags & bit) !== 0;
+
+/** What may be asked, with `-` and `_` left out. */
+const QUESTIONS: Readonly<Record<string, (client: NbdClient) => boolean>> = {
+  connect: () => true,
+  open: () => true,
+  read: () => true,
+  write: client => !client.readOnly,
+  readonly: client => client.readOnly,
+  rotational: client => client.rotational,
+  tls: () => false,
+  structuredreply: client => client.agreement.structured,
+  structuredreplies: client => client.agreement.structured,
+  structured: client => client.agreement.structured,
+  extendedheaders: client => client.agreement.extended,
+  blockstatuspayload: flag(TransmissionFlag.blockStatusPayload),
+  cache: flag(TransmissionFlag.cache),
+  df: flag(TransmissionFlag.df),
+  fastzero: flag(TransmissionFlag.fastZero),
+  flush: flag(TransmissionFlag.flush),
+  fua: flag(TransmissionFlag.fua),
+  multiconn: flag(TransmissionFlag.multiConn),
+  trim: flag(TransmissionFlag.trim),
+  zero: flag(TransmissionFlag.writeZeroes),
+};
+
+/**
+ * The question that a word after --can, --is or --has asks.
+ * @throws UsageError
+ */
+export function question(option: string, word: string): (client: NbdClient) => boolean {
+  const key = word.toLowerCase().replace(/[-_]/g, '');
+  if (Object.hasOwn(QUESTIONS, key)) return QUESTIONS[key]!;
+  const right =
+    'read-only, rotational, tls, write, structured-reply, extended-headers, ' +
+    'block-status-payload, cache, connect, df, fast-zero, flush, fua, multi-conn, trim or zero';
+  throw new UsageError(`--${option}: unknown word '${word}': expected ${right}`);
+}

@@ -1,0 +1,174 @@
+import type { BlockSize } from '../../block/device.ts';
+import { BlockError, messageOf } from '../../block/errors.ts';
+import type { NbdClient } from '../../client/client.ts';
+import type { ExportInfo, Negotiation, Protocol } from '../../client/negotiation.ts';
+import { TransmissionFlag } from '../../protocol/constants.ts';
+import { negotiating, type Target, withHint } from '../target.ts';
+import { contentOf } from './content.ts';
+
+/** What holds for every export of a server. */
+export interface ConnectionFacts {
+  readonly protocol: Protocol;
+  readonly tls: boolean;
+  readonly structured: boolean;
+  readonly extended: boolean;
+}
+
+export interface ExportFacts {
+  readonly name: string;
+  readonly description: string | undefined;
+  readonly size: bigint;
+  /** What the program `file` says about the beginning. */
+  readonly content: string | undefined;
+  readonly uri: string | undefined;
+  readonly contexts: readonly string[];
+  /** 'Transmission flags' of the protocol. */
+  readonly flags: number;
+  readonly blockSize: BlockSize | undefined;
+}
+
+export interface Facts {
+  readonly connection: ConnectionFacts;
+  readonly exports: readonly ExportFacts[];
+}
+
+function connectionFacts(negotiation: Negotiation): ConnectionFacts {
+  return {
+    protocol: negotiation.protocol,
+    tls: false,
+    structured: negotiation.structuredReplies,
+    extended: negotiation.extendedHeaders,
+  };
+}
+
+/** Connects to the export and gives what `work` makes of it. */
+export async function withClient<T>(
+  target: Target,
+  contexts: readonly string[],
+  work: (client: NbdClient) => Promise<T>,
+): Promise<T> {
+  const negotiation = await target.negotiate({ contexts });
+  const client = await enter(negotiation, target.exportName);
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
+}
+
+async function enter(negotiation: Negotiation, exportName: string): Promise<NbdClient> {
+  try {
+    return await negotiation.go(exportName);
+  } catch (error) {
+    await negotiation.close();
+    throw withHint(error, 'to see all exports of the server, use --list');
+  }
+}
+
+/** The facts about the export that the target names. */
+export async function gatherOne(target: Target, withContent: boolean): Promise<Facts> {
+  const { exportName } = target;
+  const negotiation = await target.negotiate({ contexts: [] });
+  const contexts = await contextsOf(negotiation, exportName);
+  const client = await enter(negotiation, exportName);
+  try {
+    const content = withContent ? await contentOf(client) : undefined;
+    const uri = target.uriOf(exportName);
+    const facts = exportFacts(exportName, client.agreement, { contexts, content, uri });
+    return { connection: connectionFacts(negotiation), exports: [facts] };
+  } finally {
+    await client.close();
+  }
+}
+
+/**
+ * The facts about all exports that the server lists.
+ * @param warn is told of exports that cannot be looked at.
+ */
+export async function gatherAll(
+  target: Target,
+  withContent: boolean,
+  warn: (message: string) => void,
+): Promise<Facts> {
+  const { connection, found } = await negotiating(target, {}, async negotiation => {
+    const list =
+      negotiation.protocol === 'newstyle-fixed'
+        ? await negotiation.list()
+        : [{ name: target.exportName }];
+    const exports: ExportFacts[] = [];
+    for (const { name, description } of list) {
+      try {
+        const contexts = await contextsOf(negotiation, name);
+        const info = await negotiation.info(name);
+        exports.push(exportFacts(name, info, { contexts, description, uri: target.uriOf(name) }));
+      } catch (error) {
+        if (!(error instanceof BlockError) || error.errno === 'EPROTO') throw error;
+        warn(`export '${name}': ${error.message}`);
+      }
+    }
+    return { connection: connectionFacts(negotiation), found: exports };
+  });
+  if (!withContent) return { connection, exports: found };
+  const exports: ExportFacts[] = [];
+  for (const facts of found) {
+    exports.push({ ...facts, content: await probe({ ...target, exportName: facts.name }, warn) });
+  }
+  return { connection, exports };
+}
+
+async function probe(target: Target, warn: (message: string) => void): Promise<string | undefined> {
+  try {
+    return await withClient(target, [], contentOf);
+  } catch (error) {
+    warn(`export '${target.exportName}': ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+async function contextsOf(negotiation: Negotiation, name: string): Promise<string[]> {
+  if (!negotiation.structuredReplies) return [];
+  try {
+    return await negotiation.listMetaContexts(name);
+  } catch (error) {
+    // Servers without contexts, and exports that do not exist: GO says so better.
+    if (error instanceof BlockError && error.errno !== 'EPROTO') return [];
+    throw error;
+  }
+}
+
+function exportFacts(
+  asked: string,
+  info: ExportInfo,
+  more: {
+    contexts: readonly string[];
+    uri: string | undefined;
+    content?: string | undefined;
+    description?: string | undefined;
+  },
+): ExportFacts {
+  return {
+    name: info.canonicalName ?? asked,
+    description: info.description ?? more.description,
+    size: info.size,
+    content: more.content,
+    uri: more.uri,
+    contexts: more.contexts,
+    flags: info.flags,
+    blockSize: info.blockSize,
+  };
+}
+
+/** The properties that nbdinfo shows, in its order, with the flag that each depends on. */
+export const PROPERTIES = [
+  ['is_rotational', TransmissionFlag.rotational],
+  ['is_read_only', TransmissionFlag.readOnly],
+  ['can_block_status_payload', TransmissionFlag.blockStatusPayload],
+  ['can_cache', TransmissionFlag.cache],
+  ['can_df', TransmissionFlag.df],
+  ['can_fast_zero', TransmissionFlag.fastZero],
+  ['can_flush', TransmissionFlag.flush],
+  ['can_fua', TransmissionFlag.fua],
+  ['can_multi_conn', TransmissionFlag.multiConn],
+  ['can_trim', TransmissionFlag.trim],
+  ['can_zero', TransmissionFlag.writeZeroes],
+] as const;

@@ -1,0 +1,124 @@
+import { isatty } from 'node:tty';
+import { UsageError } from '../../block/errors.ts';
+import { BASE_ALLOCATION } from '../../protocol/constants.ts';
+import {
+  COMPLETION,
+  type CommandLine,
+  joinBrackets,
+  type Options,
+  oneLine,
+  optionNames,
+  parseCommandLine,
+  print,
+  run,
+  version,
+} from '../cli.ts';
+import { openTarget, type Target } from '../target.ts';
+import { question } from './can.ts';
+import { gatherAll, gatherOne, withClient } from './facts.ts';
+import { mapJson, mapOf, mapText, totalsJson, totalsText } from './map.ts';
+import { showJson, showText } from './show.ts';
+import { painter } from './style.ts';
+
+const OPTIONS = {
+  help: { names: ['help'] },
+  version: { names: ['V', 'version'] },
+  can: { names: ['can', 'is', 'has'], value: 'required' },
+  cannot: { names: ['cannot', 'isnt', 'hasnt'], value: 'required' },
+  color: { names: ['color', 'colors', 'colour', 'colours'] },
+  noColor: { names: ['no-color', 'no-colors', 'no-colour', 'no-colours'] },
+  content: { names: ['content'] },
+  noContent: { names: ['no-content'] },
+  json: { names: ['json'] },
+  list: { names: ['L', 'list'] },
+  map: { names: ['map'], value: 'optional' },
+  size: { names: ['size'] },
+  totals: { names: ['total', 'totals'] },
+  uri: { names: ['uri'] },
+  ...COMPLETION,
+} as const satisfies Options;
+
+type Key = keyof typeof OPTIONS;
+
+const NO = 2;
+
+run('nbdinfo', async argv => {
+  const { given, words } = parseCommandLine(OPTIONS, argv);
+  const has = (key: Key) => given.some(option => option.key === key);
+  if (has('longOptions')) return printed(optionNames(OPTIONS, 'long'));
+  if (has('shortOptions')) return printed(optionNames(OPTIONS, 'short'));
+  if (has('version')) return printed(`nbdinfo ${version()}\nnbdpipe ${version()}\n`);
+  if (has('help')) return printed((await import('./help.ts')).HELP);
+  refuseTogether(has, 'list', 'map', 'size', 'uri');
+  refuseTogether(has, 'content', 'noContent');
+  refuseTogether(has, 'can', 'cannot');
+  if (has('totals') && !has('map')) {
+    throw new UsageError('--totals needs --map');
+  }
+  const endpoints = joinBrackets(words);
+  if (endpoints.length !== 1) {
+    const found = endpoints.length === 0 ? 'none is given' : `${endpoints.length} are given`;
+    throw new UsageError(`expected one NBD-URI or [ CMD ARGS ... ]: ${found}, see --help`);
+  }
+  const target = await openTarget(endpoints[0]!);
+  try {
+    return await answer(target, given, has);
+  } finally {
+    await target.close();
+  }
+});
+
+async function printed(text: string): Promise<number> {
+  await print(text);
+  return 0;
+}
+
+function refuseTogether(has: (key: Key) => boolean, ...keys: Key[]): void {
+  const both = keys.filter(has).map(key => `--${OPTIONS[key].names.at(-1)}`);
+  if (both.length > 1) throw new UsageError(`${both.join(' and ')} cannot be used together`);
+}
+
+async function answer(
+  target: Target,
+  given: CommandLine<Key>['given'],
+  has: (key: Key) => boolean,
+): Promise<number> {
+  const value = (key: Key) => given.findLast(option => option.key === key)?.value;
+  const paint = painter(has('noColor') ? false : has('color') || isatty(1));
+  const asked = has('can') ? 'can' : has('cannot') ? 'cannot' : undefined;
+  if (asked !== undefined) {
+    const ask = question(asked, value(asked)!);
+    const yes = await withClient(target, [], async client => ask(client));
+    return yes === (asked === 'can') ? 0 : NO;
+  }
+  if (has('uri')) {
+    const uri = target.uriOf(target.exportName);
+    if (uri === undefined) throw new UsageError('--uri: a server in brackets has no URI');
+    return printed(`${uri}\n`);
+  }
+  if (has('size')) return printed(`${await withClient(target, [], async c => c.size)}\n`);
+  if (has('map')) {
+    const context = value('map') || BASE_ALLOCATION;
+    return printed(
+      await withClient(target, [context], async client => {
+        const runs = await mapOf(client, context);
+        const { size } = client;
+        if (!has('totals'))
+          return has('json') ? mapJson(runs, context) : mapText(runs, context, paint);
+        return has('json')
+          ? totalsJson(runs, context, size)
+          : totalsText(runs, context, size, paint);
+      }),
+    );
+  }
+  let status = 0;
+  const warn = (message: string) => {
+    process.stderr.write(`nbdinfo: ${oneLine(message)}\n`);
+    status = 1;
+  };
+  const facts = has('list')
+    ? await gatherAll(target, has('content'), warn)
+    : await gatherOne(target, !has('noContent'));
+  await print(has('json') ? showJson(facts) : showText(facts, paint));
+  return status;
+}

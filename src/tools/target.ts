@@ -1,0 +1,60 @@
+/** The NBD server that a command line names: an NBD URI, or a command in brackets. */
+import { BlockError } from '../block/errors.ts';
+import { activate } from '../client/command.ts';
+import { negotiate } from '../client/connect.ts';
+import type { Negotiation, NegotiationOptions } from '../client/negotiation.ts';
+import { formatNbdUri, parseNbdUri } from '../protocol/uri.ts';
+import type { Endpoint } from './cli.ts';
+
+/** A server to connect to, once or several times. */
+export interface Target {
+  /** As the URI or the command names it. */
+  readonly exportName: string;
+  /** The URI of an export of this server; undefined for a server that was started for us. */
+  uriOf(exportName: string): string | undefined;
+  negotiate(options?: NegotiationOptions): Promise<Negotiation>;
+  /** Ends a server that was started for us. */
+  close(): Promise<void>;
+}
+
+/** @throws UsageError a bad URI; BlockError the command cannot be run. */
+export async function openTarget(endpoint: Endpoint): Promise<Target> {
+  if ('command' in endpoint) {
+    const server = await activate(endpoint.command);
+    return {
+      exportName: '',
+      uriOf: () => undefined,
+      negotiate: options => server.negotiate(options),
+      close: () => server.close(),
+    };
+  }
+  const uri = parseNbdUri(endpoint.word);
+  return {
+    exportName: uri.exportName,
+    uriOf: exportName => formatNbdUri({ ...uri, exportName }),
+    negotiate: options => negotiate(uri, options),
+    close: async () => {},
+  };
+}
+
+/** Runs `work`, which does not choose an export, and leaves in order. */
+export async function negotiating<T>(
+  target: Target,
+  options: NegotiationOptions,
+  work: (negotiation: Negotiation) => Promise<T>,
+): Promise<T> {
+  const negotiation = await target.negotiate(options);
+  try {
+    return await work(negotiation);
+  } finally {
+    await negotiation.close();
+  }
+}
+
+/** The error with what could be tried instead. */
+export function withHint(error: unknown, hint: string): unknown {
+  if (error instanceof BlockError && error.errno === 'ENOENT') {
+    return new BlockError('ENOENT', `${error.message}: ${hint}`, { cause: error });
+  }
+  return error;
+}
