@@ -7,6 +7,8 @@ export interface Context {
   readonly readOnly: boolean;
   /** Undeclared `key=value` words, for declarations with `extra`. */
   readonly extra: ReadonlyMap<string, string>;
+  /** The keys of the parameters in the order in which they were given; a bare word has its key. */
+  readonly order: readonly string[];
   /** Debug flags of this part: `-D NAME.FLAG=N`. */
   readonly debugFlags: ReadonlyMap<string, number>;
   /** A line for `-v`. */

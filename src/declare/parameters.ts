@@ -76,6 +76,19 @@ export function splitParameter(word: string): RawParameter {
   return match ? { key: match[1], value: match[2]! } : { key: undefined, value: word };
 }
 
+/** The keys of words in order, for parameters that apply to those after them. */
+export function keysInOrder(
+  declarations: ParameterDeclarations,
+  words: readonly RawParameter[],
+): string[] {
+  const bare = bareKeyOf(declarations);
+  return words.flatMap(({ key = bare }) => key ?? []);
+}
+
+function bareKeyOf(declarations: ParameterDeclarations): string | undefined {
+  return Object.keys(declarations).find(key => declarations[key]!.bare);
+}
+
 /**
  * The typed values of a declaration's parameters.
  * @param rest receives keys that are not declared; without it they are an error.
@@ -87,7 +100,7 @@ export function parseParameters(
   outside: Outside,
   rest?: Map<string, string>,
 ): Record<string, unknown> {
-  const bareKey = Object.keys(declarations).find(key => declarations[key]!.bare);
+  const bareKey = bareKeyOf(declarations);
   const texts = new Map<string, string[]>();
   for (const { key = bareKey, value } of words) {
     if (key === undefined) {

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { BlockDevice, DeviceSource, OpenRequest } from '../../src/block/device.ts';
 import type { Context, FilterDeclaration, PluginDeclaration } from '../../src/declare/declare.ts';
 import {
+  keysInOrder,
   type ParameterDeclarations,
   type ParameterValues,
   parseParameters,
@@ -48,15 +49,17 @@ async function load<D>(floor: 'plugins' | 'filters', name: string): Promise<D> {
 
 function configure(declaration: PluginDeclaration | FilterDeclaration, words: readonly string[]) {
   const extra = new Map<string, string>();
+  const given = words.map(splitParameter);
   const parameters = parseParameters(
     declaration.parameters,
-    words.map(splitParameter),
+    given,
     { resolvePath: path => resolve(path), readPassword: (_parameter, value) => value },
     declaration.extra ? extra : undefined,
   ) as ParameterValues<ParameterDeclarations>;
   const context: Context = {
     readOnly: false,
     extra,
+    order: keysInOrder(declaration.parameters, given),
     debugFlags: new Map(),
     debug: () => {},
     warn: () => {},

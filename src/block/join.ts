@@ -1,0 +1,117 @@
+import { viewsOf } from './data.ts';
+import type { BlockDevice, Extent } from './device.ts';
+import { extentsOf, zeroRange } from './emulate.ts';
+import { ExtentList } from './extents.ts';
+
+/** A part of a request: the device it goes to, where in that device, and how many bytes. */
+interface Part {
+  readonly device: BlockDevice;
+  readonly offset: bigint;
+  readonly length: number;
+}
+
+/**
+ * Devices one after the other as one device. It can be written when all of them can; closing it
+ * closes them. A request that crosses from one to the next is cut there.
+ */
+export function joinDevices(devices: readonly BlockDevice[]): BlockDevice {
+  const parts = devices.filter(({ size }) => size > 0n);
+  const ends: bigint[] = [];
+  for (const { size } of parts) ends.push((ends.at(-1) ?? 0n) + size);
+  const every = (has: (device: BlockDevice) => unknown) => parts.every(part => Boolean(has(part)));
+  const writable = every(part => part.write);
+
+  const cut = (offset: bigint, length: number): Part[] => {
+    const found: Part[] = [];
+    let at = offset;
+    for (let index = indexAfter(ends, offset), left = length; left > 0; index++) {
+      const device = parts[index]!;
+      const room = ends[index]! - at;
+      const run = room < left ? Number(room) : left;
+      found.push({ device, offset: device.size - room, length: run });
+      at += BigInt(run);
+      left -= run;
+    }
+    return found;
+  };
+  const each = async (
+    offset: bigint,
+    length: number,
+    act: (part: Part, start: number) => void | Promise<void>,
+  ) => {
+    let start = 0;
+    for (const part of cut(offset, length)) {
+      await act(part, start);
+      start += part.length;
+    }
+  };
+
+  return {
+    size: ends.at(-1) ?? 0n,
+    multiConn: every(part => part.multiConn),
+    rotational: parts.some(part => part.rotational),
+    fua: every(part => part.fua),
+    fastZero: writable && every(part => part.fastZero),
+    read: (offset, length, scratch) => {
+      const [first, ...others] = cut(offset, length);
+      if (others.length === 0) return first!.device.read(first!.offset, length, scratch);
+      return Promise.all(
+        [first!, ...others].map(async part =>
+          viewsOf(await part.device.read(part.offset, part.length)),
+        ),
+      ).then(lists => lists.flat());
+    },
+    ...(writable && {
+      write: (offset, data, options) =>
+        each(offset, data.length, ({ device, ...part }, start) =>
+          device.write!(part.offset, data.subarray(start, start + part.length), options),
+        ),
+      landing: (offset, length) => {
+        const [first, ...others] = cut(offset, length);
+        return others.length > 0 ? undefined : first!.device.landing?.(first!.offset, length);
+      },
+      zero: (offset, length, options) =>
+        each(offset, length, part => zeroRange(part.device, part.offset, part.length, options)),
+      trim: (offset, length, options) =>
+        each(offset, length, part => part.device.trim?.(part.offset, part.length, options)),
+      flush: async () => {
+        for (const part of parts) await part.flush?.();
+      },
+    }),
+    cache: (offset, length) =>
+      each(offset, length, part => part.device.cache?.(part.offset, part.length)),
+    extents: async (offset, length) => {
+      const list = new ExtentList();
+      for (const part of cut(offset, length)) {
+        if (!addExtents(list, part.length, await extentsOf(part.device, part.offset, part.length)))
+          break;
+      }
+      return list.extents;
+    },
+    close: async () => {
+      const results = await Promise.allSettled(devices.map(async device => device.close?.()));
+      for (const result of results) if (result.status === 'rejected') throw result.reason;
+    },
+  };
+}
+
+/** Adds the runs of a part, cut to it; whether they cover it all. */
+function addExtents(list: ExtentList, length: number, extents: readonly Extent[]): boolean {
+  const end = list.length + length;
+  for (const extent of extents) {
+    list.add(Math.min(extent.length, end - list.length), extent.hole, extent.zero);
+  }
+  return list.length === end;
+}
+
+/** The index of the first part that ends after an offset. */
+function indexAfter(ends: readonly bigint[], offset: bigint): number {
+  let low = 0;
+  let high = ends.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (ends[middle]! <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
