@@ -31,21 +31,26 @@ export async function zeroRange(
     if (options.fastZero || errnoOf(error) !== 'ENOTSUP') throw error;
   }
   if (options.fastZero) throw notFast();
-  await writeZeroes(device, offset, length);
-  if (options.fua) await device.flush?.();
+  await writeZeroes(device, offset, length, options);
+  await settle(device, options);
 }
 
 function notFast(): BlockError {
   return new BlockError('ENOTSUP', 'zeroing would be as slow as writing here');
 }
 
-async function writeZeroes(device: BlockDevice, offset: bigint, length: number): Promise<void> {
+async function writeZeroes(
+  device: BlockDevice,
+  offset: bigint,
+  length: number,
+  options: WriteOptions,
+): Promise<void> {
   if (!device.write) throw new BlockError('EPERM', 'the device is read-only');
   const piece = Math.min(PIECE, device.blockSize?.maximum ?? PIECE);
   const source = zeroes(piece) as Uint8Array;
   for (let done = 0; done < length; done += piece) {
     const bytes = source.subarray(0, Math.min(piece, length - done));
-    await device.write(offset + BigInt(done), bytes);
+    await device.write(offset + BigInt(done), bytes, { fua: options.fua && device.fua });
   }
 }
 

@@ -18,9 +18,9 @@ export function sliceDevice(below: BlockDevice, start: bigint, size: bigint): Bl
         const room = Number(size - offset);
         return clipExtents(await below.extents!(start + offset, length), room);
       }),
-    contexts: below.contexts?.map(({ name, status }) => ({
-      name,
-      status: (offset, length) => status(start + offset, length),
+    contexts: below.contexts?.map(context => ({
+      name: context.name,
+      status: (offset, length) => context.status(start + offset, length),
     })),
   });
 }

@@ -187,7 +187,7 @@ const PARSERS: {
 
 /** @throws UsageError */
 export function parseInteger(text: string): number {
-  const match = /^([+-]?)(?:0x([\da-f]+)|0([0-7]+)|(\d+))$/i.exec(text.trim());
+  const match = /^([+-]?)(?:0x([\da-f]+)|0([0-7]+)|(0|[1-9]\d*))$/i.exec(text.trim());
   if (!match) throw new UsageError(`cannot parse '${text}': expected a whole number`);
   const [, sign, hex, octal, decimal] = match;
   const magnitude = hex

@@ -124,7 +124,12 @@ describe('NBD_OPT_EXPORT_NAME', () => {
   });
 
   test('a name of more than 4096 bytes, or that never comes', async t => {
-    const { client, connect } = await dial(t);
+    const { dial: connect } = await startServer(t, only(sparseStore(SIZE)));
+    const longest = await connect();
+    await longest.greet();
+    longest.option(Option.exportName, Buffer.alloc(4096, 0x61));
+    assert.equal((await longest.wire.read(10)).readBigUInt64BE(0), SIZE);
+    const client = await connect();
     await client.greet();
     client.option(Option.exportName, Buffer.alloc(4097, 0x61));
     assert.equal((await client.wire.end()).length, 0);

@@ -1,4 +1,5 @@
 import { messageOf } from '../../block/errors.ts';
+import { MAX_STRING } from '../../protocol/constants.ts';
 import { encodeExportNameReply } from '../../protocol/handshake.ts';
 import type { OptionHandler } from './option.ts';
 
@@ -6,6 +7,10 @@ import type { OptionHandler } from './option.ts';
 export const exportName: OptionHandler = async (session, data) => {
   if (session.terms.extended) {
     session.options.onError?.('a client with extended headers used NBD_OPT_EXPORT_NAME');
+    return 'close';
+  }
+  if (data.length > MAX_STRING) {
+    session.options.onError?.(`an export name of ${data.length} bytes is too long`);
     return 'close';
   }
   const name = data.toString();
