@@ -90,24 +90,24 @@ export async function gatherAll(
   withContent: boolean,
   warn: (message: string) => void,
 ): Promise<Facts> {
-  const { connection, found } = await negotiating(target, {}, async negotiation => {
-    const list =
-      negotiation.protocol === 'newstyle-fixed'
-        ? await negotiation.list()
-        : [{ name: target.exportName }];
-    const exports: ExportFacts[] = [];
-    for (const { name, description } of list) {
+  const listed = await negotiating(target, {}, async negotiation => {
+    if (negotiation.protocol !== 'newstyle-fixed') return undefined;
+    const found: ExportFacts[] = [];
+    for (const { name, description } of await negotiation.list()) {
       try {
         const contexts = await contextsOf(negotiation, name);
         const info = await negotiation.info(name);
-        exports.push(exportFacts(name, info, { contexts, description, uri: target.uriOf(name) }));
+        found.push(exportFacts(name, info, { contexts, description, uri: target.uriOf(name) }));
       } catch (error) {
         if (!(error instanceof BlockError) || error.errno === 'EPROTO') throw error;
         warn(`export '${name}': ${error.message}`);
       }
     }
-    return { connection: connectionFacts(negotiation), found: exports };
+    return { connection: connectionFacts(negotiation), found };
   });
+  // Older forms of negotiation have no list.
+  if (!listed) return gatherOne(target, withContent);
+  const { connection, found } = listed;
   if (!withContent) return { connection, exports: found };
   const exports: ExportFacts[] = [];
   for (const facts of found) {

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TransmissionFlag } from '../../protocol/constants.ts';
+import { question } from './can.ts';
+import type { ExportFacts, Facts } from './facts.ts';
+import { mapJson, mapText, type Run, totalsJson, totalsText } from './map.ts';
+import { showJson, showText } from './show.ts';
+import { painter } from './style.ts';
+
+const plain = painter(false);
+const coloured = painter(true);
+
+const EXPORT: ExportFacts = {
+  name: 'a "b"\n',
+  description: 'It\'s "one"\x1b[2J',
+  size: 10n << 20n,
+  content: 'data',
+  uri: 'nbd://localhost:10809/a',
+  contexts: ['base:allocation', 'qemu:dirty-bitmap:b0'],
+  flags: TransmissionFlag.readOnly | TransmissionFlag.df,
+  blockSize: { minimum: 1, preferred: 4096, maximum: 33554432 },
+};
+
+const FACTS: Facts = {
+  connection: { protocol: 'newstyle-fixed', tls: false, structured: true, extended: false },
+  exports: [EXPORT],
+};
+
+const BARE: Facts = {
+  connection: { protocol: 'oldstyle', tls: false, structured: false, extended: false },
+  exports: [
+    {
+      name: '',
+      description: undefined,
+      size: 513n,
+      content: undefined,
+      uri: undefined,
+      contexts: [],
+      flags: 0,
+      blockSize: undefined,
+    },
+  ],
+};
+
+test('the text of the C nbdinfo, with control characters made harmless', () => {
+  assert.equal(
+    showText(FACTS, plain),
+    [
+      'protocol: newstyle-fixed without TLS, using structured packets',
+      'export="a \\"b\\"\\u000a":',
+      '\tdescription: It\'s "one"\\u001b[2J',
+      '\texport-size: 10485760 (10M)',
+      '\tcontent: data',
+      '\turi: nbd://localhost:10809/a',
+      '\tcontexts:',
+      '\t\tbase:allocation',
+      '\t\tqemu:dirty-bitmap:b0',
+      '\tis_rotational: false',
+      '\tis_read_only: true',
+      '\tcan_cache: false',
+      '\tcan_df: true',
+      '\tcan_fast_zero: false',
+      '\tcan_flush: false',
+      '\tcan_fua: false',
+      '\tcan_multi_conn: false',
+      '\tcan_trim: false',
+      '\tcan_zero: false',
+      '\tblock_size_minimum: 1',
+      '\tblock_size_preferred: 4096',
+      '\tblock_size_maximum: 33554432',
+      '',
+    ].join('\n'),
+  );
+});
+
+test('what is not known is left out', () => {
+  const text = showText(BARE, plain);
+  assert.match(text, /^protocol: oldstyle without TLS, using simple packets\nexport="":\n/);
+  assert.match(text, /\n\texport-size: 513\n\tis_rotational: false\n/);
+  assert.doesNotMatch(text, /description|content|uri|contexts|block_size/);
+  const { exports } = JSON.parse(showJson(BARE));
+  const keys = ['export-name', 'is_rotational', 'is_read_only', 'can_cache', 'can_df'];
+  assert.deepEqual(Object.keys(exports[0]).slice(0, 5), keys);
+});
+
+test('the colours of the C nbdinfo', () => {
+  const text = showText(FACTS, coloured);
+  assert.ok(text.startsWith('\x1b[22;90mprotocol: newstyle-fixed'));
+  assert.ok(text.includes('packets\n\x1b[0m\x1b[1;30mexport="a'));
+  assert.ok(text.includes('10809/a\n\x1b[0m\x1b[22;90m\tcontexts:\n'));
+  assert.ok(
+    text.includes('\tis_rotational: false\n\x1b[0m\tis_read_only: true\n\x1b[22;31m\tcan_'),
+  );
+  assert.ok(text.includes('\x1b[22;32m\tcan_df: true\n\x1b[0m'));
+});
+
+test('JSON that parses back to the facts', () => {
+  const json = showJson({ ...FACTS, exports: [EXPORT, { ...EXPORT, name: '\u007f\\' }] });
+  assert.ok(
+    json.startsWith('{\n"protocol": "newstyle-fixed",\n"TLS": false,\n"structured": true,\n'),
+  );
+  assert.ok(json.includes('\n\t},\n\t{\n\t"export-name"'));
+  assert.ok(json.endsWith('\t"export-size": 10485760,\n\t"export-size-str": "10M"\n\t} ]\n}\n'));
+  const { exports, extended } = JSON.parse(json);
+  assert.equal(extended, undefined);
+  assert.equal(exports[0]['export-name'], EXPORT.name);
+  assert.equal(exports[0].description, EXPORT.description);
+  assert.deepEqual(exports[0].contexts, EXPORT.contexts);
+  assert.equal(exports[0].can_df, true);
+  assert.equal(exports[0].block_size_maximum, 33554432);
+  assert.equal(exports[1]['export-name'], '\u007f\\');
+});
+
+test('what only newer servers have is shown where it is there', () => {
+  const connection = { ...FACTS.connection, extended: true };
+  const flags = EXPORT.flags | TransmissionFlag.blockStatusPayload;
+  const facts: Facts = { connection, exports: [{ ...EXPORT, flags }] };
+  assert.match(showText(facts, plain), /using extended packets\n/);
+  assert.match(showText(facts, plain), /\n\tcan_block_status_payload: true\n/);
+  assert.equal(JSON.parse(showJson(facts)).extended, true);
+});
+
+const RUNS: readonly Run[] = [
+  { offset: 0n, length: 5242880n, type: 3n },
+  { offset: 5242880n, length: 70000n, type: 0n },
+];
+const SIZE = 5312880n;
+const BASE = 'base:allocation';
+
+test('maps as the C nbdinfo prints them', () => {
+  assert.equal(
+    mapText(RUNS, BASE, plain),
+    '         0     5242880    3  hole,zero\n   5242880       70000    0  data\n',
+  );
+  assert.equal(
+    mapText(RUNS, BASE, coloured),
+    '         0     5242880    3  hole,zero\n\x1b[1;30m   5242880       70000    0  data\x1b[0m\n',
+  );
+  assert.equal(
+    mapJson(RUNS, BASE),
+    '[\n{ "offset": 0, "length": 5242880, "type": 3, "description": "hole,zero"},\n' +
+      '{ "offset": 5242880, "length": 70000, "type": 0, "description": "data"}\n]\n',
+  );
+  assert.equal(mapJson([], BASE), '[\n\n]\n');
+});
+
+test('totals as the C nbdinfo prints them', () => {
+  assert.equal(
+    totalsText(RUNS, BASE, SIZE, plain),
+    '     70000   1.3%   0 data\n   5242880  98.7%   3 hole,zero\n',
+  );
+  assert.equal(
+    totalsJson(RUNS, BASE, SIZE),
+    '[\n{ "size": 70000, "percent": 1.31755, "type": 0, "description": "data" },\n' +
+      '{ "size": 5242880, "percent": 98.6824, "type": 3, "description": "hole,zero" }\n]\n',
+  );
+  assert.equal(totalsJson([], BASE, 0n), '[]\n');
+  const tie = [
+    { offset: 0n, length: 1n, type: 0n },
+    { offset: 1n, length: 15n, type: 3n },
+  ];
+  assert.match(totalsText(tie, BASE, 16n, plain), / {3}6\.2%.*\n.* 93\.8%/);
+});
+
+test('statuses of the contexts that are known', () => {
+  const one = (type: bigint) => [{ offset: 0n, length: 1n, type }];
+  const words = (context: string, type: bigint) =>
+    mapText(one(type), context, plain)
+      .replace(/^ +0 +1 +/, '')
+      .trimEnd();
+  assert.equal(words('qemu:dirty-bitmap:x', 1n), '1  dirty');
+  assert.equal(words('qemu:allocation-depth', 0n), '0  absent');
+  assert.equal(words('qemu:allocation-depth', 7n), '7  backing depth 7');
+  assert.equal(words('x:y', 5n), '5');
+  assert.equal(words(BASE, 2n ** 40n), String(2n ** 40n));
+});
+
+test('questions in any spelling, and no others', () => {
+  assert.equal(question('can', 'Multi_Conn'), question('is', 'multi-conn'));
+  assert.throws(() => question('can', 'fly'), /^UsageError: --can: unknown word 'fly': expected/);
+  assert.throws(() => question('can', 'constructor'), /unknown word/);
+});
