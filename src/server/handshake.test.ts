@@ -316,6 +316,34 @@ describe('what options say', () => {
   });
 });
 
+test('an export is opened once for the options about it, and closed when they are over', async t => {
+  const events: string[] = [];
+  const { dial: connect, server } = await startServer(t, {
+    open: ({ exportName }) => {
+      events.push(`open ${exportName}`);
+      return { ...sparseStore(SIZE), close: () => void events.push(`close ${exportName}`) };
+    },
+  });
+  const client = await connect();
+  await client.greet();
+  await client.structured();
+  assert.equal(await client.ask(Option.info, infoRequest('a')), Rep.ack);
+  await client.contexts('b', 'base:allocation');
+  assert.equal(await client.ask(Option.info, infoRequest('b')), Rep.ack);
+  await client.go('b');
+  assert.deepEqual(events, ['open a', 'close a', 'open b']);
+  client.request({ type: 2 });
+  await client.wire.end();
+  while (server.connections > 0) await new Promise(setImmediate);
+  assert.deepEqual(events, ['open a', 'close a', 'open b', 'close b']);
+  const other = await connect();
+  await other.greet();
+  assert.equal(await other.ask(Option.info, infoRequest('c')), Rep.ack);
+  other.wire.hangUp();
+  while (server.connections > 0) await new Promise(setImmediate);
+  assert.deepEqual(events.slice(4), ['open c', 'close c']);
+});
+
 test('requests in one segment together with NBD_OPT_GO', async t => {
   const { client } = await dial(t);
   await client.greet();

@@ -36,9 +36,22 @@ const HANDLERS: Readonly<Record<number, OptionHandler>> = {
  * The handshake of one connection, to the chosen export; undefined when the client left in order.
  * @throws ProtocolError the client does not keep to the protocol.
  */
-export async function handshake(
-  session: Session,
-): Promise<{ transmit: Export; terms: Terms } | undefined> {
+export async function handshake(session: Session): Promise<Agreed | undefined> {
+  let agreed: Agreed | undefined;
+  try {
+    agreed = await negotiate(session);
+    return agreed;
+  } finally {
+    if (!agreed) await session.release();
+  }
+}
+
+interface Agreed {
+  readonly transmit: Export;
+  readonly terms: Terms;
+}
+
+async function negotiate(session: Session): Promise<Agreed | undefined> {
   if (session.options.oldstyle) return oldstyle(session);
   const offered =
     (HandshakeFlag.fixedNewstyle | HandshakeFlag.noZeroes) &
@@ -58,7 +71,7 @@ export async function handshake(
   }
 }
 
-async function oldstyle(session: Session): Promise<{ transmit: Export; terms: Terms }> {
+async function oldstyle(session: Session): Promise<Agreed> {
   const opened = await session.open('');
   const flags = opened.transmissionFlags(session.terms);
   session.transport.send([encodeOldstyleGreeting(opened.device.size, flags)]);

@@ -40,6 +40,7 @@ export class Session {
   terms: Terms = { structured: false, extended: false, contexts: [] };
   /** The export that the contexts were selected for. */
   contextsExport: string | undefined;
+  #opened: Export | undefined;
 
   constructor(transport: Transport, reader: ByteReader, options: ServerOptions) {
     this.transport = transport;
@@ -56,11 +57,24 @@ export class Session {
     };
   }
 
-  /** @throws whatever the source says, for instance ENOENT for an unknown name. */
+  /**
+   * The export, opened once for however many options ask about it one after the other.
+   * @throws whatever the source says, for instance ENOENT for an unknown name.
+   */
   async open(exportName: string): Promise<Export> {
+    if (this.#opened?.name === exportName) return this.#opened;
+    await this.release();
     const facts = this.facts();
     const device = await this.options.source.open({ ...facts, exportName });
-    return new Export(device, exportName, facts.readOnly);
+    this.#opened = new Export(device, exportName, facts.readOnly);
+    return this.#opened;
+  }
+
+  /** Closes the export that was opened last, unless the transmission has it now. */
+  async release(): Promise<void> {
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.device.close?.();
   }
 
   /** The terms for an export: contexts count only for the export that they were selected for. */

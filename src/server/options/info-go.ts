@@ -7,8 +7,7 @@ import type { OptionHandler, Outcome } from './option.ts';
 
 /** NBD_OPT_INFO: what NBD_OPT_GO would say, and the negotiation goes on. */
 export const info: OptionHandler = async (session, data): Promise<Outcome> => {
-  const answered = await describe(session, Option.info, data);
-  await answered?.opened.device.close?.();
+  await describe(session, Option.info, data);
   return 'next';
 };
 
@@ -23,10 +22,9 @@ async function describe(
   option: number,
   data: Buffer,
 ): Promise<{ opened: Export; terms: Terms } | undefined> {
-  let opened: Export | undefined;
   try {
     const { name, requests } = decodeInfoRequest(data);
-    opened = await session.open(name);
+    const opened = await session.open(name);
     const terms = session.termsFor(name);
     for (const reply of await infoReplies(session, opened, terms, requests)) {
       session.reply(option, Rep.info, encodeInfoReply(reply));
@@ -34,7 +32,6 @@ async function describe(
     session.reply(option, Rep.ack);
     return { opened, terms };
   } catch (error) {
-    await opened?.device.close?.();
     const malformed = errnoOf(error) === 'EPROTO';
     session.options.onError?.(messageOf(error));
     session.reply(option, malformed ? Rep.errInvalid : Rep.errUnknown, messageOf(error));

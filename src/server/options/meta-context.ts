@@ -44,7 +44,6 @@ async function answer(
     const { name, queries } = decodeMetaContextRequest(data);
     const opened = await session.open(name);
     const selected = select(opened.contextNames(), queries, name);
-    await opened.device.close?.();
     for (const [index, context] of selected.entries()) {
       const id = option === Option.setMetaContext ? index + 1 : 0;
       session.reply(option, Rep.metaContext, encodeMetaContextReply(id, context));
