@@ -1,0 +1,70 @@
+import { spawn } from 'node:child_process';
+import { basename } from 'node:path';
+import { BlockError } from '../block/errors.ts';
+import { atExit } from './temporary.ts';
+
+const MAX_COMPLAINT = 4096;
+/** Where mkfs and its kind are, although the PATH of many users leaves these out. */
+const SYSTEM_FOLDERS = '/usr/sbin:/sbin';
+
+export interface ProgramOptions {
+  /** What errors call it. */
+  readonly name?: string;
+  /** Variables beside those of this process. */
+  readonly variables?: Readonly<Record<string, string>>;
+  /** A descriptor for its standard output, which is dropped otherwise. */
+  readonly output?: number;
+  /** A descriptor that it finds as /dev/fd/3. */
+  readonly file?: number;
+}
+
+/**
+ * Runs a program of the system to its end, with what it starts; both are ended with this process.
+ * @returns what it wrote to standard error, at most the last 4096 characters.
+ * @throws BlockError EIO naming the program, how it ended and its last line of complaint.
+ */
+export async function runProgram(
+  program: string,
+  words: readonly string[],
+  { name = basename(program), variables, output, file }: ProgramOptions = {},
+): Promise<string> {
+  const PATH = `${process.env.PATH ?? '/usr/bin:/bin'}:${SYSTEM_FOLDERS}`;
+  const child = spawn(program, words, {
+    stdio: ['ignore', output ?? 'ignore', 'pipe', ...(file === undefined ? [] : [file])],
+    env: { ...process.env, PATH, ...variables },
+    detached: true,
+  });
+  const forget = atExit(() => endGroup(child.pid));
+  let complaint = '';
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    complaint = (complaint + text).slice(-MAX_COMPLAINT);
+  });
+  try {
+    const failure = await new Promise<string | undefined>(resolve => {
+      child.once('error', error => resolve(startFailure(error)));
+      child.once('close', (status, signal) => resolve(endFailure(status, signal)));
+    });
+    if (failure === undefined) return complaint.trim();
+    const reason = complaint.trim().split('\n').at(-1)!.trim();
+    throw new BlockError('EIO', `${name}: ${failure}${reason && `: ${reason}`}`);
+  } finally {
+    forget();
+  }
+}
+
+function startFailure(error: NodeJS.ErrnoException): string {
+  return error.code === 'ENOENT' ? 'not found: it must be installed' : `cannot run: ${error.code}`;
+}
+
+function endFailure(status: number | null, signal: string | null): string | undefined {
+  if (signal !== null) return `was ended by ${signal}`;
+  return status === 0 ? undefined : `failed with status ${status}`;
+}
+
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
+}

@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, openSync, rmSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What is still to be undone when the process ends. */
+const pending = new Set<() => void>();
+
+/**
+ * Has something done when the process ends, the latest first.
+ * @returns what takes that back.
+ */
+export function atExit(action: () => void): () => void {
+  if (pending.size === 0) process.on('exit', undoAll);
+  pending.add(action);
+  return () => {
+    pending.delete(action);
+    if (pending.size === 0) process.off('exit', undoAll);
+  };
+}
+
+function undoAll(): void {
+  for (const action of [...pending].reverse()) action();
+}
+
+/** Where temporary disks belong: they may be too large for /tmp. */
+export function temporaryFolder(): string {
+  return process.env.TMPDIR || '/var/tmp';
+}
+
+/**
+ * A new empty file that has no name any more: it is gone when its last descriptor is.
+ * @throws the system's error.
+ */
+export function namelessFile(): number {
+  const path = join(temporaryFolder(), `nbdpipe-${randomBytes(9).toString('base64url')}`);
+  const fd = openSync(path, 'wx+', 0o600);
+  unlinkSync(path);
+  return fd;
+}
+
+/**
+ * Makes a folder that only this user may enter and removes it, with all that is in it, after `use`.
+ * @throws the system's error, or that of `use`.
+ */
+export async function withPrivateFolder<T>(
+  prefix: string,
+  use: (folder: string) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(prefix);
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  const forget = atExit(remove);
+  try {
+    return await use(folder);
+  } finally {
+    forget();
+    remove();
+  }
+}

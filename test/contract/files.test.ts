@@ -1,0 +1,18 @@
+/** The contract for plugins that make their disks with programs of the system, or join files. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { deviceContract } from './contract.ts';
+import { openPlugin } from './open.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-contract-files-'));
+process.env.TMPDIR = folder;
+after(() => rmSync(folder, { recursive: true }));
+
+const command = 'command=truncate -s $size "$disk"';
+
+deviceContract('tmpdisk', () => openPlugin('tmpdisk', '3000001', command), {
+  writes: 'kept',
+  steps: 60,
+});
