@@ -16,3 +16,8 @@ deviceContract('tmpdisk', () => openPlugin('tmpdisk', '3000001', command), {
   writes: 'kept',
   steps: 60,
 });
+
+deviceContract('ondemand', () => openPlugin('ondemand', `dir=${folder}`, '3000001', command), {
+  writes: 'kept',
+  steps: 60,
+});
