@@ -50,7 +50,7 @@ export function joinDevices(devices: readonly BlockDevice[]): BlockDevice {
     size: ends.at(-1) ?? 0n,
     multiConn: every(part => part.multiConn),
     rotational: parts.some(part => part.rotational),
-    fua: every(part => part.fua),
+    fua: writable && every(part => part.fua),
     fastZero: writable && every(part => part.fastZero),
     read: (offset, length, scratch) => {
       const [first, ...others] = cut(offset, length);
