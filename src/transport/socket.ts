@@ -42,6 +42,8 @@ export class SocketTransport implements Transport {
   #armed: Sink | undefined;
   #space: Uint8Array = Buffer.alloc(0);
   #paused = false;
+  /** Something of what was sent last waits for the kernel. */
+  #congested = false;
   #done = false;
   #error: Error | undefined;
   #messages = 0;
@@ -52,7 +54,6 @@ export class SocketTransport implements Transport {
   private constructor(socket: net.Socket, peer: Peer) {
     this.#socket = socket;
     this.peer = peer;
-    socket.on('drain', () => this.onDrain?.());
     socket.on('end', () => this.#end());
     socket.on('error', error => this.#end(error));
     socket.on('close', () => {
@@ -130,9 +131,18 @@ export class SocketTransport implements Transport {
     const rest = this.#io && this.#socket.writableLength === 0 ? this.#sendNow(views) : views;
     if (rest.length === 0) return;
     this.#socket.cork();
-    for (const view of rest) this.#socket.write(view);
+    for (let at = 0; at < rest.length - 1; at++) this.#socket.write(rest[at]!);
+    this.#socket.write(rest[rest.length - 1]!, this.#written);
     this.#socket.uncork();
+    this.#congested = this.#socket.writableLength > 0;
   }
+
+  /** The stream's own 'drain' comes only after much has been queued. */
+  readonly #written = (): void => {
+    if (!this.#congested || this.queued > 0) return;
+    this.#congested = false;
+    this.onDrain?.();
+  };
 
   /** Sends what the kernel takes at once, by a system call of its own; gives back the rest. */
   #sendNow(views: readonly Uint8Array[]): readonly Uint8Array[] {

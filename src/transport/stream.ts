@@ -10,6 +10,8 @@ export class StreamTransport implements Transport {
   readonly #input: Readable;
   readonly #output: Writable;
   #sink: Sink | undefined;
+  /** Something of what was sent last waits in the stream. */
+  #congested = false;
   #done = false;
   #error: Error | undefined;
 
@@ -24,7 +26,6 @@ export class StreamTransport implements Transport {
     input.on('error', error => this.#end(error));
     input.on('close', () => this.#end(new Error('the connection was closed')));
     output.on('error', error => this.#end(error));
-    output.on('drain', () => this.onDrain?.());
     output.on('close', () => this.onDrain?.());
   }
 
@@ -48,9 +49,18 @@ export class StreamTransport implements Transport {
 
   send(views: readonly Uint8Array[]): void {
     this.#output.cork();
-    for (const view of views) this.#output.write(view);
+    for (let at = 0; at < views.length - 1; at++) this.#output.write(views[at]!);
+    this.#output.write(views[views.length - 1]!, this.#written);
     this.#output.uncork();
+    this.#congested = this.#output.writableLength > 0;
   }
+
+  /** The stream's own 'drain' comes only after much has been queued. */
+  readonly #written = (): void => {
+    if (!this.#congested || this.queued > 0) return;
+    this.#congested = false;
+    this.onDrain?.();
+  };
 
   end(): Promise<void> {
     return new Promise(resolve => {

@@ -27,7 +27,7 @@ export interface Transport {
   /** Stops and restarts reading; bytes already under way may still come. */
   pause(): void;
   resume(): void;
-  /** Sends the views in order. They must not change until they are gone. */
+  /** Sends the views, at least one, in order. They must not change until they are gone. */
   send(views: readonly Uint8Array[]): void;
   /** Sends what is queued, then closes; resolves when it is closed, whatever came in between. */
   end(): Promise<void>;
