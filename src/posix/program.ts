@@ -1,11 +1,31 @@
 import { spawn } from 'node:child_process';
-import { basename } from 'node:path';
+import { accessSync, constants } from 'node:fs';
+import { basename, delimiter, join } from 'node:path';
 import { BlockError } from '../block/errors.ts';
 import { atExit } from './temporary.ts';
 
 const MAX_COMPLAINT = 4096;
 /** Where mkfs and its kind are, although the PATH of many users leaves these out. */
-const SYSTEM_FOLDERS = '/usr/sbin:/sbin';
+const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin'];
+
+function searchPath(): string {
+  return [process.env.PATH ?? '/usr/bin:/bin', ...SYSTEM_FOLDERS].join(delimiter);
+}
+
+/** Where a program of the system is; undefined when it is not installed. */
+export function findProgram(name: string): string | undefined {
+  const paths = searchPath()
+    .split(delimiter)
+    .map(folder => join(folder, name));
+  return paths.find(path => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
 
 export interface ProgramOptions {
   /** What errors call it. */
@@ -28,10 +48,9 @@ export async function runProgram(
   words: readonly string[],
   { name = basename(program), variables, output, file }: ProgramOptions = {},
 ): Promise<string> {
-  const PATH = `${process.env.PATH ?? '/usr/bin:/bin'}:${SYSTEM_FOLDERS}`;
   const child = spawn(program, words, {
     stdio: ['ignore', output ?? 'ignore', 'pipe', ...(file === undefined ? [] : [file])],
-    env: { ...process.env, PATH, ...variables },
+    env: { ...process.env, PATH: searchPath(), ...variables },
     detached: true,
   });
   const forget = atExit(() => endGroup(child.pid));

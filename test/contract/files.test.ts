@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
+import { after, test } from 'node:test';
+import { findProgram } from '../../src/posix/program.ts';
 import { deviceContract } from './contract.ts';
 import { openPlugin } from './open.ts';
 
@@ -21,3 +22,9 @@ deviceContract('ondemand', () => openPlugin('ondemand', `dir=${folder}`, '300000
   writes: 'kept',
   steps: 60,
 });
+
+if (['xorriso', 'genisoimage', 'mkisofs'].some(findProgram)) {
+  deviceContract('iso', () => openPlugin('iso', import.meta.dirname), { writes: 'none' });
+} else {
+  test('iso', t => t.skip('needs xorriso, genisoimage or mkisofs'));
+}

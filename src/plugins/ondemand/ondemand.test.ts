@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { openPlugin, pluginSource, REQUEST } from '../../../test/contract/open.ts';
-import { findProgram } from '../../../test/peer/program.ts';
 import { contiguous } from '../../block/data.ts';
 import type { BlockDevice, DeviceSource } from '../../block/device.ts';
 import { BlockError, UsageError } from '../../block/errors.ts';
+import { findProgram } from '../../posix/program.ts';
 
 const linux = process.platform === 'linux' ? false : 'needs linux';
 const root = fs.mkdtempSync(join(tmpdir(), 'nbdpipe-ondemand-'));

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { openPlugin, pluginSource, REQUEST } from '../../../test/contract/open.ts';
-import { findProgram } from '../../../test/peer/program.ts';
 import { contiguous } from '../../block/data.ts';
 import { allExtents } from '../../block/emulate.ts';
 import { BlockError, UsageError } from '../../block/errors.ts';
+import { findProgram } from '../../posix/program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-tmpdisk-test-'));
 process.env.TMPDIR = folder;
