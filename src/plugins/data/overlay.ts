@@ -21,97 +21,111 @@ const MAX_RUNS = 4096;
  * that were touched live in a store, which is empty at first and as large.
  */
 export function overlayDevice(below: Contents, top: BlockDevice): BlockDevice {
-  const { size } = below;
   const store = top as unknown as Store;
-  const touched = new PageTable<true>();
-
-  /** Calls with the parts of a range: where, how long, and whether the store has them. */
-  const split = (
-    offset: bigint,
-    length: number,
-    visit: (at: bigint, run: number, above: boolean) => boolean,
-  ) => {
-    const { first, within, end } = pagesOf(offset, length);
-    let start = within;
-    let done = 0;
-    for (let page = first; done < length; start = 0) {
-      const present = touched.nextPresent(page, end);
-      const next = present > page ? present : touched.nextAbsent(page, end);
-      const run = Math.min(length - done, (next - page) * PAGE - start);
-      if (!visit(offset + BigInt(done), run, present === page)) return;
-      done += run;
-      page = next;
-    }
-  };
-
-  /** Brings a page up, unless it is there. */
-  const touch = (page: number) => {
-    if (touched.get(page)) return;
-    const offset = BigInt(page) * BigInt(PAGE);
-    const rest = size - offset;
-    const length = Math.min(PAGE, Number(rest));
-    let at = offset;
-    for (const view of viewsOf(below.read(offset, length))) {
-      store.write(at, view);
-      at += BigInt(view.length);
-    }
-    touched.set(page, true);
-  };
-
-  /** Takes a range over into the store: only pages that it covers in part are copied. */
-  const claim = (offset: bigint, length: number) => {
-    const { first, within, end } = pagesOf(offset, length);
-    if (within > 0) touch(first);
-    const last = offset + BigInt(length);
-    if (last % BigInt(PAGE) !== 0n && last !== size) touch(end - 1);
-    for (let page = touched.nextAbsent(first, end); page < end; ) {
-      touched.set(page, true);
-      page = touched.nextAbsent(page + 1, end);
-    }
-  };
-
+  const overlay = new Overlay(below, store);
   const clear = (offset: bigint, length: number) => {
-    claim(offset, length);
+    overlay.claim(offset, length);
     store.trim(offset, length);
   };
-
   return {
-    size,
+    size: below.size,
     multiConn: true,
     fua: true,
     fastZero: true,
-    read: (offset, length) => {
-      const views: Uint8Array[] = [];
-      split(offset, length, (at, run, above) => {
-        const data = above ? store.read(at, run) : below.read(at, run);
-        for (const view of viewsOf(data)) views.push(view);
-        return true;
-      });
-      return views.length === 1 ? views[0]! : views;
-    },
+    read: (offset, length) => overlay.read(offset, length),
     write: (offset, data) => {
-      claim(offset, data.length);
+      overlay.claim(offset, data.length);
       store.write(offset, data);
     },
     ...(store.landing && {
-      landing: (offset, length) => {
-        const { first, end } = pagesOf(offset, length);
-        return touched.nextAbsent(first, end) < end ? undefined : store.landing!(offset, length);
-      },
+      landing: (offset, length) =>
+        overlay.isAbove(offset, length) ? store.landing!(offset, length) : undefined,
     }),
     flush: () => {},
     trim: clear,
     zero: clear,
     cache: () => {},
-    extents: (offset, length) => {
-      const list = new ExtentList();
-      split(offset, length, (at, run, above) => {
-        const runs = (above ? store : below).extents(at, run);
-        for (const { length: part, hole, zero } of runs) list.add(part, hole, zero);
-        const complete = runs.reduce((sum, part) => sum + part.length, 0) === run;
-        return complete && list.extents.length < MAX_RUNS;
-      });
-      return list.extents;
-    },
+    extents: (offset, length) => overlay.extents(offset, length),
   };
+}
+
+/** Which pages the store has, and both layers as one. */
+class Overlay {
+  readonly #below: Contents;
+  readonly #store: Store;
+  readonly #touched = new PageTable<true>();
+
+  constructor(below: Contents, store: Store) {
+    this.#below = below;
+    this.#store = store;
+  }
+
+  /** Whether the store has all pages of the range. */
+  isAbove(offset: bigint, length: number): boolean {
+    const { first, end } = pagesOf(offset, length);
+    return this.#touched.nextAbsent(first, end) === end;
+  }
+
+  /** Takes a range over into the store: only pages that it covers in part are copied. */
+  claim(offset: bigint, length: number): void {
+    const { first, within, end } = pagesOf(offset, length);
+    if (within > 0) this.#bringUp(first);
+    const last = offset + BigInt(length);
+    if (last % BigInt(PAGE) !== 0n && last !== this.#below.size) this.#bringUp(end - 1);
+    for (let page = this.#touched.nextAbsent(first, end); page < end; ) {
+      this.#touched.set(page, true);
+      page = this.#touched.nextAbsent(page + 1, end);
+    }
+  }
+
+  read(offset: bigint, length: number): Data {
+    const views: Uint8Array[] = [];
+    this.#split(offset, length, (layer, at, run) => {
+      for (const view of viewsOf(layer.read(at, run))) views.push(view);
+      return true;
+    });
+    return views.length === 1 ? views[0]! : views;
+  }
+
+  extents(offset: bigint, length: number): Extent[] {
+    const list = new ExtentList();
+    this.#split(offset, length, (layer, at, run) => {
+      const end = list.length + run;
+      for (const part of layer.extents(at, run)) list.add(part.length, part.hole, part.zero);
+      return list.length === end && list.extents.length < MAX_RUNS;
+    });
+    return list.extents;
+  }
+
+  #bringUp(page: number): void {
+    if (this.#touched.get(page)) return;
+    const offset = BigInt(page) * BigInt(PAGE);
+    const length = Math.min(PAGE, Number(this.#below.size - offset));
+    let at = offset;
+    for (const view of viewsOf(this.#below.read(offset, length))) {
+      this.#store.write(at, view);
+      at += BigInt(view.length);
+    }
+    this.#touched.set(page, true);
+  }
+
+  /** Calls with the parts of a range, and who has them, until it is told `false`. */
+  #split(
+    offset: bigint,
+    length: number,
+    visit: (layer: Contents | Store, at: bigint, run: number) => boolean,
+  ): void {
+    const { first, within, end } = pagesOf(offset, length);
+    let start = within;
+    let done = 0;
+    for (let page = first; done < length; start = 0) {
+      const present = this.#touched.nextPresent(page, end);
+      const next = present > page ? present : this.#touched.nextAbsent(page, end);
+      const run = Math.min(length - done, (next - page) * PAGE - start);
+      const layer = present === page ? this.#store : this.#below;
+      if (!visit(layer, offset + BigInt(done), run)) return;
+      done += run;
+      page = next;
+    }
+  }
 }

@@ -11,7 +11,7 @@ const SHORTEST_REPEAT = 16;
 
 /**
  * Takes bytes apart.
- * @param more further bytes follow: a repeat that reaches the end keeps an unfinished unit for them.
+ * @param more further bytes follow: a repeat that reaches the end keeps its unfinished unit for them.
  * @returns how many bytes the parts cover.
  */
 export function scan(bytes: Buffer, more: boolean, take: (part: Part) => void): number {
@@ -78,7 +78,7 @@ function repeatAt(
   return undefined;
 }
 
-/** How many bytes from `a` on are as those from `b` on, a later place, found by comparing blocks. */
+/** How many bytes from `a` on are as those from `b` on, which is later; blocks are compared. */
 function matchLength(bytes: Buffer, a: number, b: number): number {
   const room = bytes.length - b;
   const equal = (from: number, to: number) =>
