@@ -165,14 +165,19 @@ export function joinBrackets(words: readonly string[]): Endpoint[] {
   return endpoints;
 }
 
-/** Writes to standard output and waits until it is written. */
+/** Whoever reads standard output has left. */
+export class PipeClosed extends Error {}
+
+/** Writes to standard output and waits until it is written. @throws PipeClosed */
 export function print(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.once('error', reject);
+    const fail = (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'EPIPE' ? new PipeClosed('the pipe was closed') : error);
+    process.stdout.once('error', fail);
     process.stdout.write(text, error => {
-      process.stdout.off('error', reject);
-      if (error) reject(error);
-      else resolve();
+      if (error) return;
+      process.stdout.off('error', fail);
+      resolve();
     });
   });
 }
@@ -186,7 +191,7 @@ const BROKEN_PIPE = 128 + 13;
  */
 export function run(program: string, main: (argv: string[]) => Promise<number>): void {
   const fail = (error: unknown) => {
-    const pipe = (error as NodeJS.ErrnoException | null)?.code === 'EPIPE';
+    const pipe = error instanceof PipeClosed;
     if (!pipe) process.stderr.write(`${program}: ${oneLine(error)}\n`);
     process.exit(pipe ? BROKEN_PIPE : 1);
   };

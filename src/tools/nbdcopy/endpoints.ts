@@ -1,0 +1,197 @@
+import { constants, fstatSync, ftruncateSync, openSync, statSync } from 'node:fs';
+import { type BlockDevice, MAX_SIZE } from '../../block/device.ts';
+import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import type { NbdClient } from '../../client/client.ts';
+import { isNbdUri } from '../../protocol/uri.ts';
+import { fileDevice } from '../../stores/file/device.ts';
+import { type OpenFile, openFile } from '../../stores/file/open.ts';
+import type { Endpoint } from '../cli.ts';
+import { openTarget, type Target } from '../target.ts';
+
+/** An end of a copy: a device, perhaps by several connections, or a pipe. */
+export type End =
+  | DeviceEnd
+  | { readonly kind: 'stream'; readonly name: string; readonly fd: number };
+
+export interface DeviceEnd {
+  readonly kind: 'device';
+  readonly name: string;
+  readonly device: BlockDevice;
+  /** For regular files: what the kernel needs to copy them. */
+  readonly file?: OpenFile;
+  /** Any number of connections are as good as one. */
+  readonly shareable: boolean;
+  /** `count` connections to the same, of which `device` is the first. */
+  connections(count: number): Promise<readonly BlockDevice[]>;
+  /** Closes all of them and ends what was started for the copy. */
+  close(): Promise<void>;
+}
+
+const CACHING = { cache: 'default', fadvise: 'normal' } as const;
+const STDIN = 0;
+const STDOUT = 1;
+const MODE = 0o644;
+
+/** @throws UsageError or BlockError that begins with the end's name. */
+export async function openSource(endpoint: Endpoint, contexts: readonly string[]): Promise<End> {
+  if ('command' in endpoint || isNbdUri(endpoint.word)) return openNbd(endpoint, contexts);
+  const name = endpoint.word;
+  if (name === '-') return { kind: 'stream', name, fd: STDIN };
+  if (name === 'null:') throw new UsageError('null: can only be the destination');
+  const stat = statOf(name);
+  if (!stat) throw new UsageError(`${name}: no such file`);
+  if (stat.isDirectory()) throw new UsageError(`${name}: is a directory`);
+  if (!stat.isFile() && !stat.isBlockDevice()) {
+    return { kind: 'stream', name, fd: opened(name, constants.O_RDONLY) };
+  }
+  return fileEnd(name, openFile(name, true));
+}
+
+/**
+ * Opens the destination, last of all, as a file loses what was in it.
+ * @param source must be another file.
+ * @throws UsageError or BlockError that begins with the end's name.
+ */
+export async function openDestination(endpoint: Endpoint, source: End): Promise<End> {
+  if ('command' in endpoint || isNbdUri(endpoint.word)) {
+    const end = await openNbd(endpoint, []);
+    if (end.device.write) return end;
+    await end.close();
+    throw new UsageError(`${end.name}: the destination is read-only, cannot write to it`);
+  }
+  const name = endpoint.word;
+  if (name === '-') return { kind: 'stream', name, fd: STDOUT };
+  if (name === 'null:') return nullEnd();
+  const stat = statOf(name);
+  if (stat?.isDirectory()) throw new UsageError(`${name}: is a directory`);
+  if (stat && !stat.isFile() && !stat.isBlockDevice()) {
+    return { kind: 'stream', name, fd: opened(name, constants.O_WRONLY) };
+  }
+  if (stat) refuseSame(name, stat, source);
+  if (!stat?.isBlockDevice()) return newFile(name);
+  const file = openFile(name, false);
+  if (!file.writable) throw new UsageError(`${name}: permission denied`);
+  return fileEnd(name, file);
+}
+
+function newFile(name: string): DeviceEnd {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC;
+  const fd = opened(name, flags);
+  const shape = { writable: true, shared: false, blockDevice: false, rotational: undefined };
+  return fileEnd(name, { ...shape, fd, size: 0n, sparse: false });
+}
+
+function opened(name: string, flags: number): number {
+  try {
+    return openSync(name, flags, MODE);
+  } catch (error) {
+    const why = /^[A-Z0-9]+: ([^,]+)/.exec(messageOf(error))?.[1] ?? messageOf(error);
+    throw new BlockError(errnoOf(error), `${name}: ${why}`, { cause: error });
+  }
+}
+
+function statOf(name: string) {
+  try {
+    return statSync(name, { throwIfNoEntry: false });
+  } catch (error) {
+    throw new UsageError(`${name}: ${messageOf(error)}`);
+  }
+}
+
+function refuseSame(name: string, stat: { dev: number; ino: number }, source: End): void {
+  const fd = source.kind === 'stream' ? source.fd : source.file?.fd;
+  if (fd === undefined) return;
+  const { dev, ino } = fstatSync(fd);
+  if (dev === stat.dev && ino === stat.ino) {
+    throw new UsageError(`${name}: source and destination are the same file`);
+  }
+}
+
+function fileEnd(name: string, file: OpenFile): DeviceEnd {
+  return localEnd(name, fileDevice(file, CACHING), file.blockDevice ? undefined : file);
+}
+
+/** A device that needs no connection: one is as good as several. */
+function localEnd(name: string, device: BlockDevice, file?: OpenFile): DeviceEnd {
+  return {
+    kind: 'device',
+    name,
+    device,
+    ...(file && { file }),
+    shareable: true,
+    connections: async count => Array(count).fill(device),
+    close: async () => device.close?.(),
+  };
+}
+
+function nullEnd(): DeviceEnd {
+  const device: BlockDevice = {
+    size: MAX_SIZE,
+    read: () => {
+      throw new BlockError('EIO', 'null: cannot be read');
+    },
+    write: () => {},
+    zero: () => {},
+  };
+  return localEnd('null:', device);
+}
+
+async function openNbd(endpoint: Endpoint, contexts: readonly string[]): Promise<DeviceEnd> {
+  const name = 'word' in endpoint ? endpoint.word : endpoint.command[0];
+  let target: Target | undefined;
+  try {
+    target = await openTarget(endpoint);
+    return await nbdEnd(name, target, contexts, 'word' in endpoint);
+  } catch (error) {
+    await target?.close();
+    if (error instanceof Error && !error.message.includes(name)) {
+      error.message = `${name}: ${error.message}`;
+    }
+    throw error;
+  }
+}
+
+async function nbdEnd(
+  name: string,
+  target: Target,
+  contexts: readonly string[],
+  shared: boolean,
+): Promise<DeviceEnd> {
+  const first = await enter(target, contexts);
+  const clients = [first];
+  return {
+    kind: 'device',
+    name,
+    device: first,
+    // A server that runs only for us may take no second connection.
+    shareable: first.multiConn && shared,
+    async connections(count) {
+      while (clients.length < count) clients.push(await enter(target, contexts));
+      return clients;
+    },
+    async close() {
+      await Promise.all(clients.map(client => client.close()));
+      await target.close();
+    },
+  };
+}
+
+async function enter(target: Target, contexts: readonly string[]): Promise<NbdClient> {
+  const negotiation = await target.negotiate({ contexts });
+  try {
+    return await negotiation.go(target.exportName);
+  } catch (error) {
+    await negotiation.close();
+    throw error;
+  }
+}
+
+/** Gives a new file its size, with a hole where nothing was written. @throws BlockError */
+export function setSize(file: OpenFile, size: bigint): void {
+  try {
+    ftruncateSync(file.fd, Number(size));
+  } catch (error) {
+    const words = `the destination cannot hold ${size} bytes: ${messageOf(error)}`;
+    throw new BlockError(errnoOf(error), words, { cause: error });
+  }
+}

@@ -1,0 +1,121 @@
+import { UsageError } from '../../block/errors.ts';
+import { parseSize } from '../../block/size.ts';
+import { COMPLETION, type CommandLine, type Options } from '../cli.ts';
+
+export const OPTIONS = {
+  help: { names: ['help'] },
+  version: { names: ['V', 'version'] },
+  allocated: { names: ['allocated'] },
+  blkhash: { names: ['blkhash'], value: 'optional' },
+  blkhashFile: { names: ['blkhash-file'], value: 'required' },
+  connections: { names: ['C', 'connections'], value: 'required' },
+  destinationIsZero: { names: ['destination-is-zero', 'target-is-zero'] },
+  flush: { names: ['flush'] },
+  noExtents: { names: ['no-extents'] },
+  progress: { names: ['p', 'progress'], value: 'optional' },
+  queueSize: { names: ['queue-size'], value: 'required' },
+  requestSize: { names: ['request-size'], value: 'required' },
+  requests: { names: ['R', 'requests'], value: 'required' },
+  sparse: { names: ['S', 'sparse'], value: 'required' },
+  synchronous: { names: ['synchronous'] },
+  threads: { names: ['T', 'threads'], value: 'required' },
+  verbose: { names: ['v', 'verbose'] },
+  ...COMPLETION,
+} as const satisfies Options;
+
+type Key = keyof typeof OPTIONS;
+
+/** How to copy; sizes in bytes. */
+export interface Settings {
+  /** Zeroes take space at the destination. */
+  readonly allocated: boolean;
+  readonly connections: number;
+  readonly destinationIsZero: boolean;
+  readonly flush: boolean;
+  /** Ask the source where its holes are. */
+  readonly extents: boolean;
+  /** A bar on the terminal, or numbers to a file descriptor. */
+  readonly progress: 'bar' | number | undefined;
+  /** Most bytes under way on one connection. */
+  readonly queueSize: number;
+  readonly requestSize: number;
+  /** Most requests under way on one connection. */
+  readonly requests: number;
+  /** Size of the blocks that are searched for zeroes; 0: none; undefined: as fits. */
+  readonly sparse: number | undefined;
+  /** One request after the other. */
+  readonly synchronous: boolean;
+  readonly verbose: boolean;
+}
+
+const DEFAULT_CONNECTIONS = 4;
+const DEFAULT_REQUESTS = 64;
+const DEFAULT_QUEUE_SIZE = 16 << 20;
+const DEFAULT_REQUEST_SIZE = 256 << 10;
+const SMALLEST_REQUEST = 4096;
+const LARGEST_REQUEST = 32 << 20;
+const SMALLEST_SPARSE = 512;
+const MANY = 2 ** 31 - 1;
+
+/** @throws UsageError */
+export function readSettings(given: CommandLine<Key>['given']): Settings {
+  const has = (key: Key) => given.some(option => option.key === key);
+  const text = (key: Key) => given.findLast(option => option.key === key)?.value;
+  const number = (key: Key, minimum: number) => {
+    const value = text(key);
+    return value === undefined ? undefined : wholeNumber(key, value, minimum);
+  };
+  if (has('blkhash') || has('blkhashFile')) throw new UsageError('--blkhash is not supported yet');
+  number('threads', 0);
+  return {
+    allocated: has('allocated'),
+    connections: number('connections', 1) ?? DEFAULT_CONNECTIONS,
+    destinationIsZero: has('destinationIsZero'),
+    flush: has('flush'),
+    extents: !has('noExtents'),
+    progress: has('progress') ? (number('progress', 0) ?? 'bar') : undefined,
+    queueSize: bytes('queueSize', text('queueSize')) ?? DEFAULT_QUEUE_SIZE,
+    requestSize: requestSizeOf(text('requestSize')),
+    requests: number('requests', 1) ?? DEFAULT_REQUESTS,
+    sparse: sparseOf(text('sparse')),
+    synchronous: has('synchronous'),
+    verbose: has('verbose'),
+  };
+}
+
+const optionOf = (key: Key) => `--${OPTIONS[key].names.at(-1)}`;
+
+function wholeNumber(key: Key, text: string, minimum: number): number {
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= minimum && value <= MANY) return value;
+  const right = `expected a whole number, at least ${minimum}`;
+  throw new UsageError(`${optionOf(key)}: cannot parse '${text}': ${right}`);
+}
+
+function bytes(key: Key, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return Number(parseSize(text));
+  } catch (error) {
+    throw error instanceof UsageError
+      ? new UsageError(`${optionOf(key)}: ${error.message}`)
+      : error;
+  }
+}
+
+const isPowerOfTwo = (value: number) => Number.isInteger(Math.log2(value));
+
+function requestSizeOf(text: string | undefined): number {
+  const size = bytes('requestSize', text) ?? DEFAULT_REQUEST_SIZE;
+  if (isPowerOfTwo(size) && size >= SMALLEST_REQUEST && size <= LARGEST_REQUEST) return size;
+  const right = `expected a power of two from ${SMALLEST_REQUEST} to ${LARGEST_REQUEST}`;
+  throw new UsageError(`--request-size: '${text}' cannot be used: ${right}`);
+}
+
+function sparseOf(text: string | undefined): number | undefined {
+  const size = bytes('sparse', text);
+  if (size === undefined || size === 0) return size;
+  if (isPowerOfTwo(size) && size >= SMALLEST_SPARSE && size <= LARGEST_REQUEST) return size;
+  const right = `expected 0 or a power of two from ${SMALLEST_SPARSE} to ${LARGEST_REQUEST}`;
+  throw new UsageError(`--sparse: '${text}' cannot be used: ${right}`);
+}
