@@ -11,7 +11,7 @@ const SHORTEST_REPEAT = 16;
 
 /**
  * Takes bytes apart.
- * @param more further bytes follow: a repeat that reaches the end keeps its unfinished unit for them.
+ * @param more further bytes follow: a repeat that reaches the end keeps an unfinished unit back.
  * @returns how many bytes the parts cover.
  */
 export function scan(bytes: Buffer, more: boolean, take: (part: Part) => void): number {
