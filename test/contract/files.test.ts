@@ -28,3 +28,11 @@ if (['xorriso', 'genisoimage', 'mkisofs'].some(findProgram)) {
 } else {
   test('iso', t => t.skip('needs xorriso, genisoimage or mkisofs'));
 }
+
+if (findProgram('mke2fs')) {
+  deviceContract('linuxdisk', () => openPlugin('linuxdisk', import.meta.dirname), {
+    writes: 'none',
+  });
+} else {
+  test('linuxdisk', t => t.skip('needs mke2fs'));
+}
