@@ -1,5 +1,5 @@
 /** The contract for plugins that make their disks with programs of the system, or join files. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -36,3 +36,23 @@ if (findProgram('mke2fs')) {
 } else {
   test('linuxdisk', t => t.skip('needs mke2fs'));
 }
+
+for (const mode of ['address', 'exportname', 'version']) {
+  deviceContract(`info ${mode}`, () => openPlugin('info', mode), { writes: 'none' });
+}
+
+/** A file with a hole from `data` on. */
+function part(name: string, size: number, data: number): string {
+  const path = join(folder, name);
+  writeFileSync(path, Buffer.alloc(data, name));
+  truncateSync(path, size);
+  return path;
+}
+
+const parts = [
+  part('a', 3, 3),
+  part('b', 99_997, 5000),
+  part('c', 0, 0),
+  part('d', 70_001, 70_001),
+];
+deviceContract('split', () => openPlugin('split', ...parts), { writes: 'kept', steps: 60 });
