@@ -139,6 +139,21 @@ for (const form of FORMS) {
       assert.equal((await client.wire.end()).length, 0);
     });
 
+    test('a request that needs all the room behind one that needs little', async t => {
+      const { landing: _landing, ...device } = sparseStore(1n << 30n);
+      const { client } = await connected(t, { ...device, flush: soon(undefined) }, form);
+      client.wire.send(
+        client.encode({ type: Command.flush }),
+        client.encode({ type: Command.cache, length: 512 }),
+        client.encode({ type: Command.read, length: 2 ** 26 + 1 }),
+        client.encode(write(client, 0n, Buffer.alloc(33 << 20))),
+        client.encode({ type: Command.cache, length: 512 }),
+      );
+      const errors: number[] = [];
+      for (let count = 0; count < 5; count++) errors.push((await client.answer()).error);
+      assert.deepEqual(errors.sort(), [0, 0, 0, 0, EOVERFLOW]);
+    });
+
     test('something that is not a request ends the connection', async t => {
       const { client, dial } = await connected(t, sparseStore(SIZE), form);
       client.wire.send(Buffer.alloc(32, 0x7a));

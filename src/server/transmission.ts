@@ -13,10 +13,9 @@ import { Inbox } from '../transport/inbox.ts';
 import type { Transport } from '../transport/transport.ts';
 import { type Export, MAX_PAYLOAD, type Terms } from './export.ts';
 import { Outbox } from './outbox.ts';
+import { givePayload, takePayload } from './payloads.ts';
 import { statusReply } from './status.ts';
 
-/** While the transport holds more than this, no further request is taken. */
-const HIGH_WATER = 1 << 20;
 /** Answers are sent when so many bytes have come together: more would leave the processor's cache. */
 const BATCH = 1 << 18;
 
@@ -154,7 +153,12 @@ export class Transmission {
     while (this.#exclusive === 0 && !this.#closing && !inbox.expecting) {
       if (inbox.available < this.#headerSize) return;
       const request = decodeRequest(inbox.buffer, inbox.start, this.#terms.extended);
-      if (!this.#admits(request)) return;
+      if (!this.#admits(request)) {
+        // Answers that wait here take room too, and no one else would send them.
+        if (this.#outbox.bytes === 0) return;
+        this.#outbox.flush();
+        if (!this.#admits(request)) return;
+      }
       inbox.start += this.#headerSize;
       this.#begin(request);
       if (this.#outbox.bytes >= BATCH) this.#outbox.flush();
@@ -165,7 +169,7 @@ export class Transmission {
   #admits({ type, length }: RequestHeader): boolean {
     const busy = this.#payloadBytes + this.#transport.queued + this.#outbox.bytes;
     if (this.#requests >= this.#surroundings.threads) return false;
-    if (this.#transport.queued > HIGH_WATER) return false;
+    if (this.#transport.queued > 0) return false;
     if (type !== Command.read && type !== Command.write) return true;
     const share = this.#surroundings.share();
     if (length > share) return this.#requests === 0 && busy === 0;
@@ -248,19 +252,18 @@ export class Transmission {
     if (landing) {
       // What lands has not gone through `write`, whose business FUA would have been.
       this.#expect(landing, () => {
-        this.#answer(request, 0, () => (options.fua ? device.flush?.() : undefined));
+        this.#answer(request, () => (options.fua ? device.flush?.() : undefined));
       });
       return;
     }
-    const data = Buffer.allocUnsafeSlow(request.length);
+    const data = takePayload(request.length);
     this.#payloadBytes += data.length;
-    this.#expect(data, () => {
-      this.#answer(request, data.length, () => {
-        const written = device.write!(request.offset, data, options);
-        if (!options.fua || device.fua) return written;
-        return Promise.resolve(written).then(() => settle(device, options));
-      });
-    });
+    const write = () => {
+      const written = device.write!(request.offset, data, options);
+      if (!options.fua || device.fua) return written;
+      return Promise.resolve(written).then(() => settle(device, options));
+    };
+    this.#expect(data, () => this.#answer(request, write, data));
   }
 
   /** A write that is longer than the connection may hold is written piece by piece. */
@@ -317,21 +320,21 @@ export class Transmission {
         this.#read(request);
         break;
       case Command.flush:
-        this.#answer(request, 0, () => device.flush!());
+        this.#answer(request, () => device.flush!());
         break;
       case Command.trim:
-        this.#answer(request, 0, async () => {
+        this.#answer(request, async () => {
           await device.trim!(offset, length, options);
           await settle(device, options);
         });
         break;
       case Command.cache:
-        this.#answer(request, 0, () => device.cache!(offset, length));
+        this.#answer(request, () => device.cache!(offset, length));
         break;
       case Command.writeZeroes: {
         const mayTrim = (request.flags & CommandFlag.noHole) === 0;
         const fastZero = (request.flags & CommandFlag.fastZero) !== 0;
-        this.#answer(request, 0, () =>
+        this.#answer(request, () =>
           zeroRange(device, offset, length, { ...options, mayTrim, fastZero }),
         );
         break;
@@ -436,25 +439,30 @@ export class Transmission {
     );
   }
 
-  /** Runs a command that has no data in its answer. `held`: bytes freed when it is done. */
-  #answer(request: RequestHeader, held: number, work: () => void | Promise<void>): void {
+  /** Runs a command that has no data in its answer. `payload`: given back when it is done. */
+  #answer(request: RequestHeader, work: () => void | Promise<void>, payload?: Buffer): void {
+    const release = () => {
+      if (!payload) return;
+      this.#payloadBytes -= payload.length;
+      givePayload(payload);
+    };
     let result: void | Promise<void>;
     try {
       result = work();
     } catch (error) {
-      this.#payloadBytes -= held;
+      release();
       this.#refuse(request, error);
       return;
     }
     if (!(result instanceof Promise)) {
-      this.#payloadBytes -= held;
+      release();
       this.#outbox.success(request);
       return;
     }
     this.#takeOn(0);
-    result.then(
-      () => this.#settled(held, () => this.#outbox.success(request)),
-      error => this.#settled(held, () => this.#refuse(request, error)),
+    result.finally(release).then(
+      () => this.#settled(0, () => this.#outbox.success(request)),
+      error => this.#settled(0, () => this.#refuse(request, error)),
     );
   }
 
