@@ -238,12 +238,12 @@ function loadSystemCalls(): SocketIo | undefined {
 }
 
 function peerOf(socket: net.Socket): Peer {
-  if (socket.remoteFamily === undefined) return { family: 'unix' };
-  return {
-    family: socket.remoteFamily === 'IPv6' ? 'ipv6' : 'ipv4',
-    address: socket.remoteAddress,
-    port: socket.remotePort,
-  };
+  const { remoteFamily, remoteAddress, remotePort: port } = socket;
+  if (remoteFamily === undefined) return { family: 'unix' };
+  // An IPv4 client of a socket that takes both kinds.
+  const mapped = /^::ffff:([\d.]+)$/i.exec(remoteAddress ?? '')?.[1];
+  const family = remoteFamily === 'IPv6' && mapped === undefined ? 'ipv6' : 'ipv4';
+  return { family, address: mapped ?? remoteAddress, port };
 }
 
 function peerOfAddress(address: Address): Peer {
