@@ -21,7 +21,7 @@ export function fuzz(name: string, round: (random: Random) => Promise<void>, sha
       try {
         await inTime(round(new Random(seed)));
       } catch (error) {
-        const again = `NBDPIPE_FUZZ_SEED=${seed} npm run fuzz -- test/fuzz`;
+        const again = `NBDPIPE_FUZZ_SEED=${seed} NBDPIPE_FUZZ_SECONDS=0 npm run fuzz`;
         throw new Error(`the round of seed ${seed} failed; play it again with ${again}`, {
           cause: error,
         });
