@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   closeSync,
+  existsSync,
   ftruncateSync,
   mkdtempSync,
   openSync,
@@ -14,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { blockDeviceSize, isRotational } from './blkdev.ts';
+import { CachedIo } from './cached-io.ts';
 import { copyRange } from './copy-range.ts';
 import { advise, writeOutAndDrop } from './fadvise.ts';
 import { punchHole, zeroRange } from './fallocate.ts';
@@ -21,7 +23,6 @@ import { farWrite } from './far-write.ts';
 import { fileExtents, nextData } from './holes.ts';
 import { SystemError } from './libc.ts';
 import { lockMemory } from './mlock.ts';
-import { readNow } from './read-now.ts';
 import { loadZstd } from './zstd.ts';
 
 const linux = process.platform === 'linux' ? false : 'needs linux';
@@ -78,10 +79,28 @@ test('a failed call says why', { skip: linux }, async () => {
 test('cached bytes are read at once, and less at the end', { skip: linux }, () => {
   const fd = file('cached', Buffer.from('0123456789'));
   const bytes = Buffer.allocUnsafe(8);
-  const count = readNow(fd, bytes, 4n);
+  const count = new CachedIo(fd).read(bytes, 4n);
   if (count === undefined) return;
   assert.equal(bytes.toString('latin1', 0, count), '456789');
-  assert.equal(readNow(9999, bytes, 0n), undefined);
+  assert.equal(new CachedIo(9999).read(bytes, 0n), undefined);
+});
+
+test('a file in memory is read and written at once', { skip: linux }, t => {
+  if (!existsSync('/dev/shm')) return t.skip('needs /dev/shm');
+  const path = join('/dev/shm', `nbdpipe-${process.pid}`);
+  writeFileSync(path, '0123456789');
+  const fd = openSync(path, 'r+');
+  try {
+    const io = new CachedIo(fd);
+    assert.equal(io.write(Buffer.from('ab'), 3n), 2);
+    const bytes = Buffer.alloc(20);
+    assert.equal(io.read(bytes, 2n), 8);
+    assert.equal(bytes.toString('latin1', 0, 8), '2ab56789');
+    assert.equal(new CachedIo(9999).write(Buffer.from('x'), 0n), undefined);
+  } finally {
+    closeSync(fd);
+    rmSync(path);
+  }
 });
 
 test('the kernel copies from file to file', { skip: linux }, async () => {

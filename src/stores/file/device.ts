@@ -3,10 +3,10 @@ import { promisify } from 'node:util';
 import { zeroes } from '../../block/data.ts';
 import type { BlockDevice, Data } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
+import { CachedIo } from '../../posix/cached-io.ts';
 import { advise, writeOutAndDrop } from '../../posix/fadvise.ts';
 import { farWrite } from '../../posix/far-write.ts';
 import { fileExtents, isHole } from '../../posix/holes.ts';
-import { readNow } from '../../posix/read-now.ts';
 import type { OpenFile } from './open.ts';
 import { Zeroing } from './zeroing.ts';
 
@@ -16,8 +16,10 @@ export interface Caching {
   readonly fadvise: 'normal' | 'random' | 'sequential';
 }
 
-/** Longer reads are left to a thread, which copies while the server goes on. */
-const AT_ONCE = 64 << 10;
+/** Longer requests are left to a thread, which copies while the server goes on. */
+const AT_ONCE = 1 << 20;
+/** Up to here, memory comes from Node's pool. */
+const SMALL = 4 << 10;
 const linux = process.platform === 'linux';
 
 const closeAsync = promisify(close);
@@ -27,7 +29,8 @@ export function fileDevice(file: OpenFile, { cache, fadvise }: Caching): BlockDe
   const { fd } = file;
   const keep = cache === 'default';
   if (fadvise !== 'normal') advise(fd, fadvise, 0n, 0);
-  const reader = new Reader(file);
+  const cached = new CachedIo(fd);
+  const reader = new Reader(file, cached);
   const common = {
     size: file.size,
     rotational: file.rotational,
@@ -51,18 +54,20 @@ export function fileDevice(file: OpenFile, { cache, fadvise }: Caching): BlockDe
   };
   if (!file.writable) return common;
 
-  const put = async (offset: bigint, data: Uint8Array) => {
-    await writeAll(fd, offset, data);
-    if (!keep) await writeOutAndDrop(fd, offset, data.length);
+  const put = (offset: bigint, data: Uint8Array): void | Promise<void> => {
+    const done = data.length > AT_ONCE ? 0 : (cached.write(data, offset) ?? 0);
+    if (keep && done === data.length) return;
+    return putRest(fd, offset, data, done, keep);
   };
   const zeroing = new Zeroing(file, put);
   return {
     ...common,
     fua: true,
     fastZero: true,
-    write: async (offset, data, options) => {
-      await put(offset, data);
-      if (options?.fua) await sync(fd);
+    write: (offset, data, options) => {
+      const written = put(offset, data);
+      if (!options?.fua) return written;
+      return Promise.resolve(written).then(() => sync(fd));
     },
     flush: () => sync(fd),
     zero: async (offset, length, options) => {
@@ -83,13 +88,15 @@ export function fileDevice(file: OpenFile, { cache, fadvise }: Caching): BlockDe
 /** Reads of one open file. */
 class Reader {
   readonly #fd: number;
+  readonly #cached: CachedIo;
   /** The end of the file as it was opened. */
   readonly #size: bigint;
   /** Holes are looked for before reading. */
   sparse: boolean;
 
-  constructor(file: OpenFile) {
+  constructor(file: OpenFile, cached: CachedIo) {
     this.#fd = file.fd;
+    this.#cached = cached;
     this.#size = file.size;
     this.sparse = file.sparse && linux;
   }
@@ -98,7 +105,7 @@ class Reader {
   read(offset: bigint, length: number, scratch?: Uint8Array): Data | Promise<Data> {
     if (this.sparse && isHole(this.#fd, offset, length, this.#size)) return zeroes(length);
     const bytes = scratch?.subarray(0, length) ?? allocate(length);
-    const done = length > AT_ONCE ? 0 : (readNow(this.#fd, bytes, offset) ?? 0);
+    const done = length > AT_ONCE ? 0 : (this.#cached.read(bytes, offset) ?? 0);
     return done === length ? bytes : this.#readRest(bytes, offset, done);
   }
 
@@ -116,9 +123,8 @@ class Reader {
   }
 }
 
-/** Small buffers come from Node's pool. */
 function allocate(length: number): Buffer {
-  return length > AT_ONCE ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length);
+  return length > SMALL ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length);
 }
 
 function readPart(fd: number, bytes: Uint8Array, start: number, position: bigint): Promise<number> {
@@ -128,6 +134,17 @@ function readPart(fd: number, bytes: Uint8Array, start: number, position: bigint
       else resolve(count);
     });
   });
+}
+
+async function putRest(
+  fd: number,
+  offset: bigint,
+  data: Uint8Array,
+  done: number,
+  keep: boolean,
+): Promise<void> {
+  await writeAll(fd, offset + BigInt(done), data.subarray(done));
+  if (!keep) await writeOutAndDrop(fd, offset, data.length);
 }
 
 async function writeAll(fd: number, offset: bigint, data: Uint8Array): Promise<void> {

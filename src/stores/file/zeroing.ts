@@ -13,11 +13,11 @@ type Way = (offset: bigint, length: number) => boolean | Promise<boolean>;
 /** Zeroing and trimming of one open file; ways that the file system refuses are not tried again. */
 export class Zeroing {
   readonly #file: OpenFile;
-  readonly #write: (offset: bigint, data: Uint8Array) => Promise<void>;
+  readonly #write: (offset: bigint, data: Uint8Array) => void | Promise<void>;
   readonly #refused = new Set<Way>();
   #sectors: number | undefined;
 
-  constructor(file: OpenFile, write: (offset: bigint, data: Uint8Array) => Promise<void>) {
+  constructor(file: OpenFile, write: (offset: bigint, data: Uint8Array) => void | Promise<void>) {
     this.#file = file;
     this.#write = write;
   }
