@@ -8,6 +8,7 @@ export type {
   ExportEntry,
   Extent,
   ListRequest,
+  Memory,
   MetaContext,
   OpenRequest,
   Peer,

@@ -31,10 +31,10 @@ export interface BlockDevice {
   /**
    * Bytes that the device already owns, as one view or several that add up to `length`.
    * Nobody writes into them. A view of `zeroes()` says that the range is known to read as zeroes.
-   * @param scratch memory of at least `length` bytes that a device without bytes of its own may
-   * use for its answer; the caller uses it again once it has done with the answer.
+   * @param memory gives memory for the answer to a device without bytes of its own, which asks once
+   * and as late as it can; the caller uses it again once it has done with the answer.
    */
-  read(offset: bigint, length: number, scratch?: Uint8Array): Data | Promise<Data>;
+  read(offset: bigint, length: number, memory?: Memory): Data | Promise<Data>;
   /** Writes all of `data`, which stays the caller's and must not change until the answer. */
   write?(offset: bigint, data: Uint8Array, options?: WriteOptions): void | Promise<void>;
   /**
@@ -59,6 +59,9 @@ export interface BlockDevice {
   /** Called once; nothing is called after it. */
   close?(): void | Promise<void>;
 }
+
+/** Gives `length` bytes of memory to write into. */
+export type Memory = (length: number) => Uint8Array;
 
 /** Bytes as one view, or as several in order. */
 export type Data = Uint8Array | readonly Uint8Array[];

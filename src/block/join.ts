@@ -1,5 +1,5 @@
 import { viewsOf } from './data.ts';
-import type { BlockDevice, Data, Extent } from './device.ts';
+import type { BlockDevice, Data, Extent, Memory } from './device.ts';
 import { extentsOf, zeroRange } from './emulate.ts';
 import { ExtentList } from './extents.ts';
 
@@ -54,9 +54,9 @@ class Row {
     }
   }
 
-  read(offset: bigint, length: number, scratch?: Uint8Array): Data | Promise<Data> {
+  read(offset: bigint, length: number, memory?: Memory): Data | Promise<Data> {
     const [first, ...others] = this.cut(offset, length);
-    if (others.length === 0) return first!.device.read(first!.offset, length, scratch);
+    if (others.length === 0) return first!.device.read(first!.offset, length, memory);
     return Promise.all(
       [first!, ...others].map(async part =>
         viewsOf(await part.device.read(part.offset, part.length)),
@@ -89,7 +89,7 @@ export function joinDevices(devices: readonly BlockDevice[]): BlockDevice {
     rotational: parts.some(part => part.rotational),
     fua: writable && every(part => part.fua),
     fastZero: writable && every(part => part.fastZero),
-    read: (offset, length, scratch) => row.read(offset, length, scratch),
+    read: (offset, length, memory) => row.read(offset, length, memory),
     ...(writable && writing(row, parts)),
     cache: (offset, length) =>
       row.each(offset, length, part => part.device.cache?.(part.offset, part.length)),

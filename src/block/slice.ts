@@ -6,7 +6,7 @@ import { wrapDevice } from './wrap.ts';
 export function sliceDevice(below: BlockDevice, start: bigint, size: bigint): BlockDevice {
   return wrapDevice(below, {
     size,
-    read: (offset, length, scratch) => below.read(start + offset, length, scratch),
+    read: (offset, length, memory) => below.read(start + offset, length, memory),
     write: below.write && ((offset, data, options) => below.write!(start + offset, data, options)),
     landing: below.landing && ((offset, length) => below.landing!(start + offset, length)),
     trim: below.trim && ((offset, length, options) => below.trim!(start + offset, length, options)),

@@ -3,6 +3,7 @@ import type {
   BlockSize,
   Data,
   Extent,
+  Memory,
   MetaContext,
   StatusRun,
   WriteOptions,
@@ -30,8 +31,8 @@ const LONGEST_COMPACT = 0xffff0000;
 export interface ReadOptions {
   /** Ask the server for one piece (NBD_CMD_FLAG_DF). */
   readonly df?: boolean | undefined;
-  /** Memory to use for the answer, at least as long as it. */
-  readonly scratch?: Uint8Array | undefined;
+  /** Gives the memory for the answer, when the answer comes. */
+  readonly memory?: Memory | undefined;
 }
 
 export interface StatusOptions {
@@ -136,25 +137,22 @@ export class NbdClient implements BlockDevice {
   }
 
   /** @throws BlockError EINVAL for a range that is not inside the export. */
-  read(offset: bigint, length: number, scratch?: Uint8Array): Promise<Data> {
-    return this.readWith(offset, length, { scratch });
+  read(offset: bigint, length: number, memory?: Memory): Promise<Data> {
+    return this.readWith(offset, length, { memory });
   }
 
   /** As `read`, with the options that NBD has. */
   async readWith(offset: bigint, length: number, options: ReadOptions): Promise<Data> {
     this.#check(offset, length);
     if (length === 0) return Buffer.alloc(0);
-    const { df = false, scratch } = options;
+    const { df = false, memory } = options;
     const flags = df ? CommandFlag.df : 0;
     const longest = this.#longestPayload;
     if (length <= longest) {
-      return this.#engine.read({ type: Command.read, flags, offset, length }, scratch);
+      return this.#engine.read({ type: Command.read, flags, offset, length }, memory);
     }
-    const pieces = piecesOf(offset, length, longest).map(({ at, start, count }) =>
-      this.#engine.read(
-        { type: Command.read, flags, offset: at, length: count },
-        scratch?.subarray(start, start + count),
-      ),
+    const pieces = piecesOf(offset, length, longest).map(({ at, count }) =>
+      this.#engine.read({ type: Command.read, flags, offset: at, length: count }, memory),
     );
     return (await allOf(pieces)).flat();
   }

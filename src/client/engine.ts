@@ -1,4 +1,4 @@
-import type { Data } from '../block/device.ts';
+import type { Data, Memory } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import {
   Command,
@@ -72,9 +72,9 @@ export class Engine {
     return this.#pending.size;
   }
 
-  read(wish: Wish, scratch?: Uint8Array): Promise<Data> {
+  read(wish: Wish, memory?: Memory): Promise<Data> {
     return this.#send(wish, undefined, {
-      reading: new Reading(wish.length, scratch),
+      reading: new Reading(wish.length, memory),
     }) as Promise<Data>;
   }
 
@@ -180,6 +180,7 @@ export class Engine {
   #arrived(): void {
     try {
       while (!this.#failure && !this.#inbox.expecting && this.#parse());
+      this.#transport.eager = this.#inbox.expecting;
     } catch (error) {
       this.abort(error instanceof BlockError ? error : new ProtocolError(String(error)));
     }

@@ -1,5 +1,5 @@
 import { viewsOf, zeroes } from '../block/data.ts';
-import type { Data } from '../block/device.ts';
+import type { Data, Memory } from '../block/device.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 
 /** A part of a read's answer, relative to its start. */
@@ -16,14 +16,14 @@ const FREE_CHUNKS = 64;
 /** The answer to one read as it comes in, in one piece or in chunks in any order. */
 export class Reading {
   readonly #length: number;
-  readonly #scratch: Uint8Array | undefined;
+  readonly #give: Memory | undefined;
   #memory: Uint8Array | undefined;
   readonly #segments: Segment[] = [];
   #covered = 0;
 
-  constructor(length: number, scratch: Uint8Array | undefined) {
+  constructor(length: number, give: Memory | undefined) {
     this.#length = length;
-    this.#scratch = scratch;
+    this.#give = give;
   }
 
   /**
@@ -32,8 +32,7 @@ export class Reading {
    */
   data(start: number, length: number): Uint8Array {
     this.#add({ start, length, hole: false });
-    this.#memory ??=
-      this.#scratch?.subarray(0, this.#length) ?? Buffer.allocUnsafeSlow(this.#length);
+    this.#memory ??= this.#give?.(this.#length) ?? Buffer.allocUnsafeSlow(this.#length);
     return this.#memory.subarray(start, start + length);
   }
 

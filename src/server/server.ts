@@ -139,7 +139,11 @@ export class Server {
   async #shutDown(): Promise<void> {
     this.#closing = true;
     for (const listener of this.#listeners) listener.close();
-    for (const transport of this.#negotiating) transport.destroy();
+    for (const transport of this.#negotiating) {
+      transport.destroy();
+      // A source may take any time to open a device that nobody will use.
+      this.#transports.delete(transport);
+    }
     for (const transmission of this.#transmissions) transmission.close();
     if (this.#transports.size === 0) return;
     const cut = setTimeout(() => {

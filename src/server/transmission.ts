@@ -351,16 +351,14 @@ export class Transmission {
       return;
     }
     const df = (request.flags & CommandFlag.df) !== 0;
-    const scratch = this.#lend(length);
     let data: Data | Promise<Data>;
     try {
-      data = this.#export.device.read(offset, length, scratch);
+      data = this.#export.device.read(offset, length, this.#lend);
     } catch (error) {
       this.#refuse(request, error);
       return;
     }
     if (!(data instanceof Promise)) {
-      if (data instanceof Uint8Array && data.buffer !== scratch?.buffer) this.#lent -= length;
       this.#sendRead(request, data, df);
       return;
     }
@@ -372,18 +370,19 @@ export class Transmission {
   }
 
   /** Memory that is used again as soon as nothing made with it is under way. */
-  #lend(length: number): Buffer | undefined {
+  readonly #lend = (length: number): Buffer => {
     if (this.#requests === 0 && this.#outbox.bytes === 0 && this.#transport.queued === 0) {
       this.#lent = 0;
     }
-    if (length > LENT) return undefined;
+    if (length > LENT) return Buffer.allocUnsafeSlow(length);
     if (this.#memory === undefined || this.#lent + length > LENT) {
       this.#memory = Buffer.allocUnsafeSlow(LENT);
       this.#lent = 0;
     }
-    this.#lent += length;
-    return this.#memory.subarray(this.#lent - length, this.#lent);
-  }
+    const at = this.#lent;
+    this.#lent = (at + length + 7) & ~7;
+    return this.#memory.subarray(at, at + length);
+  };
 
   #sendRead(request: RequestHeader, data: Data, df: boolean): void {
     if (isOf(data, request.length)) this.#outbox.read(request, data, df);

@@ -18,8 +18,8 @@ export interface Transport {
   /** Called when `queued` has come back to zero, be it that all was sent or that nothing can be. */
   onDrain: (() => void) | undefined;
   /**
-   * The sink answers what it receives at once, so that the peer's next message is worth watching
-   * for. Only where nothing else waits for the event loop: microtasks do not run meanwhile.
+   * More is sure to come soon: the rest of a payload, or the next message of a peer that was
+   * answered at once. It is worth watching for, as microtasks and others need not wait for long.
    */
   eager: boolean;
   /** Makes `sink` the receiver from now on. */

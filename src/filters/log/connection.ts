@@ -51,8 +51,8 @@ export class LoggedConnection {
     return {
       ...PASS,
       landing: undefined,
-      read: (offset, length, scratch) =>
-        this.#range('Read', offset, length, {}, () => below.read(offset, length, scratch)),
+      read: (offset, length, memory) =>
+        this.#range('Read', offset, length, {}, () => below.read(offset, length, memory)),
       write:
         write &&
         ((offset, data, options) =>

@@ -1,5 +1,5 @@
 import { endianness } from 'node:os';
-import type { BlockDevice } from '../../block/device.ts';
+import type { BlockDevice, Memory } from '../../block/device.ts';
 import { verifyWrite } from '../../block/verify.ts';
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
 
@@ -34,11 +34,11 @@ const swap: (word: number) => number =
     : word => word;
 
 /** The bytes at `offset`: each 8, from a multiple of 8 on, are that multiple, big-endian. */
-function pattern(offset: bigint, length: number, scratch?: Uint8Array): Uint8Array {
+function pattern(offset: bigint, length: number, memory?: Memory): Uint8Array {
   const skip = Number(offset & 7n);
   const whole = Math.ceil((skip + length) / 8) * 8;
-  const fits = scratch && whole === length && scratch.byteOffset % 4 === 0;
-  const bytes = fits ? scratch.subarray(0, length) : Buffer.allocUnsafeSlow(whole);
+  const lent = whole === length ? memory?.(length) : undefined;
+  const bytes = lent && lent.byteOffset % 4 === 0 ? lent : Buffer.allocUnsafeSlow(whole);
   const words = new Int32Array(bytes.buffer, bytes.byteOffset, whole / 4);
   const start = offset - BigInt(skip);
   let high = Number(start >> 32n);

@@ -1,7 +1,7 @@
 import { close, fdatasync, read, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { zeroes } from '../../block/data.ts';
-import type { BlockDevice, Data } from '../../block/device.ts';
+import type { BlockDevice, Data, Memory } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { CachedIo } from '../../posix/cached-io.ts';
 import { advise, writeOutAndDrop } from '../../posix/fadvise.ts';
@@ -36,10 +36,9 @@ export function fileDevice(file: OpenFile, { cache, fadvise }: Caching): BlockDe
     rotational: file.rotational,
     multiConn: true,
     read: keep
-      ? (offset: bigint, length: number, scratch?: Uint8Array) =>
-          reader.read(offset, length, scratch)
-      : async (offset: bigint, length: number, scratch?: Uint8Array) => {
-          const data = await reader.read(offset, length, scratch);
+      ? (offset: bigint, length: number, memory?: Memory) => reader.read(offset, length, memory)
+      : async (offset: bigint, length: number, memory?: Memory) => {
+          const data = await reader.read(offset, length, memory);
           advise(fd, 'dontNeed', offset, length);
           return data;
         },
@@ -102,9 +101,9 @@ class Reader {
   }
 
   /** Holes as known zeroes, cached bytes at once, the rest when the disk has given it. */
-  read(offset: bigint, length: number, scratch?: Uint8Array): Data | Promise<Data> {
+  read(offset: bigint, length: number, memory?: Memory): Data | Promise<Data> {
     if (this.sparse && isHole(this.#fd, offset, length, this.#size)) return zeroes(length);
-    const bytes = scratch?.subarray(0, length) ?? allocate(length);
+    const bytes = memory?.(length) ?? allocate(length);
     const done = length > AT_ONCE ? 0 : (this.#cached.read(bytes, offset) ?? 0);
     return done === length ? bytes : this.#readRest(bytes, offset, done);
   }

@@ -1,4 +1,4 @@
-import type { BlockDevice, Data } from '../../block/device.ts';
+import type { BlockDevice, Data, Memory } from '../../block/device.ts';
 import { zeroRange } from '../../block/emulate.ts';
 import { BlockError, errnoOf, messageOf } from '../../block/errors.ts';
 import { PipeClosed } from '../cli.ts';
@@ -36,10 +36,16 @@ export async function copyDevices(work: Work, options: CopyOptions): Promise<voi
   const { sources, destinations, slots, requestSize, advance } = options;
   let failure: { readonly error: unknown } | undefined;
   let { move } = options;
+  /** Memory is taken when an answer comes, so that few pieces of it serve many requests. */
+  const spare: Buffer[] = [];
   const runSlot = async (index: number) => {
     const source = sources[index % sources.length]!;
     const sink = sinkOf(destinations[index % destinations.length]!, options);
-    let scratch: Uint8Array | undefined;
+    let lent: Buffer | undefined;
+    const memory = (length: number) => {
+      lent = spare.pop() ?? Buffer.allocUnsafeSlow(requestSize);
+      return lent.subarray(0, length);
+    };
     for (;;) {
       const piece = await work.next();
       if (!piece || failure) return;
@@ -47,9 +53,10 @@ export async function copyDevices(work: Work, options: CopyOptions): Promise<voi
         await sink.zero(piece.offset, piece.length);
       } else if (!(await move?.(piece))) {
         move = undefined;
-        scratch ??= Buffer.allocUnsafeSlow(requestSize);
-        const data = await readPiece(source, piece, scratch);
+        const data = await readPiece(source, piece, memory);
         await putSparse(sink, piece.offset, data, options.block);
+        if (lent) spare.push(lent);
+        lent = undefined;
       }
       advance(piece.length);
     }
@@ -66,10 +73,10 @@ export async function copyDevices(work: Work, options: CopyOptions): Promise<voi
 export async function readPiece(
   source: BlockDevice,
   { offset, length }: Piece,
-  scratch?: Uint8Array,
+  memory?: Memory,
 ): Promise<Data> {
   try {
-    return await source.read(offset, length, scratch);
+    return await source.read(offset, length, memory);
   } catch (error) {
     throw located('read', offset, error);
   }

@@ -120,7 +120,9 @@ export async function copyToStream(
     const piece = await work.next();
     if (!piece) return false;
     const buffer = piece.zero ? EMPTY : (buffers.pop() ?? Buffer.allocUnsafeSlow(requestSize));
-    const data = piece.zero ? undefined : readPiece(source, piece, buffer);
+    const data = piece.zero
+      ? undefined
+      : readPiece(source, piece, length => buffer.subarray(0, length));
     // It is awaited when its turn comes.
     data?.catch(() => {});
     queue.push({ piece, data, buffer });
