@@ -151,9 +151,11 @@ export class NbdClient implements BlockDevice {
     if (length <= longest) {
       return this.#engine.read({ type: Command.read, flags, offset, length }, memory);
     }
-    const pieces = piecesOf(offset, length, longest).map(({ at, count }) =>
-      this.#engine.read({ type: Command.read, flags, offset: at, length: count }, memory),
-    );
+    const whole = memory?.(length);
+    const pieces = piecesOf(offset, length, longest).map(({ at, start, count }) => {
+      const wish = { type: Command.read, flags, offset: at, length: count };
+      return this.#engine.read(wish, whole && (() => whole.subarray(start, start + count)));
+    });
     return (await allOf(pieces)).flat();
   }
 
