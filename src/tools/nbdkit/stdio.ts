@@ -7,11 +7,11 @@ import type { Transport } from '../../transport/transport.ts';
 /** Standard input and output as the connection to one client: one socket, two pipes or others. */
 export function standardStreams(): Transport {
   const input = fstatSync(0);
-  if (input.isSocket()) {
+  const output = fstatSync(1);
+  if (input.isSocket() && input.dev === output.dev && input.ino === output.ino) {
     return SocketTransport.accepted(new Socket({ fd: 0, readable: false, writable: false }));
   }
   // Unlike process.stdout this does not block when the client is slow to read.
-  const output = fstatSync(1);
   const asynchronous = output.isFIFO() || output.isSocket();
   return new StreamTransport(
     process.stdin,
