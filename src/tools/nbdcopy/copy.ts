@@ -89,7 +89,8 @@ async function copyBetween(
   const connections = shareable ? settings.connections : 1;
   const granularity = Math.max(minimumOf(source.device), minimumOf(device));
   const parallel = parallelOf(settings, connections, granularity);
-  const kernel = settings.sparse === undefined && file ? source.file : undefined;
+  const plain = settings.extents && settings.sparse === undefined;
+  const kernel = plain && file ? source.file : undefined;
   const requestSize = kernel ? KERNEL_PIECE : parallel.requestSize;
   const whole = padded(source.device, device.size, granularity);
   const destinations = await destination.connections(connections);
@@ -122,7 +123,7 @@ function parallelOf(
 ): { requestSize: number; slots: number } {
   const requestSize = Math.max(wanted, granularity);
   const queued = Math.max(1, Math.floor(queueSize / requestSize));
-  const slots = Math.min(Math.min(requests, queued) * connections, MOST_SLOTS);
+  const slots = Math.min(requests * connections, queued, MOST_SLOTS);
   return { requestSize, slots: synchronous ? 1 : slots };
 }
 

@@ -36,7 +36,7 @@ export interface Settings {
   readonly extents: boolean;
   /** A bar on the terminal, or numbers to a file descriptor. */
   readonly progress: 'bar' | number | undefined;
-  /** Most bytes under way on one connection. */
+  /** Most bytes under way in all. */
   readonly queueSize: number;
   readonly requestSize: number;
   /** Most requests under way on one connection. */
@@ -51,7 +51,7 @@ export interface Settings {
 const DEFAULT_CONNECTIONS = 4;
 const DEFAULT_REQUESTS = 64;
 const DEFAULT_QUEUE_SIZE = 16 << 20;
-const DEFAULT_REQUEST_SIZE = 256 << 10;
+const DEFAULT_REQUEST_SIZE = 1 << 20;
 const SMALLEST_REQUEST = 4096;
 const LARGEST_REQUEST = 32 << 20;
 const SMALLEST_SPARSE = 512;
