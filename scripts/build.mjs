@@ -2,8 +2,8 @@
 // module of its own that is loaded when it is named.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { build } from 'esbuild';
+import { isAbsolute, join, resolve } from 'node:path';
+import { build } from 'rolldown';
 
 const root = resolve(import.meta.dirname, '..');
 const source = join(root, 'src');
@@ -27,18 +27,28 @@ const entries = {
 
 rmSync(dist, { recursive: true, force: true });
 await build({
-  entryPoints: entries,
-  outdir: dist,
-  bundle: true,
-  splitting: true,
-  format: 'esm',
+  cwd: root,
+  input: entries,
   platform: 'node',
-  target: 'node20',
-  packages: 'external',
-  chunkNames: 'chunk-[hash]',
-  banner: { js: '#!/usr/bin/env node' },
-  minify: false,
-  logLevel: 'warning',
+  external: id => !id.startsWith('.') && !isAbsolute(id),
+  output: {
+    dir: dist,
+    format: 'esm',
+    banner: '#!/usr/bin/env node',
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
+    // Each module file costs a command about half a millisecond at its start.
+    codeSplitting: {
+      groups: [
+        { name: 'server', priority: 1, test: /\/src\/server\// },
+        { name: 'client', priority: 1, test: /\/src\/client\// },
+        {
+          name: 'core',
+          priority: 2,
+          test: /\/src\/(block|declare|protocol|transport|tools\/[^/]+\.ts|posix\/(libc|socket-io))/,
+        },
+      ],
+    },
+  },
 });
 for (const [name] of commands) chmodSync(join(dist, `${name}.js`), 0o755);
 
