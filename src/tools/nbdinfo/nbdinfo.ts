@@ -1,4 +1,3 @@
-import { isatty } from 'node:tty';
 import { UsageError } from '../../block/errors.ts';
 import { BASE_ALLOCATION } from '../../protocol/constants.ts';
 import {
@@ -84,7 +83,7 @@ async function answer(
   has: (key: Key) => boolean,
 ): Promise<number> {
   const value = (key: Key) => given.findLast(option => option.key === key)?.value;
-  const paint = painter(has('noColor') ? false : has('color') || isatty(1));
+  const paint = painter(has('noColor') ? false : has('color') || process.stdout.isTTY);
   const asked = has('can') ? 'can' : has('cannot') ? 'cannot' : undefined;
   if (asked !== undefined) {
     const ask = question(asked, value(asked)!);

@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises';
 import { existsSync, mkdtempSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
@@ -97,6 +96,7 @@ async function resolveAll(name: string, family: 4 | 6 | undefined): Promise<stri
   if (literal !== 0 && family !== undefined && literal !== family) {
     throw new UsageError(`${name}: is not an IPv${family} address`);
   }
+  const { lookup } = await import('node:dns/promises');
   const found = await named(name, lookup(name, { all: true, family: family ?? 0 }));
   return [...new Set(found.map(({ address }) => address))];
 }

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { isatty } from 'node:tty';
 import { UsageError } from '../../block/errors.ts';
 import type { Outside } from '../../declare/parameters.ts';
 
@@ -34,7 +33,8 @@ function firstLine(bytes: Buffer): string {
 
 /** Asks on the terminal without showing what is typed. */
 function askPassword(parameter: string): string {
-  if (!isatty(0)) throw new UsageError('cannot ask for it: standard input is not a terminal');
+  if (!process.stdin.isTTY)
+    throw new UsageError('cannot ask for it: standard input is not a terminal');
   const echo = (setting: string) => spawnSync('stty', [setting], { stdio: [0, 'ignore', 2] });
   process.stderr.write(`${parameter}: `);
   echo('-echo');
