@@ -94,7 +94,10 @@ async function copyBetween(
   const requestSize = kernel ? KERNEL_PIECE : parallel.requestSize;
   const whole = padded(source.device, device.size, granularity);
   const destinations = await destination.connections(connections);
-  await copyDevices(new Work(whole, settings.extents, requestSize, granularity), {
+  // Zeroes that must be written are work for all slots.
+  const zeroSize = device.zero ? undefined : requestSize;
+  const work = new Work(whole, settings.extents, requestSize, granularity, zeroSize);
+  await copyDevices(work, {
     ...zeroesOf(settings, device, file, requestSize),
     sources: whole === source.device ? await source.connections(connections) : [whole],
     destinations,

@@ -188,10 +188,11 @@ async function enter(target: Target, contexts: readonly string[]): Promise<NbdCl
 
 /** Gives a new file its size, with a hole where nothing was written. @throws BlockError */
 export function setSize(file: OpenFile, size: bigint): void {
+  const words = `the destination cannot hold ${size} bytes`;
+  if (size > Number.MAX_SAFE_INTEGER) throw new BlockError('ENOSPC', words);
   try {
     ftruncateSync(file.fd, Number(size));
   } catch (error) {
-    const words = `the destination cannot hold ${size} bytes: ${messageOf(error)}`;
-    throw new BlockError(errnoOf(error), words, { cause: error });
+    throw new BlockError(errnoOf(error), `${words}: ${messageOf(error)}`, { cause: error });
   }
 }

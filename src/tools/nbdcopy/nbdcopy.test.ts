@@ -64,6 +64,8 @@ test('work: data in pieces, zeroes in one, and only what reads as zeroes is zero
   const device = mapped(100, [data(25), hole(40), dirtyHole(5), data(5), hole(25)]);
   const expected = ['0+10', '10+10', '20+5', '25+40z', '65+5', '70+5', '75+25z'];
   assert.deepEqual(await piecesOf(new Work(device, true, 10, 1)), expected);
+  const short = ['0+25', '25+30z', '55+10z', '65+5', '70+5', '75+25z'];
+  assert.deepEqual(await piecesOf(new Work(device, true, 60, 1, 30)), short);
   assert.deepEqual(await piecesOf(new Work(device, false, 60, 1)), ['0+60', '60+40']);
   assert.deepEqual(await piecesOf(new Work({ ...device, size: 0n }, true, 10, 1)), []);
 });

@@ -49,7 +49,8 @@ export function startProgress(
 export function bar(percent: number, last: boolean, step: number): string {
   const stars = Math.floor((WIDTH * percent) / 100);
   const spinner = last ? '█' : SPINNER[step % SPINNER.length]!;
-  const line = `${spinner} ${String(percent).padStart(3)}% [${'*'.repeat(stars).padEnd(WIDTH, '-')}]`;
+  const field = '*'.repeat(stars).padEnd(WIDTH, '-');
+  const line = `${spinner} ${String(percent).padStart(3)}% [${field}]`;
   return last ? `${line}\n` : `${line}\r`;
 }
 

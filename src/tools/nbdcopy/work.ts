@@ -1,7 +1,7 @@
 import type { BlockDevice, Extent } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 
-/** A part of the source: zeroes of any length, or at most one request's worth of data. */
+/** A part of the source: zeroes, or at most one request's worth of data. */
 export interface Piece {
   readonly offset: bigint;
   readonly length: number;
@@ -20,6 +20,7 @@ export class Work {
   readonly #source: BlockDevice;
   readonly #extents: boolean;
   readonly #pieceSize: number;
+  readonly #zeroSize: number;
   readonly #granularity: bigint;
   #offset = 0n;
   #runs: Run[] = [];
@@ -29,11 +30,19 @@ export class Work {
    * @param extents ask the source where it reads as zeroes.
    * @param pieceSize most bytes of a piece of data.
    * @param granularity every piece begins, and but for the last ends, at a multiple of this.
+   * @param zeroSize most bytes of a piece of zeroes.
    */
-  constructor(source: BlockDevice, extents: boolean, pieceSize: number, granularity: number) {
+  constructor(
+    source: BlockDevice,
+    extents: boolean,
+    pieceSize: number,
+    granularity: number,
+    zeroSize = LONGEST,
+  ) {
     this.#source = source;
     this.#extents = extents;
     this.#pieceSize = pieceSize;
+    this.#zeroSize = zeroSize;
     this.#granularity = BigInt(granularity);
   }
 
@@ -52,7 +61,7 @@ export class Work {
   #take({ end, zero }: Run): Piece {
     const offset = this.#offset;
     const left = end - offset;
-    const longest = zero ? LONGEST : this.#pieceSize;
+    const longest = zero ? this.#zeroSize : this.#pieceSize;
     const length = left < BigInt(longest) ? Number(left) : longest;
     this.#offset += BigInt(length);
     return { offset, length, zero };
@@ -85,7 +94,7 @@ export class Work {
       if (end > (runs.at(-1)?.end ?? this.#offset)) runs.push({ end, zero });
     }
     // A short run of zeroes that fills no block is data.
-    if (runs.length === 0 && extents.length > 0) {
+    if (runs.length === 0 && at > this.#offset) {
       runs.push({ end: smaller(this.#offset + block, size), zero: false });
     }
     return runs;

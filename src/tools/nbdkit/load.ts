@@ -42,7 +42,8 @@ export async function load<K extends Kind>(kind: K, name: string): Promise<Loade
   const module = isPath ? await loadForeign(file) : await import(place.href);
   const declaration = (module as { default?: unknown }).default;
   if (!isDeclaration(declaration)) {
-    const right = `expected its default export to come from define${kind === 'plugin' ? 'Plugin' : 'Filter'}`;
+    const maker = kind === 'plugin' ? 'definePlugin' : 'defineFilter';
+    const right = `expected its default export to come from ${maker}`;
     throw new UsageError(`${file}: is not a ${kind}: ${right}`);
   }
   return { file, declaration: declaration as unknown as Loaded<K>['declaration'] };
