@@ -46,7 +46,8 @@ function describe(error) {
 const indent = text => text.replace(/^/gm, '    ');
 
 async function runTests(files) {
-  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import tsx`;
+  // The processes of the tests are started as this one was; what they start themselves is not.
+  process.execArgv.push('--import', import.meta.resolve('tsx'));
   const counts = { passed: 0, failed: 0 };
   const skipped = [];
   const path = [];

@@ -26,7 +26,7 @@ async function startVictim(t: TestContext): Promise<Victim> {
   const image = joinPath(folder, 'image');
   writeFileSync(image, Buffer.alloc(SIZE, 'what every client wants to read'));
   const child: ChildProcess = fork(joinPath(import.meta.dirname, 'victim.ts'), [path, image], {
-    execArgv: ['--import', 'tsx'],
+    execArgv: ['--import', import.meta.resolve('tsx')],
   });
   t.after(() => child.kill());
   await once(child, 'message');
