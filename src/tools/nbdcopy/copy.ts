@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import { paddingDevice } from '../../block/constant.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { joinDevices } from '../../block/join.ts';
@@ -15,9 +16,8 @@ import { type Piece, Work } from './work.ts';
 const SMALLEST_BLOCK = 4096;
 /** More is no quicker, and every one has its memory. */
 const MOST_SLOTS = 4096;
-/** Pieces that the kernel copies, in bytes, and how many at once: as many as libuv has threads. */
-const KERNEL_PIECE = 4 << 20;
-const KERNEL_SLOTS = 4;
+/** What the kernel copies at once, in bytes; several at once would wait for each other. */
+const KERNEL_PIECE = 64 << 20;
 
 /** Copies everything. @throws UsageError or BlockError what failed, and where. */
 export async function copy(from: Endpoint, to: Endpoint, settings: Settings): Promise<void> {
@@ -89,8 +89,7 @@ async function copyBetween(
   const connections = shareable ? settings.connections : 1;
   const granularity = Math.max(minimumOf(source.device), minimumOf(device));
   const parallel = parallelOf(settings, connections, granularity);
-  const plain = settings.extents && settings.sparse === undefined;
-  const kernel = plain && file ? source.file : undefined;
+  const kernel = file && kernelCopies(source.file, file, settings) ? source.file : undefined;
   const requestSize = kernel ? KERNEL_PIECE : parallel.requestSize;
   const whole = padded(source.device, device.size, granularity);
   const destinations = await destination.connections(connections);
@@ -102,7 +101,7 @@ async function copyBetween(
     sources: whole === source.device ? await source.connections(connections) : [whole],
     destinations,
     requestSize,
-    slots: kernel ? Math.min(parallel.slots, KERNEL_SLOTS) : parallel.slots,
+    slots: kernel ? 1 : parallel.slots,
     move: kernel && file && mover(kernel, file),
     advance,
   });
@@ -142,6 +141,16 @@ function zeroesOf(
     isZero: destinationIsZero || file !== undefined,
     block: sparse ?? Math.min(preferred, requestSize),
   };
+}
+
+/** The kernel copies within one file system, when nobody asks for more than holes to be found. */
+function kernelCopies(
+  from: OpenFile | undefined,
+  to: OpenFile,
+  { extents, sparse }: Settings,
+): boolean {
+  if (!from || !extents || sparse !== undefined) return false;
+  return fstatSync(from.fd).dev === fstatSync(to.fd).dev;
 }
 
 /** Lets the kernel copy pieces of one file into another. */
