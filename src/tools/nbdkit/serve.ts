@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { messageOf } from '../../block/errors.ts';
 import { formatNbdUri, type UriAddress } from '../../protocol/uri.ts';
@@ -80,7 +80,7 @@ async function serveListening(
   try {
     const uri = listening.address && uriOf(listening.address, settings.exportName);
     if (settings.printUri && uri) await print(`${uri}\n`);
-    if (pidFile !== undefined) writeFileSync(pidFile, `${process.pid}\n`);
+    if (pidFile !== undefined) writePidFile(pidFile);
     const captive =
       run === undefined
         ? undefined
@@ -110,4 +110,11 @@ function remove(path: string | undefined): void {
   try {
     rmSync(path, { recursive: true, force: true });
   } catch {}
+}
+
+/** Whoever waits for the file to appear finds it whole. */
+function writePidFile(path: string): void {
+  const unfinished = `${path}.${process.pid}`;
+  writeFileSync(unfinished, `${process.pid}\n`);
+  renameSync(unfinished, path);
 }
