@@ -61,7 +61,9 @@ async function imageOf(device: BlockDevice, name: string, skip: number): Promise
 
 function run(program: string, ...words: string[]) {
   const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
-  return spawnSync(program, words, { env: { ...process.env, PATH }, encoding: 'utf8' });
+  // mtools writes names in the character set of the locale.
+  const env = { ...process.env, PATH, LC_ALL: 'C.UTF-8' };
+  return spawnSync(program, words, { env, encoding: 'utf8' });
 }
 
 const big = join(folder, 'big');
