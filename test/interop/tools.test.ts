@@ -53,7 +53,7 @@ async function serving(
   const socket = join(folder, 'socket');
   const pidFile = join(folder, 'pid');
   await runWell('nbdkit', ['-P', pidFile, '-U', socket, ...args], { env });
-  const pid = Number(readFileSync(pidFile, 'utf8'));
+  const pid = await pidIn(pidFile);
   let ended = false;
   const end = async () => {
     if (ended) return;
@@ -63,6 +63,16 @@ async function serving(
   };
   t.after(end);
   return { uri: `nbd+unix:///?socket=${socket}`, socket, pidFile, end };
+}
+
+/** C nbdkit may write it after the command has returned. */
+async function pidIn(path: string): Promise<number> {
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
+    const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+    if (text.endsWith('\n')) return Number(text);
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+  throw new Error(`no pid in ${path}`);
 }
 
 async function gone(pid: number): Promise<void> {
