@@ -121,7 +121,7 @@ describe('nbdinfo beside the C nbdinfo, at the same server', () => {
       for (const options of CASES) {
         const theirs = await run('nbdinfo', [...options, uri]);
         const ours = await run('nbdinfo', [...options, uri], { env });
-        assert.equal(ours.stdout, theirs.stdout, options.join(' '));
+        assert.equal(ours.stdout, theirs.stdout, `${options.join(' ')}: ${ours.stderr}`);
         assert.equal(ours.status, theirs.status, options.join(' '));
       }
     });
