@@ -53,13 +53,7 @@ export async function activate(argv: readonly string[]): Promise<ActivatedServer
   const directory = await mkdtemp(join(tmpdir(), 'nbdpipe-'));
   const path = join(directory, 'socket');
   const child = await spawnWithListener(argv, directory, path);
-  const gone = new Promise<string>(resolve => {
-    child.once('exit', (code, signal) => {
-      resolve(
-        `the command ${argv[0]} ended with ${signal ? `signal ${signal}` : `status ${code}`}`,
-      );
-    });
-  });
+  const gone = endOf(child, argv);
   return {
     path,
     negotiate: options => negotiateWith(path, gone, options),
@@ -89,6 +83,14 @@ export async function connectSystemdSocketActivation(
     await server.close();
     throw error;
   }
+}
+
+/** How the command ended, once it has; it may have ended before anyone asks. */
+async function endOf(child: ChildProcess, argv: readonly string[]): Promise<string> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  const { exitCode, signalCode } = child;
+  const how = signalCode ? `signal ${signalCode}` : `status ${exitCode}`;
+  return `the command ${argv[0]} ended with ${how}`;
 }
 
 async function negotiateWith(
