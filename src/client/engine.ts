@@ -180,7 +180,6 @@ export class Engine {
   #arrived(): void {
     try {
       while (!this.#failure && !this.#inbox.expecting && this.#parse());
-      this.#transport.eager = this.#inbox.expecting;
     } catch (error) {
       this.abort(error instanceof BlockError ? error : new ProtocolError(String(error)));
     }

@@ -1,4 +1,4 @@
-import type { Extent } from '../block/device.ts';
+import { type Extent, MAX_SIZE } from '../block/device.ts';
 import { ExtentList } from '../block/extents.ts';
 import { koffi, lastError, libcFunction } from './libc.ts';
 
@@ -31,22 +31,36 @@ export function isHole(fd: number, offset: bigint, length: number, size: bigint)
   return data < size || BigInt(lseek()!(fd, 0, SEEK_END)) >= size;
 }
 
+/** A run of data that was found: file systems such as tmpfs look at every page to find its end. */
+export interface DataRun {
+  start: bigint;
+  end: bigint;
+}
+
 /**
  * The runs of data and holes in `length` bytes of a file from `offset` on, at most 4096 of them;
  * where holes cannot be told, all is data.
+ * @param last the run found last, which is trusted and kept up.
  * @throws SystemError
  */
-export function fileExtents(fd: number, offset: bigint, length: number): Extent[] {
+export function fileExtents(
+  fd: number,
+  offset: bigint,
+  length: number,
+  last: DataRun = { start: 0n, end: 0n },
+): Extent[] {
   const list = new ExtentList();
   const end = offset + BigInt(length);
   let at = offset;
   while (at < end && list.extents.length < MAX_RUNS) {
-    const data = nextData(fd, at, end) ?? at;
+    const known = at >= last.start && at < last.end;
+    const data = known ? at : (nextData(fd, at, end) ?? at);
     list.addHole(Number(data - at));
     if (data === end) break;
-    const hole = seek(fd, data, SEEK_HOLE, end) ?? end;
+    const hole = known ? last.end : (seek(fd, data, SEEK_HOLE, MAX_SIZE) ?? end);
+    if (!known) Object.assign(last, { start: data, end: hole });
     // A file that is being changed may have lost the data again.
-    at = hole > data ? hole : end;
+    at = hole > data && hole < end ? hole : end;
     list.addData(Number(at - data));
   }
   return list.extents;

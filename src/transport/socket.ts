@@ -3,6 +3,7 @@ import { byteLength, sliceData, viewsOf } from '../block/data.ts';
 import type { Peer } from '../block/device.ts';
 import { SocketIo } from '../posix/socket-io.ts';
 import type { Sink, Transport } from './transport.ts';
+import { Watch } from './watch.ts';
 
 /** The part of a libuv stream handle that is used here; every net.Socket has one. */
 interface Handle {
@@ -17,10 +18,6 @@ function handleOf(socket: net.Socket): Handle | null {
 const BUSY = 64;
 /** After so many messages in a row the event loop gets its turn. */
 const MOST_IN_A_ROW = 64;
-/** How long to look for the next message before going back to the event loop, in ms. */
-const LONGEST_WATCH = 0.05;
-const SHORTEST_WATCH = 0.002;
-
 let systemCalls: SocketIo | null | undefined;
 /** The connection that received last: while it is always the same, no other one is kept waiting. */
 let lastServed: SocketTransport | undefined;
@@ -48,8 +45,8 @@ export class SocketTransport implements Transport {
   #error: Error | undefined;
   #messages = 0;
   #io: SocketIo | undefined;
-  /** How long the next message has been worth watching for lately, in ms. */
-  #watch = LONGEST_WATCH;
+  readonly #incoming = new Watch();
+  readonly #outgoing = new Watch();
 
   private constructor(socket: net.Socket, peer: Peer) {
     this.#socket = socket;
@@ -128,7 +125,8 @@ export class SocketTransport implements Transport {
 
   send(views: readonly Uint8Array[]): void {
     if (this.#socket.destroyed) return;
-    const rest = this.#io && this.#socket.writableLength === 0 ? this.#sendNow(views) : views;
+    const io = this.#socket.writableLength === 0 ? this.#io : undefined;
+    const rest = io ? this.#sendNow(io, views) : views;
     if (rest.length === 0) return;
     this.#socket.cork();
     for (let at = 0; at < rest.length - 1; at++) this.#socket.write(rest[at]!);
@@ -144,12 +142,19 @@ export class SocketTransport implements Transport {
     this.onDrain?.();
   };
 
-  /** Sends what the kernel takes at once, by a system call of its own; gives back the rest. */
-  #sendNow(views: readonly Uint8Array[]): readonly Uint8Array[] {
+  /** Sends by system calls what the kernel takes, and watches for more room; gives back the rest. */
+  #sendNow(io: SocketIo, views: readonly Uint8Array[]): readonly Uint8Array[] {
     const fd = handleOf(this.#socket)?.fd ?? -1;
-    const sent = this.#io!.send(fd, views);
-    const length = byteLength(views);
-    return sent === length ? [] : viewsOf(sliceData(views, sent, length - sent));
+    let rest = views;
+    let left = byteLength(views);
+    let sent = io.send(fd, rest);
+    while (sent > 0) {
+      left -= sent;
+      if (left === 0) return [];
+      rest = viewsOf(sliceData(rest, sent, left));
+      sent = this.#outgoing.watch(() => io.send(fd, rest) || -1);
+    }
+    return rest;
   }
 
   end(): Promise<void> {
@@ -182,34 +187,26 @@ export class SocketTransport implements Transport {
 
   /**
    * Goes on receiving by system calls of its own, which spares a turn of the event loop for each
-   * message, and watches for a short time for the next one, if no other connection would have to
-   * wait meanwhile. An end or an error is left to the event loop, which meets it again.
+   * message. It watches for a short time for the rest of a payload, and for the next message if no
+   * other connection would have to wait meanwhile. An end or an error is left to the event loop,
+   * which meets it again.
    */
   #receiveMore(io: SocketIo): void {
     const alone = lastServed === this;
     lastServed = this;
     for (let round = 0; round < MOST_IN_A_ROW; round++) {
-      if (!this.eager || this.#paused || this.#done || !this.#sink) return;
+      const sink = this.#sink;
+      if (this.#paused || this.#done || !sink) return;
+      if (!this.eager && !sink.expecting) return;
       const fd = handleOf(this.#socket)?.fd ?? -1;
-      const space = this.#sink.space();
+      const space = sink.space();
       let count = io.receive(fd, space);
-      if (count < 0 && alone) count = this.#watchFor(io, fd, space);
-      if (count <= 0) return;
-      this.#sink.received(count);
-    }
-  }
-
-  #watchFor(io: SocketIo, fd: number, space: Uint8Array): number {
-    const end = performance.now() + this.#watch;
-    do {
-      const count = io.receive(fd, space);
-      if (count >= 0) {
-        this.#watch = Math.min(LONGEST_WATCH, this.#watch * 2);
-        return count;
+      if (count < 0 && (alone || sink.expecting)) {
+        count = this.#incoming.watch(() => io.receive(fd, space));
       }
-    } while (performance.now() < end);
-    this.#watch = Math.max(SHORTEST_WATCH, this.#watch / 2);
-    return -1;
+      if (count <= 0) return;
+      sink.received(count);
+    }
   }
 
   /** Bytes that came into the space of an earlier sink. */

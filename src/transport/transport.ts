@@ -6,6 +6,8 @@ export interface Sink {
   space(): Uint8Array;
   /** `count` bytes, at least one, have come into the last space. */
   received(count: number): void;
+  /** The rest of a payload is on its way. */
+  readonly expecting?: boolean;
   /** Nothing more will come; an error unless the peer ended in order. Called once. */
   ended(error?: Error): void;
 }
@@ -18,8 +20,8 @@ export interface Transport {
   /** Called when `queued` has come back to zero, be it that all was sent or that nothing can be. */
   onDrain: (() => void) | undefined;
   /**
-   * More is sure to come soon: the rest of a payload, or the next message of a peer that was
-   * answered at once. It is worth watching for, as microtasks and others need not wait for long.
+   * The sink answers what it receives at once, so that the peer's next message is worth watching
+   * for. Only where nothing else waits for the event loop: microtasks do not run meanwhile.
    */
   eager: boolean;
   /** Makes `sink` the receiver from now on. */

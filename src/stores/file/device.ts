@@ -6,7 +6,7 @@ import { BlockError } from '../../block/errors.ts';
 import { CachedIo } from '../../posix/cached-io.ts';
 import { advise, writeOutAndDrop } from '../../posix/fadvise.ts';
 import { farWrite } from '../../posix/far-write.ts';
-import { fileExtents, isHole } from '../../posix/holes.ts';
+import { type DataRun, fileExtents, isHole } from '../../posix/holes.ts';
 import type { OpenFile } from './open.ts';
 import { Zeroing } from './zeroing.ts';
 
@@ -47,7 +47,8 @@ export function fileDevice(file: OpenFile, { cache, fadvise }: Caching): BlockDe
     }),
     ...(linux &&
       !file.blockDevice && {
-        extents: (offset: bigint, length: number) => fileExtents(fd, offset, length),
+        extents: (offset: bigint, length: number) =>
+          fileExtents(fd, offset, length, reader.lastRun),
       }),
     ...(!file.shared && { close: () => closeAsync(fd) }),
   };
@@ -70,13 +71,13 @@ export function fileDevice(file: OpenFile, { cache, fadvise }: Caching): BlockDe
     },
     flush: () => sync(fd),
     zero: async (offset, length, options) => {
-      if (options?.mayTrim) reader.sparse = !file.blockDevice;
+      if (options?.mayTrim) reader.expectHoles();
       await zeroing.zero(offset, length, options);
       if (options?.fua) await sync(fd);
     },
     ...(linux && {
       trim: async (offset, length, options) => {
-        reader.sparse = !file.blockDevice;
+        reader.expectHoles();
         await zeroing.trim(offset, length);
         if (options?.fua) await sync(fd);
       },
@@ -90,19 +91,28 @@ class Reader {
   readonly #cached: CachedIo;
   /** The end of the file as it was opened. */
   readonly #size: bigint;
+  readonly #mayHaveHoles: boolean;
+  readonly lastRun: DataRun = { start: 0n, end: 0n };
   /** Holes are looked for before reading. */
-  sparse: boolean;
+  #sparse: boolean;
 
   constructor(file: OpenFile, cached: CachedIo) {
     this.#fd = file.fd;
     this.#cached = cached;
     this.#size = file.size;
-    this.sparse = file.sparse && linux;
+    this.#mayHaveHoles = linux && !file.blockDevice;
+    this.#sparse = this.#mayHaveHoles && file.sparse;
+  }
+
+  /** Where there was data there may be a hole now. */
+  expectHoles(): void {
+    this.#sparse = this.#mayHaveHoles;
+    this.lastRun.end = 0n;
   }
 
   /** Holes as known zeroes, cached bytes at once, the rest when the disk has given it. */
   read(offset: bigint, length: number, memory?: Memory): Data | Promise<Data> {
-    if (this.sparse && isHole(this.#fd, offset, length, this.#size)) return zeroes(length);
+    if (this.#sparse && isHole(this.#fd, offset, length, this.#size)) return zeroes(length);
     const bytes = memory?.(length) ?? allocate(length);
     const done = length > AT_ONCE ? 0 : (this.#cached.read(bytes, offset) ?? 0);
     return done === length ? bytes : this.#readRest(bytes, offset, done);
