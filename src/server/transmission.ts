@@ -106,8 +106,9 @@ export class Transmission {
   }
 
   /** Does what can be done now: takes requests, sends answers, pauses or resumes the client. */
-  #pump(): void {
+  #pump(first?: () => void): void {
     try {
+      first?.();
       this.#parse();
     } catch (error) {
       this.#surroundings.onError(messageOf(error));
@@ -473,8 +474,7 @@ export class Transmission {
   #settled(bytes: number, reply: () => void): void {
     this.#requests -= 1;
     this.#payloadBytes -= bytes;
-    if (!this.#closed) reply();
-    this.#pump();
+    this.#pump(this.#closed ? undefined : reply);
   }
 
   #refuse(request: RequestHeader, error: unknown): void {

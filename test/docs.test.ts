@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import type { FilterDeclaration, PluginDeclaration } from '../src/declare/declare.ts';
+
+const root = resolve(import.meta.dirname, '..');
+/** The formatter pads tables. */
+const index = readFileSync(join(root, 'docs/plugins.md'), 'utf8').replace(/ +/g, ' ');
+const HEADINGS = ['Name', 'Synopsis', 'Description', 'Parameters', 'Examples', 'Errors', 'Since'];
+
+for (const kind of ['plugin', 'filter']) {
+  for (const name of readdirSync(join(root, 'src', `${kind}s`))) {
+    const folder = join(root, 'src', `${kind}s`, name);
+    if (!existsSync(join(folder, `${name}.ts`))) continue;
+
+    test(`the page of the ${name} ${kind} agrees with its declaration`, async () => {
+      const page = readFileSync(join(folder, `${name}.md`), 'utf8');
+      const module = await import(join(folder, `${name}.ts`));
+      const declaration: PluginDeclaration | FilterDeclaration = module.default;
+      assert.equal(declaration.name, name);
+      assert.equal(page.split('\n')[0], `# nbdkit ${name} ${kind}`);
+      const headings = [...page.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
+      assert.deepEqual(headings, HEADINGS);
+      const parameters = page.slice(page.indexOf('## Parameters'), page.indexOf('## Examples'));
+      for (const key of Object.keys(declaration.parameters)) {
+        assert.ok(parameters.includes(key), `the parameter ${key} is not described`);
+      }
+      const line = `| [${name}](../src/${kind}s/${name}/${name}.md) | ${declaration.description} |`;
+      assert.ok(index.includes(line), `docs/plugins.md lacks: ${line}`);
+    });
+  }
+}
