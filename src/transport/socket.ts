@@ -139,6 +139,7 @@ export class SocketTransport implements Transport {
   readonly #written = (): void => {
     if (!this.#congested || this.queued > 0) return;
     this.#congested = false;
+    this.#outgoing.came();
     this.onDrain?.();
   };
 
@@ -180,6 +181,7 @@ export class SocketTransport implements Transport {
     const sink = this.#sink!;
     if (sink === this.#armed && buffer === this.#space) sink.received(count);
     else this.#copyIn(buffer.subarray(0, count));
+    this.#incoming.came();
     if (this.#io) this.#receiveMore(this.#io);
     else if (++this.#messages === BUSY) this.#io = loadSystemCalls();
     return !this.#paused;
