@@ -40,11 +40,11 @@ await build({
     codeSplitting: {
       groups: [
         { name: 'server', priority: 1, test: /\/src\/server\// },
-        { name: 'client', priority: 1, test: /\/src\/client\// },
+        { name: 'client', priority: 1, test: /\/src\/client\/(?!command)/ },
         {
           name: 'core',
           priority: 2,
-          test: /\/src\/(block|declare|protocol|transport|tools\/[^/]+\.ts|posix\/(libc|socket-io))/,
+          test: /\/src\/(block\/(?!keystream)|declare|protocol|transport|tools\/[^/]+\.ts|posix\/(libc|socket-io))/,
         },
       ],
     },

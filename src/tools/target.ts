@@ -1,6 +1,5 @@
 /** The NBD server that a command line names: an NBD URI, or a command in brackets. */
 import { BlockError } from '../block/errors.ts';
-import { activate } from '../client/command.ts';
 import { negotiate } from '../client/connect.ts';
 import type { Negotiation, NegotiationOptions } from '../client/negotiation.ts';
 import { formatNbdUri, parseNbdUri } from '../protocol/uri.ts';
@@ -20,6 +19,7 @@ export interface Target {
 /** @throws UsageError a bad URI; BlockError the command cannot be run. */
 export async function openTarget(endpoint: Endpoint): Promise<Target> {
   if ('command' in endpoint) {
+    const { activate } = await import('../client/command.ts');
     const server = await activate(endpoint.command);
     return {
       exportName: '',

@@ -2,7 +2,7 @@ import net from 'node:net';
 import { byteLength, sliceData, viewsOf } from '../block/data.ts';
 import type { Peer } from '../block/device.ts';
 import { SocketIo } from '../posix/socket-io.ts';
-import type { Sink, Transport } from './transport.ts';
+import { deliver, type Sink, type Transport } from './transport.ts';
 import { Watch } from './watch.ts';
 
 /** The part of a libuv stream handle that is used here; every net.Socket has one. */
@@ -180,7 +180,7 @@ export class SocketTransport implements Transport {
   #received(count: number, buffer: Uint8Array): boolean {
     const sink = this.#sink!;
     if (sink === this.#armed && buffer === this.#space) sink.received(count);
-    else this.#copyIn(buffer.subarray(0, count));
+    else deliver(buffer.subarray(0, count), () => this.#sink!);
     this.#incoming.came();
     if (this.#io) this.#receiveMore(this.#io);
     else if (++this.#messages === BUSY) this.#io = loadSystemCalls();
@@ -207,18 +207,6 @@ export class SocketTransport implements Transport {
         count = this.#incoming.watch(() => io.receive(fd, space));
       }
       if (count <= 0) return;
-      sink.received(count);
-    }
-  }
-
-  /** Bytes that came into the space of an earlier sink. */
-  #copyIn(bytes: Uint8Array): void {
-    for (let rest = bytes; rest.length > 0; ) {
-      const sink = this.#sink!;
-      const space = sink.space();
-      const count = Math.min(space.length, rest.length);
-      space.set(rest.subarray(0, count));
-      rest = rest.subarray(count);
       sink.received(count);
     }
   }

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Peer } from '../block/device.ts';
-import type { Sink, Transport } from './transport.ts';
+import { deliver, type Sink, type Transport } from './transport.ts';
 
 /** A transport over any pair of streams, such as standard input and output. */
 export class StreamTransport implements Transport {
@@ -21,7 +21,7 @@ export class StreamTransport implements Transport {
     this.#output = output;
     this.peer = peer;
     input.pause();
-    input.on('data', (bytes: Buffer) => this.#received(bytes));
+    input.on('data', (bytes: Buffer) => deliver(bytes, () => this.#sink!));
     input.on('end', () => this.#end());
     input.on('error', error => this.#end(error));
     input.on('close', () => this.#end(new Error('the connection was closed')));
@@ -73,17 +73,6 @@ export class StreamTransport implements Transport {
   destroy(): void {
     this.#input.destroy();
     this.#output.destroy();
-  }
-
-  #received(bytes: Buffer): void {
-    for (let rest = bytes; rest.length > 0; ) {
-      const sink = this.#sink!;
-      const space = sink.space();
-      const count = Math.min(space.length, rest.length);
-      space.set(rest.subarray(0, count));
-      rest = rest.subarray(count);
-      sink.received(count);
-    }
   }
 
   #end(error?: Error): void {

@@ -36,3 +36,15 @@ export interface Transport {
   /** Closes at once. The sink learns of it through `ended`. */
   destroy(): void;
 }
+
+/** Puts bytes that came elsewhere into the spaces of the sink, which may become another meanwhile. */
+export function deliver(bytes: Uint8Array, current: () => Sink): void {
+  for (let rest = bytes; rest.length > 0; ) {
+    const sink = current();
+    const space = sink.space();
+    const count = Math.min(space.length, rest.length);
+    space.set(rest.subarray(0, count));
+    rest = rest.subarray(count);
+    sink.received(count);
+  }
+}

@@ -4,7 +4,6 @@ import type { NbdClient } from '../../client/client.ts';
 import type { ExportInfo, Negotiation, Protocol } from '../../client/negotiation.ts';
 import { TransmissionFlag } from '../../protocol/constants.ts';
 import { negotiating, type Target, withHint } from '../target.ts';
-import { contentOf } from './content.ts';
 
 /** What holds for every export of a server. */
 export interface ConnectionFacts {
@@ -72,7 +71,7 @@ export async function gatherOne(target: Target, withContent: boolean): Promise<F
   const contexts = await contextsOf(negotiation, exportName);
   const client = await enter(negotiation, exportName);
   try {
-    const content = withContent ? await contentOf(client) : undefined;
+    const content = withContent ? await probeContent(client) : undefined;
     const uri = target.uriOf(exportName);
     const facts = exportFacts(exportName, client.agreement, { contexts, content, uri });
     return { connection: connectionFacts(negotiation), exports: [facts] };
@@ -118,7 +117,7 @@ export async function gatherAll(
 
 async function probe(target: Target, warn: (message: string) => void): Promise<string | undefined> {
   try {
-    return await withClient(target, [], contentOf);
+    return await withClient(target, [], probeContent);
   } catch (error) {
     warn(`export '${target.exportName}': ${messageOf(error)}`);
     return undefined;
@@ -172,3 +171,8 @@ export const PROPERTIES = [
   ['can_trim', TransmissionFlag.trim],
   ['can_zero', TransmissionFlag.writeZeroes],
 ] as const;
+
+/** Loaded when it is asked for, as it runs a program. */
+async function probeContent(client: NbdClient): Promise<string | undefined> {
+  return (await import('./content.ts')).contentOf(client);
+}
