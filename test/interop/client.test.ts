@@ -17,6 +17,7 @@ import {
 import { connect, negotiate } from '../../src/client/connect.ts';
 import type { NegotiationOptions } from '../../src/client/negotiation.ts';
 import { Model, Random } from '../contract/model.ts';
+import { isListening } from '../peer/listening.ts';
 import { temporaryFolder } from '../peer/wire.ts';
 import { has, runWell, startProgram } from './programs.ts';
 
@@ -26,7 +27,7 @@ const MIB = 1 << 20;
 async function cNbdkit(t: TestContext, ...args: readonly string[]): Promise<string> {
   const path = join(temporaryFolder(t), 'socket');
   const all = ['--exit-with-parent', '-f', '-U', path, ...args];
-  await startProgram(t, '/usr/bin/nbdkit', all, () => existsSync(path));
+  await startProgram(t, '/usr/bin/nbdkit', all, () => isListening(path));
   return `nbd+unix:///?socket=${path}`;
 }
 
@@ -164,7 +165,7 @@ describe('qemu-nbd', () => {
   async function qemuNbd(t: TestContext, ...args: string[]): Promise<string> {
     const path = join(temporaryFolder(t), 'socket');
     const all = ['-t', '-k', path, ...args];
-    await startProgram(t, '/usr/bin/qemu-nbd', all, () => existsSync(path));
+    await startProgram(t, '/usr/bin/qemu-nbd', all, () => isListening(path));
     return `nbd+unix:///?socket=${path}`;
   }
 

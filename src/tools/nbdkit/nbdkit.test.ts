@@ -145,7 +145,9 @@ test('a port in use is one line, also when the server would go into the backgrou
 
 test('a signal ends the service in order: requests finish, files go', async t => {
   const server = await started(t, 'signal', '-P', 'signal.pid', 'memory', '1M');
-  assert.equal(readFileSync(join(folder, 'signal.pid'), 'utf8'), `${server.pid}\n`);
+  const pidFile = join(folder, 'signal.pid');
+  while (!existsSync(pidFile)) await delay(20);
+  assert.equal(readFileSync(pidFile, 'utf8'), `${server.pid}\n`);
   const client = await connect(uriOf('signal'));
   await client.write!(0n, Buffer.from('hello'));
   server.kill('SIGTERM');
