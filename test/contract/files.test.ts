@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { sliceDevice } from '../../src/block/slice.ts';
+import { PASS, wrapDevice } from '../../src/block/wrap.ts';
 import { findProgram } from '../../src/posix/program.ts';
 import { deviceContract } from './contract.ts';
 import { openPlugin } from './open.ts';
@@ -56,3 +58,18 @@ const parts = [
   part('d', 70_001, 70_001),
 ];
 deviceContract('split', () => openPlugin('split', ...parts), { writes: 'kept', steps: 60 });
+
+const partitioned = () => openPlugin('partitioning', part('p', 300_032, 300_032));
+deviceContract(
+  'partitioning: a partition',
+  async () => sliceDevice(await partitioned(), 1n << 20n, 300_032n),
+  { writes: 'kept', steps: 60 },
+);
+deviceContract(
+  'partitioning: the whole disk',
+  async () => {
+    const absent = { write: undefined, landing: undefined, trim: undefined, zero: undefined };
+    return wrapDevice(await partitioned(), { ...PASS, ...absent });
+  },
+  { writes: 'none' },
+);
