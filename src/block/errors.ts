@@ -1,20 +1,23 @@
 /** The POSIX errors that a device may answer with; the last ones only reach local callers. */
-export type Errno =
-  | 'EPERM'
-  | 'EIO'
-  | 'ENOMEM'
-  | 'EINVAL'
-  | 'ENOSPC'
-  | 'EOVERFLOW'
-  | 'ENOTSUP'
-  | 'ESHUTDOWN'
-  | 'ENOENT'
-  | 'EACCES'
-  | 'EROFS'
-  | 'EBUSY'
-  | 'EPROTO'
-  | 'ECONNRESET'
-  | 'ETIMEDOUT';
+const ERRNOS = [
+  'EPERM',
+  'EIO',
+  'ENOMEM',
+  'EINVAL',
+  'ENOSPC',
+  'EOVERFLOW',
+  'ENOTSUP',
+  'ESHUTDOWN',
+  'ENOENT',
+  'EACCES',
+  'EROFS',
+  'EBUSY',
+  'EPROTO',
+  'ECONNRESET',
+  'ETIMEDOUT',
+] as const;
+
+export type Errno = (typeof ERRNOS)[number];
 
 /** A failure of a device: what happened, in words, and the errno that travels with it. */
 export class BlockError extends Error {
@@ -46,23 +49,7 @@ export class UsageError extends Error {
   }
 }
 
-const KNOWN: ReadonlySet<string> = new Set<Errno>([
-  'EPERM',
-  'EIO',
-  'ENOMEM',
-  'EINVAL',
-  'ENOSPC',
-  'EOVERFLOW',
-  'ENOTSUP',
-  'ESHUTDOWN',
-  'ENOENT',
-  'EACCES',
-  'EROFS',
-  'EBUSY',
-  'EPROTO',
-  'ECONNRESET',
-  'ETIMEDOUT',
-]);
+const KNOWN: ReadonlySet<string> = new Set(ERRNOS);
 
 /** The errno of anything thrown: a BlockError's own, a Node system error's code, else EIO. */
 export function errnoOf(error: unknown): Errno {

@@ -10,7 +10,7 @@ import {
 } from './constants.ts';
 import { ProtocolError } from './errors.ts';
 
-export const GREETING_SIZE = 18;
+const GREETING_SIZE = 18;
 export const OLDSTYLE_GREETING_SIZE = 152;
 export const OPTION_HEADER_SIZE = 16;
 export const OPTION_REPLY_HEADER_SIZE = 20;

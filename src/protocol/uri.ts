@@ -1,7 +1,7 @@
 /** NBD URIs as the document "The NBD URI format" has them: parsed and printed, no I/O. */
 import { UsageError } from '../block/errors.ts';
+import { DEFAULT_PORT } from './constants.ts';
 
-export const DEFAULT_PORT = 10809;
 /** The CID of the host, as a virtual machine sees it. */
 const VSOCK_HOST = 2;
 const MAX_NAME_BYTES = 4096;

@@ -23,7 +23,7 @@ const HEADER = 92;
 const LEGACY_BOOTABLE = 4n;
 
 /** Sectors of the partition entries: room for 128 partitions, or the next multiple of it. */
-export function entrySectors(partitions: number): bigint {
+function entrySectors(partitions: number): bigint {
   return BigInt((entryCount(partitions) * ENTRY) / SECTOR);
 }
 

@@ -44,7 +44,7 @@ export default definePlugin({
         const name = checkedName(exportName || DEFAULT_EXPORT);
         const file = await take(name, readOnly);
         const multiConn = share || !file.writable;
-        return wrapDevice(fileDevice(file, { cache: 'default', fadvise: 'normal' }), {
+        return wrapDevice(fileDevice(file), {
           ...PASS,
           multiConn,
         });

@@ -154,7 +154,7 @@ async function openLayout(
 
 function openPart({ path, size }: PartitionFile, readOnly: boolean): BlockDevice {
   const file = openFile(path, readOnly);
-  if (file.size === size) return fileDevice(file, { cache: 'default', fadvise: 'normal' });
+  if (file.size === size) return fileDevice(file);
   closeSync(file.fd);
   throw new BlockError('EIO', `'${path}': its size has changed since the server was started`);
 }

@@ -28,7 +28,7 @@ async function openJoined(paths: readonly string[], readOnly: boolean): Promise<
   try {
     for (const path of paths) {
       const file = openFile(path, readOnly);
-      devices.push(fileDevice(file, { cache: 'default', fadvise: 'normal' }));
+      devices.push(fileDevice(file));
     }
     const joined = joinDevices(devices);
     if (joined.size > MAX_SIZE) {

@@ -23,7 +23,7 @@ export default definePlugin({
         if (words !== '') debug(words);
         if (!existsSync(disk)) throw new BlockError('EIO', 'the command made no file "$disk"');
         const file = openFile(disk, readOnly);
-        return ephemeral(fileDevice(file, { cache: 'default', fadvise: 'normal' }));
+        return ephemeral(fileDevice(file));
       }),
     );
   },

@@ -25,7 +25,10 @@ const linux = process.platform === 'linux';
 const closeAsync = promisify(close);
 const sync = promisify(fdatasync);
 
-export function fileDevice(file: OpenFile, { cache, fadvise }: Caching): BlockDevice {
+const ORDINARY: Caching = { cache: 'default', fadvise: 'normal' };
+
+/** An open file as a device, which closes it. */
+export function fileDevice(file: OpenFile, { cache, fadvise }: Caching = ORDINARY): BlockDevice {
   const { fd } = file;
   const keep = cache === 'default';
   if (fadvise !== 'normal') advise(fd, fadvise, 0n, 0);

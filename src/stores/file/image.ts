@@ -17,6 +17,6 @@ export async function temporaryImage(make: (fd: number) => Promise<void>): Promi
     closeSync(fd);
     throw error;
   }
-  const image = fileDevice(sharedDescriptor(fd, true), { cache: 'default', fadvise: 'normal' });
+  const image = fileDevice(sharedDescriptor(fd, true));
   return { open: () => image, close: () => closeSync(fd) };
 }

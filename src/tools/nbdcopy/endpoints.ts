@@ -27,7 +27,6 @@ export interface DeviceEnd {
   close(): Promise<void>;
 }
 
-const CACHING = { cache: 'default', fadvise: 'normal' } as const;
 const STDIN = 0;
 const STDOUT = 1;
 const MODE = 0o644;
@@ -108,7 +107,7 @@ function refuseSame(name: string, stat: { dev: number; ino: number }, source: En
 }
 
 function fileEnd(name: string, file: OpenFile): DeviceEnd {
-  return localEnd(name, fileDevice(file, CACHING), file.blockDevice ? undefined : file);
+  return localEnd(name, fileDevice(file), file.blockDevice ? undefined : file);
 }
 
 /** A device that needs no connection: one is as good as several. */

@@ -50,7 +50,7 @@ function addRuns(runs: Run[], found: readonly StatusRun[], start: bigint, size: 
 }
 
 /** The bytes of each type, the types in order. */
-export function totalsOf(runs: readonly Run[]): { type: bigint; size: bigint }[] {
+function totalsOf(runs: readonly Run[]): { type: bigint; size: bigint }[] {
   const totals = new Map<bigint, bigint>();
   for (const { type, length } of runs) totals.set(type, (totals.get(type) ?? 0n) + length);
   const list = [...totals].map(([type, size]) => ({ type, size }));
@@ -62,7 +62,7 @@ const DIRTY = ['clean', 'dirty'];
 const DEPTH = ['absent', 'local'];
 
 /** What a status means, in the contexts that are known. */
-export function meaningOf(context: string, type: bigint): string | undefined {
+function meaningOf(context: string, type: bigint): string | undefined {
   const index = Number(type);
   if (context === BASE_ALLOCATION) return ALLOCATION[index];
   if (context.startsWith('qemu:dirty-bitmap:')) return DIRTY[index];

@@ -1,5 +1,5 @@
 import { UsageError } from '../../block/errors.ts';
-import { DEFAULT_PORT } from '../../protocol/uri.ts';
+import { DEFAULT_PORT } from '../../protocol/constants.ts';
 import { COMPLETION, type CommandLine, type Options } from '../cli.ts';
 
 export const OPTIONS = {
