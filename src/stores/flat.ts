@@ -3,10 +3,12 @@ import { viewsOf } from '../block/data.ts';
 import type { BlockDevice, Data } from '../block/device.ts';
 import { UsageError } from '../block/errors.ts';
 import { humanSize } from '../block/size.ts';
+import { largePages } from '../posix/large-pages.ts';
 import { lockMemory } from '../posix/mlock.ts';
 
 /** Node 20 allows buffers of up to 4 GiB; the disk is made of pieces of this. */
 const PIECE = 1 << 30;
+const LARGE = 4 << 20;
 
 /**
  * A disk in memory that is allocated as a whole, so that no write can fail for want of it.
@@ -63,7 +65,8 @@ function clear(data: Data): void {
 function allocate(size: number, lock: boolean): Buffer[] {
   const pieces: Buffer[] = [];
   try {
-    for (let left = size; left > 0; left -= PIECE) pieces.push(Buffer.alloc(Math.min(left, PIECE)));
+    for (let left = size; left > 0; left -= PIECE)
+      pieces.push(allocatePiece(Math.min(left, PIECE)));
   } catch {
     throw new UsageError(`size: ${humanSize(BigInt(size))} cannot be allocated`);
   }
@@ -71,6 +74,12 @@ function allocate(size: number, lock: boolean): Buffer[] {
     for (const piece of pieces) lockPiece(piece);
   }
   return pieces;
+}
+
+/** Small ones are not worth the time to load what asks for large pages. */
+function allocatePiece(length: number): Buffer {
+  const large = length < LARGE ? undefined : largePages(length);
+  return large ?? Buffer.alloc(length);
 }
 
 function lockPiece(piece: Buffer): void {

@@ -1,10 +1,11 @@
 import { zeroes } from '../block/data.ts';
 import type { BlockDevice, Data } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
+import { Arena } from './arena.ts';
 import { PageTable } from './page-table.ts';
 import { PAGE, pagesOf, tableExtents } from './pages.ts';
 
-/** Most pages that one piece of memory holds: it is given back when the last of them is trimmed. */
+/** Most pages in one piece of memory. */
 const SLAB_PAGES = 32;
 
 /** Neighbouring pages, from page `first` on, in one piece of memory. */
@@ -19,15 +20,15 @@ interface Slab {
  */
 export function sparseStore(size: bigint): BlockDevice {
   const table = new PageTable<Slab>();
+  const arena = new Arena();
 
-  /** Gives every page of the range memory. `covered`: the caller overwrites it all at once. */
-  const provide = (offset: bigint, length: number, covered: boolean) => {
-    const { first, within, end } = pagesOf(offset, length);
+  /** Gives every page of the range memory. */
+  const provide = (offset: bigint, length: number) => {
+    const { first, end } = pagesOf(offset, length);
     let page = table.nextAbsent(first, end);
     while (page < end) {
       const absent = table.nextPresent(page, Math.min(end, page + SLAB_PAGES));
-      const whole = (page > first || within === 0) && (absent - first) * PAGE <= within + length;
-      const slab = { bytes: allocate((absent - page) * PAGE, covered && whole), first: page };
+      const slab = { bytes: allocate(arena, (absent - page) * PAGE), first: page };
       while (page < absent) table.set(page++, slab);
       page = table.nextAbsent(absent, end);
     }
@@ -95,7 +96,15 @@ export function sparseStore(size: bigint): BlockDevice {
     if (tail > 0) clear(offset + BigInt(length - tail), tail);
     const start = first + (head > 0 ? 1 : 0);
     const stop = end - (tail > 0 ? 1 : 0);
-    if (start < stop) table.delete(start, stop);
+    if (start >= stop) return;
+    const whole = (stop - start) * PAGE;
+    walk(
+      BigInt(start) * BigInt(PAGE),
+      whole,
+      view => arena.release(view),
+      () => {},
+    );
+    table.delete(start, stop);
   };
 
   return {
@@ -105,7 +114,7 @@ export function sparseStore(size: bigint): BlockDevice {
     fastZero: true,
     read: views,
     write: (offset, data) => {
-      provide(offset, data.length, true);
+      provide(offset, data.length);
       let at = 0;
       walk(
         offset,
@@ -118,7 +127,7 @@ export function sparseStore(size: bigint): BlockDevice {
       );
     },
     landing: (offset, length) => {
-      provide(offset, length, false);
+      provide(offset, length);
       return views(offset, length);
     },
     flush: () => {},
@@ -132,9 +141,9 @@ export function sparseStore(size: bigint): BlockDevice {
   };
 }
 
-function allocate(length: number, overwritten: boolean): Buffer {
+function allocate(arena: Arena, length: number): Buffer {
   try {
-    return overwritten ? Buffer.allocUnsafeSlow(length) : Buffer.alloc(length);
+    return arena.allocate(length);
   } catch (cause) {
     throw new BlockError('ENOMEM', 'no memory for another page', { cause });
   }

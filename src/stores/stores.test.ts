@@ -101,3 +101,20 @@ test('allocators are checked', () => {
   );
   memoryStore(4096n, 'malloc,mlock=false');
 });
+
+test('much memory comes in large pages, none of it twice, and is given back when trimmed', () => {
+  const size = 96 << 20;
+  const store = sparseStore(BigInt(size));
+  const resident = () => process.memoryUsage.rss();
+  for (let at = 0; at < size; at += 1 << 20) store.write!(BigInt(at), Buffer.alloc(1 << 20, 7));
+  const before = store.read(BigInt(size - PAGE), PAGE) as Uint8Array;
+  const full = resident();
+  store.zero!(0n, size, { mayTrim: true });
+  assert.ok(full - resident() > size / 2, `${full - resident()} bytes given back`);
+  store.write!(0n, Buffer.alloc(1 << 20, 9));
+  assert.ok(
+    before.every(byte => byte === 0 || byte === 7),
+    'a view of what was there before',
+  );
+  assert.deepEqual(store.extents!(0n, size)[0], { length: 1 << 20, hole: false, zero: false });
+});
