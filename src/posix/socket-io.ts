@@ -1,5 +1,7 @@
 import { addressOf, type CFunction, libcFunction } from './libc.ts';
 
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 /** Most pieces in one call; the system's limit is 1024. */
@@ -7,6 +9,9 @@ const MAX_PIECES = 512;
 
 const recvOf = libcFunction('int64_t recv(int fd, void *bytes, uint64_t length, int flags)');
 const sendOf = libcFunction('int64_t send(int fd, void *bytes, uint64_t length, int flags)');
+const setsockoptOf = libcFunction(
+  'int setsockopt(int fd, int level, int option, void *value, uint32_t length)',
+);
 const writevOf = libcFunction('int64_t writev(int fd, uintptr_t vector, int count)');
 
 /** Non-blocking system calls on a socket, some microseconds each. */
@@ -30,6 +35,12 @@ export class SocketIo {
     const send = sendOf();
     const writev = writevOf();
     return recv && send && writev ? new SocketIo(recv, send, writev) : undefined;
+  }
+
+  /** Asks for room for so many bytes on their way out; the system gives what its limit allows. */
+  makeRoom(fd: number, bytes: number): void {
+    const value = new Uint8Array(Int32Array.of(bytes).buffer);
+    setsockoptOf()?.(fd, SOL_SOCKET, SO_SNDBUF, value, value.length);
   }
 
   /** Bytes received; 0 at the end; negative when there is nothing now, or an error. */

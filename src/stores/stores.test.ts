@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isKnownZero, viewsOf } from '../block/data.ts';
-import type { Data } from '../block/device.ts';
+import type { Data, Extent } from '../block/device.ts';
 import { UsageError } from '../block/errors.ts';
 import { memoryStore } from './allocator.ts';
 import { PageTable } from './page-table.ts';
@@ -116,5 +116,6 @@ test('much memory comes in large pages, none of it twice, and is given back when
     before.every(byte => byte === 0 || byte === 7),
     'a view of what was there before',
   );
-  assert.deepEqual(store.extents!(0n, size)[0], { length: 1 << 20, hole: false, zero: false });
+  const [first] = store.extents!(0n, size) as Extent[];
+  assert.deepEqual(first, { length: 1 << 20, hole: false, zero: false });
 });

@@ -9,6 +9,8 @@ import type { Endpoint } from './cli.ts';
 export interface Target {
   /** As the URI or the command names it. */
   readonly exportName: string;
+  /** On this machine, by a Unix socket. */
+  readonly local: boolean;
   /** The URI of an export of this server; undefined for a server that was started for us. */
   uriOf(exportName: string): string | undefined;
   negotiate(options?: NegotiationOptions): Promise<Negotiation>;
@@ -23,6 +25,7 @@ export async function openTarget(endpoint: Endpoint): Promise<Target> {
     const server = await activate(endpoint.command);
     return {
       exportName: '',
+      local: true,
       uriOf: () => undefined,
       negotiate: options => server.negotiate(options),
       close: () => server.close(),
@@ -31,6 +34,7 @@ export async function openTarget(endpoint: Endpoint): Promise<Target> {
   const uri = parseNbdUri(endpoint.word);
   return {
     exportName: uri.exportName,
+    local: 'path' in uri.address,
     uriOf: exportName => formatNbdUri({ ...uri, exportName }),
     negotiate: options => negotiate(uri, options),
     close: async () => {},

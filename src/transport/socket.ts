@@ -14,8 +14,12 @@ function handleOf(socket: net.Socket): Handle | null {
   return (socket as unknown as { _handle: Handle | null })._handle;
 }
 
-/** A connection that has received so often is worth the time to load what makes it fast. */
-const BUSY = 64;
+/** A connection with so much traffic, in bytes, is worth the time to load what makes it fast. */
+const BUSY = 1 << 20;
+/** What a message counts as beside its bytes. */
+const MESSAGE = 1 << 14;
+/** Room for what a client sends, so that it need not wait for each part of a payload to be taken. */
+const CLIENT_ROOM = 1 << 20;
 /** After so many messages in a row the event loop gets its turn. */
 const MOST_IN_A_ROW = 64;
 let systemCalls: SocketIo | null | undefined;
@@ -43,7 +47,9 @@ export class SocketTransport implements Transport {
   #congested = false;
   #done = false;
   #error: Error | undefined;
-  #messages = 0;
+  #traffic = 0;
+  /** Bytes of room to ask for when the connection is busy; 0: what the system gives. */
+  #room = 0;
   #io: SocketIo | undefined;
   readonly #incoming = new Watch();
   readonly #outgoing = new Watch();
@@ -85,6 +91,7 @@ export class SocketTransport implements Transport {
       socket!.once('error', reject);
       socket!.once('connect', () => {
         socket.off('error', reject);
+        transport.#room = CLIENT_ROOM;
         resolve(transport);
       });
     });
@@ -128,6 +135,7 @@ export class SocketTransport implements Transport {
     const io = this.#socket.writableLength === 0 ? this.#io : undefined;
     const rest = io ? this.#sendNow(io, views) : views;
     if (rest.length === 0) return;
+    if (!this.#io) this.#count(byteLength(rest));
     this.#socket.cork();
     for (let at = 0; at < rest.length - 1; at++) this.#socket.write(rest[at]!);
     this.#socket.write(rest[rest.length - 1]!, this.#written);
@@ -183,8 +191,18 @@ export class SocketTransport implements Transport {
     else deliver(buffer.subarray(0, count), () => this.#sink!);
     this.#incoming.came();
     if (this.#io) this.#receiveMore(this.#io);
-    else if (++this.#messages === BUSY) this.#io = loadSystemCalls();
+    else this.#count(count);
     return !this.#paused;
+  }
+
+  /** Takes note of traffic. */
+  #count(bytes: number): void {
+    const before = this.#traffic;
+    this.#traffic += MESSAGE + bytes;
+    if (before >= BUSY || this.#traffic < BUSY) return;
+    this.#io = loadSystemCalls();
+    const fd = handleOf(this.#socket)?.fd ?? -1;
+    if (this.#room > 0 && fd >= 0) this.#io?.makeRoom(fd, this.#room);
   }
 
   /**

@@ -13,6 +13,10 @@ import { type Progress, startProgress } from './progress.ts';
 import { copyFromStream, copyToStream, pipeDevice, tooSmall } from './streams.ts';
 import { type Piece, Work } from './work.ts';
 
+/** Where one thread works at this end, more connections and more bytes only wait for each other. */
+const LOCAL = { connections: 1, queueSize: 4 << 20 };
+/** Over a network they fill the line. */
+const REMOTE = { connections: 4, queueSize: 16 << 20 };
 const SMALLEST_BLOCK = 4096;
 /** More is no quicker, and every one has its memory. */
 const MOST_SLOTS = 4096;
@@ -86,9 +90,10 @@ async function copyBetween(
   if (!file && device.size < source.device.size) throw tooSmall();
   if (file) setSize(file, source.device.size);
   const shareable = source.shareable && destination.shareable && !settings.synchronous;
-  const connections = shareable ? settings.connections : 1;
+  const fitting = source.local && destination.local ? LOCAL : REMOTE;
+  const connections = shareable ? (settings.connections ?? fitting.connections) : 1;
   const granularity = Math.max(minimumOf(source.device), minimumOf(device));
-  const parallel = parallelOf(settings, connections, granularity);
+  const parallel = parallelOf(settings, connections, granularity, fitting.queueSize);
   const kernel = file && kernelCopies(source.file, file, settings) ? source.file : undefined;
   const requestSize = kernel ? KERNEL_PIECE : parallel.requestSize;
   const whole = padded(source.device, device.size, granularity);
@@ -122,9 +127,10 @@ function parallelOf(
   { requestSize: wanted, requests, queueSize, synchronous }: Settings,
   connections: number,
   granularity: number,
+  fittingQueue = REMOTE.queueSize,
 ): { requestSize: number; slots: number } {
   const requestSize = Math.max(wanted, granularity);
-  const queued = Math.max(1, Math.floor(queueSize / requestSize));
+  const queued = Math.max(1, Math.floor((queueSize ?? fittingQueue) / requestSize));
   const slots = Math.min(requests * connections, queued, MOST_SLOTS);
   return { requestSize, slots: synchronous ? 1 : slots };
 }

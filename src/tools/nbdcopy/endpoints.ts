@@ -19,6 +19,8 @@ export interface DeviceEnd {
   readonly device: BlockDevice;
   /** For regular files: what the kernel needs to copy them. */
   readonly file?: OpenFile;
+  /** On this machine: what is asked for is there at once. */
+  readonly local: boolean;
   /** Any number of connections are as good as one. */
   readonly shareable: boolean;
   /** `count` connections to the same, of which `device` is the first. */
@@ -117,6 +119,7 @@ function localEnd(name: string, device: BlockDevice, file?: OpenFile): DeviceEnd
     name,
     device,
     ...(file && { file }),
+    local: true,
     shareable: true,
     connections: async count => Array(count).fill(device),
     close: async () => device.close?.(),
@@ -162,6 +165,7 @@ async function nbdEnd(
     kind: 'device',
     name,
     device: first,
+    local: target.local,
     // A server that runs only for us may take no second connection.
     shareable: first.multiConn && shared,
     async connections(count) {

@@ -29,15 +29,16 @@ type Key = keyof typeof OPTIONS;
 export interface Settings {
   /** Zeroes take space at the destination. */
   readonly allocated: boolean;
-  readonly connections: number;
+  /** Most connections to one server; undefined: as fits. */
+  readonly connections: number | undefined;
   readonly destinationIsZero: boolean;
   readonly flush: boolean;
   /** Ask the source where its holes are. */
   readonly extents: boolean;
   /** A bar on the terminal, or numbers to a file descriptor. */
   readonly progress: 'bar' | number | undefined;
-  /** Most bytes under way in all. */
-  readonly queueSize: number;
+  /** Most bytes under way in all; undefined: as fits. */
+  readonly queueSize: number | undefined;
   readonly requestSize: number;
   /** Most requests under way on one connection. */
   readonly requests: number;
@@ -48,9 +49,7 @@ export interface Settings {
   readonly verbose: boolean;
 }
 
-const DEFAULT_CONNECTIONS = 4;
 const DEFAULT_REQUESTS = 64;
-const DEFAULT_QUEUE_SIZE = 16 << 20;
 const DEFAULT_REQUEST_SIZE = 1 << 20;
 const SMALLEST_REQUEST = 4096;
 const LARGEST_REQUEST = 32 << 20;
@@ -69,12 +68,12 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
   number('threads', 0);
   return {
     allocated: has('allocated'),
-    connections: number('connections', 1) ?? DEFAULT_CONNECTIONS,
+    connections: number('connections', 1),
     destinationIsZero: has('destinationIsZero'),
     flush: has('flush'),
     extents: !has('noExtents'),
     progress: has('progress') ? (number('progress', 0) ?? 'bar') : undefined,
-    queueSize: bytes('queueSize', text('queueSize')) ?? DEFAULT_QUEUE_SIZE,
+    queueSize: bytes('queueSize', text('queueSize')),
     requestSize: requestSizeOf(text('requestSize')),
     requests: number('requests', 1) ?? DEFAULT_REQUESTS,
     sparse: sparseOf(text('sparse')),
