@@ -16,6 +16,16 @@ test('every 8 bytes hold their offset, also across 2^32 and at the end', async (
   assert.equal(last.toString('hex'), '7ffffffffffffff8'.slice(0, 14));
 });
 
+test('a long read from anywhere is the same bytes as short ones', async () => {
+  const device = await openPlugin('pattern', '1T');
+  const start = 2n ** 32n - 100_003n;
+  const bytes = Buffer.from(contiguous(await device.read(start, 200_007)));
+  for (let at = 0; at < bytes.length; at += 997) {
+    const few = contiguous(await device.read(start + BigInt(at), Math.min(997, bytes.length - at)));
+    assert.ok(bytes.subarray(at, at + few.length).equals(few), `at ${at}`);
+  }
+});
+
 test('memory that the caller lends is used when it fits', async () => {
   const device = await openPlugin('pattern', '1G');
   const scratch = Buffer.alloc(4096);
