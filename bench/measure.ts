@@ -77,15 +77,26 @@ async function listening(path: string, child: ChildProcess): Promise<void> {
   for (;;) {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);
     const socket = net.connect(path);
-    // The greeting is awaited, as hanging up before it would be an error to report.
+    // The greeting is awaited, and left in order, as hanging up would be an error to report.
     const greeted = await once(socket, 'data').then(
       () => true,
       () => false,
     );
+    if (greeted) return leave(socket);
     socket.destroy();
-    if (greeted) return;
     await delay(20);
   }
+}
+
+/** Says goodbye to a server that has greeted: flags, then NBD_OPT_ABORT. */
+async function leave(socket: net.Socket): Promise<void> {
+  const abort = Buffer.alloc(20);
+  abort.writeUInt32BE(1, 0);
+  abort.write('IHAVEOPT', 4, 'latin1');
+  abort.writeUInt32BE(2, 12);
+  socket.end(abort);
+  socket.resume();
+  await once(socket, 'close');
 }
 
 export function median(values: readonly number[]): number {

@@ -24,8 +24,14 @@ const LINE = 256;
 /** Bytes made at once; they stay in the processor's cache until they are copied. */
 export const TILE = 1 << 16;
 
+/** What is used of it here; TypeScript knows it only as a part of browsers. */
+declare const WebAssembly: {
+  readonly Module: new (code: Uint8Array) => object;
+  readonly Instance: new (module: object) => { readonly exports: unknown };
+};
+
 interface Exports {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: { readonly buffer: ArrayBuffer };
   fill(at: number, end: number, value: bigint): void;
 }
 
@@ -35,7 +41,7 @@ interface Exports {
  */
 export function patternMaker(): (offset: bigint, length: number) => Uint8Array {
   const instance = new WebAssembly.Instance(new WebAssembly.Module(CODE));
-  const { memory, fill } = instance.exports as unknown as Exports;
+  const { memory, fill } = instance.exports as Exports;
   const bytes = new Uint8Array(memory.buffer);
   return (offset, length) => {
     const skip = Number(offset & BigInt(LINE - 1));
