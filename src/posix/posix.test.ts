@@ -21,7 +21,8 @@ import { advise, writeOutAndDrop } from './fadvise.ts';
 import { punchHole, zeroRange } from './fallocate.ts';
 import { farWrite } from './far-write.ts';
 import { fileExtents, nextData } from './holes.ts';
-import { SystemError } from './libc.ts';
+import { discardPages, largePages } from './large-pages.ts';
+import { addressOf, SystemError } from './libc.ts';
 import { lockMemory } from './mlock.ts';
 import { loadZstd } from './zstd.ts';
 
@@ -155,4 +156,15 @@ test('zstd gives back what it packed and notices damage', t => {
   assert.throws(() => zstd.decompress(packed, 100));
   assert.throws(() => zstd.decompress(packed, page.length * 2));
   assert.throws(() => zstd.decompress(packed.subarray(0, 10), page.length));
+});
+
+test('large pages are aligned and zero, and zero again when discarded', { skip: linux }, () => {
+  const bytes = largePages(5 << 20)!;
+  assert.equal(bytes.length, 5 << 20);
+  assert.equal(addressOf(bytes) % BigInt(1 << 21), 0n);
+  assert.ok(bytes.every(byte => byte === 0));
+  bytes.fill(7);
+  discardPages(bytes.subarray(5000, 20_000));
+  const zeroes = Array.from(bytes.subarray(0, 24_576).entries()).filter(([, byte]) => byte === 0);
+  assert.deepEqual([zeroes.length, zeroes[0]![0], zeroes.at(-1)![0]], [8192, 8192, 16_383]);
 });

@@ -12,12 +12,16 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { zeroes } from '../../block/data.ts';
 import type { BlockDevice, Extent } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
+import { sourceOf } from '../../declare/declare.ts';
+import { Server } from '../../server/server.ts';
+import { sparseStore } from '../../stores/sparse.ts';
 import { parseCommandLine } from '../cli.ts';
 import { copyDevices } from './engine.ts';
 import { OPTIONS, readSettings } from './options.ts';
@@ -315,6 +319,34 @@ test('what cannot be copied is one line, and nothing is lost', () => {
   refused(/nbd:\/\/localhost:1/, 'nbd://localhost:1', join(folder, 'never'));
   assert.equal(existsSync(join(folder, 'never')), false);
   assert.equal(readFileSync(source).length, 3_000_001);
+});
+
+test('one connection where both ends are local, four over TCP, and as many as asked for', async t => {
+  let opened = 0;
+  const disk = sparseStore(1n << 20n);
+  const open = () => {
+    opened += 1;
+    return disk;
+  };
+  const server = new Server({ source: sourceOf(open) });
+  t.after(() => server.close());
+  const path = join(folder, 'counted');
+  await server.listen({ path });
+  const address = await server.listen({ host: '127.0.0.1', port: 0 });
+  const local = `nbd+unix:///?socket=${path}`;
+  const remote = `nbd://127.0.0.1:${(address as AddressInfo).port}`;
+  const expected: [string[], number][] = [
+    [[local, 'null:'], 1],
+    [[remote, 'null:'], 4],
+    [['-C', '3', local, 'null:'], 3],
+    [[local, remote], 8],
+  ];
+  for (const [words, count] of expected) {
+    opened = 0;
+    const child = spawn(process.execPath, [...COMMAND, ...words], { stdio: 'inherit' });
+    assert.deepEqual(await once(child, 'close'), [0, null]);
+    assert.equal(opened, count, words.join(' '));
+  }
 });
 
 test('a full disk is an error with the offset', { skip: !existsSync('/dev/full') }, () => {
