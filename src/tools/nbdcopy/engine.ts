@@ -1,13 +1,13 @@
 import type { BlockDevice, Data, Memory } from '../../block/device.ts';
 import { zeroRange } from '../../block/emulate.ts';
 import { BlockError, errnoOf, messageOf } from '../../block/errors.ts';
-import { largePages } from '../../posix/large-pages.ts';
+import { Arena } from '../../stores/arena.ts';
 import { PipeClosed } from '../cli.ts';
 import { putSparse, type Sink } from './sparse.ts';
 import type { Piece, Work } from './work.ts';
 
-/** Smaller buffers are not worth the time to load what asks for large pages. */
-const LARGE = 1 << 18;
+/** Buffers of a short copy, which is not worth the time to load what asks for large pages. */
+const SHORT = 1 << 20;
 
 /** How a destination wants its zeroes. */
 export interface Zeroes {
@@ -42,13 +42,13 @@ export async function copyDevices(work: Work, options: CopyOptions): Promise<voi
   let { move } = options;
   /** Memory is taken when an answer comes, so that few pieces of it serve many requests. */
   const spare: Buffer[] = [];
-  const fresh = buffers(slots, requestSize);
+  const arena = new Arena(SHORT);
   const runSlot = async (index: number) => {
     const source = sources[index % sources.length]!;
     const sink = sinkOf(destinations[index % destinations.length]!, options);
     let lent: Buffer | undefined;
     const memory = (length: number) => {
-      lent = spare.pop() ?? fresh();
+      lent = spare.pop() ?? arena.allocate(requestSize);
       return lent.subarray(0, length);
     };
     for (;;) {
@@ -72,17 +72,6 @@ export async function copyDevices(work: Work, options: CopyOptions): Promise<voi
     });
   await Promise.all(Array.from({ length: slots }, (_, index) => guarded(index)));
   if (failure) throw (failure as { readonly error: unknown }).error;
-}
-
-/** Makes `count` buffers one by one, in large pages where the system has them. */
-function buffers(count: number, size: number): () => Buffer {
-  let pages: Buffer | undefined;
-  let made = 0;
-  return () => {
-    if (made === 0 && size >= LARGE) pages = largePages(count * size);
-    const start = made++ * size;
-    return pages?.subarray(start, start + size) ?? Buffer.allocUnsafeSlow(size);
-  };
 }
 
 /** @throws BlockError that says where. */
