@@ -39,7 +39,7 @@ export function sparseStore(size: bigint): BlockDevice {
     offset: bigint,
     length: number,
     data: (view: Buffer) => void,
-    hole: (length: number) => void,
+    hole: (length: number) => void = () => {},
   ) => {
     const { first, within, end } = pagesOf(offset, length);
     let page = first;
@@ -79,12 +79,7 @@ export function sparseStore(size: bigint): BlockDevice {
   };
 
   const clear = (offset: bigint, length: number) => {
-    walk(
-      offset,
-      length,
-      view => view.fill(0),
-      () => {},
-    );
+    walk(offset, length, view => view.fill(0));
   };
 
   const discard = (offset: bigint, length: number) => {
@@ -98,12 +93,7 @@ export function sparseStore(size: bigint): BlockDevice {
     const stop = end - (tail > 0 ? 1 : 0);
     if (start >= stop) return;
     const whole = (stop - start) * PAGE;
-    walk(
-      BigInt(start) * BigInt(PAGE),
-      whole,
-      view => arena.release(view),
-      () => {},
-    );
+    walk(BigInt(start) * BigInt(PAGE), whole, view => arena.release(view));
     table.delete(start, stop);
   };
 
@@ -116,15 +106,10 @@ export function sparseStore(size: bigint): BlockDevice {
     write: (offset, data) => {
       provide(offset, data.length);
       let at = 0;
-      walk(
-        offset,
-        data.length,
-        view => {
-          view.set(data.subarray(at, at + view.length));
-          at += view.length;
-        },
-        () => {},
-      );
+      walk(offset, data.length, view => {
+        view.set(data.subarray(at, at + view.length));
+        at += view.length;
+      });
     },
     landing: (offset, length) => {
       provide(offset, length);

@@ -135,7 +135,7 @@ export class SocketTransport implements Transport {
     const io = this.#socket.writableLength === 0 ? this.#io : undefined;
     const rest = io ? this.#sendNow(io, views) : views;
     if (rest.length === 0) return;
-    if (!this.#io) this.#count(byteLength(rest));
+    if (this.#traffic < BUSY) this.#count(byteLength(rest));
     this.#socket.cork();
     for (let at = 0; at < rest.length - 1; at++) this.#socket.write(rest[at]!);
     this.#socket.write(rest[rest.length - 1]!, this.#written);
@@ -191,15 +191,14 @@ export class SocketTransport implements Transport {
     else deliver(buffer.subarray(0, count), () => this.#sink!);
     this.#incoming.came();
     if (this.#io) this.#receiveMore(this.#io);
-    else this.#count(count);
+    else if (this.#traffic < BUSY) this.#count(count);
     return !this.#paused;
   }
 
-  /** Takes note of traffic. */
+  /** Takes note of a message; the one that makes the connection busy brings its system calls. */
   #count(bytes: number): void {
-    const before = this.#traffic;
     this.#traffic += MESSAGE + bytes;
-    if (before >= BUSY || this.#traffic < BUSY) return;
+    if (this.#traffic < BUSY) return;
     this.#io = loadSystemCalls();
     const fd = handleOf(this.#socket)?.fd ?? -1;
     if (this.#room > 0 && fd >= 0) this.#io?.makeRoom(fd, this.#room);
