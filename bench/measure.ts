@@ -12,7 +12,7 @@ const DIST = resolve(import.meta.dirname, '../dist');
 
 /** The words that run a command of one side. */
 export function command(side: Side, name: string): string[] {
-  return side === 'ours' ? [process.execPath, join(DIST, `${name}.js`)] : [name];
+  return side === 'ours' ? [process.execPath, join(DIST, `${name}.cjs`)] : [name];
 }
 
 /** Whether a program is installed. */

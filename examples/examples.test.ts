@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 
 const root = resolve(import.meta.dirname, '..');
-const nbdkit = [process.execPath, join(root, 'dist/nbdkit.js')] as const;
+const nbdkit = [process.execPath, join(root, 'dist/nbdkit.cjs')] as const;
 const stripes = join(root, 'examples/stripes.ts');
 
 test('a plugin of ten lines is served, and the client library reads it', async () => {

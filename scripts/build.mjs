@@ -1,7 +1,8 @@
 // Bundles the sources into a flat dist/: the commands, the library, and each plugin and filter as a
-// module of its own that is loaded when it is named.
+// module of its own that is loaded when it is named. All of it is CommonJS, which starts 15 ms sooner;
+// an ES module in front of the library keeps it to one copy of its classes.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { build } from 'rolldown';
 
@@ -15,9 +16,9 @@ const roomsOf = (floor, prefix = '') =>
     .filter(([, file]) => existsSync(file));
 
 const commands = roomsOf('tools');
+const library = ['index', 'plugin'];
 const entries = {
-  index: join(source, 'index.ts'),
-  plugin: join(source, 'plugin.ts'),
+  ...Object.fromEntries(library.map(name => [name, join(source, `${name}.ts`)])),
   ...Object.fromEntries([
     ...commands,
     ...roomsOf('plugins', 'plugin-'),
@@ -26,31 +27,39 @@ const entries = {
 };
 
 rmSync(dist, { recursive: true, force: true });
-await build({
+const { output } = await build({
   cwd: root,
   input: entries,
   platform: 'node',
   external: id => !id.startsWith('.') && !isAbsolute(id),
   output: {
     dir: dist,
-    format: 'esm',
+    format: 'cjs',
+    exports: 'named',
+    entryFileNames: '[name].cjs',
+    chunkFileNames: '[name]-[hash].cjs',
     banner: '#!/usr/bin/env node',
-    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
+    minify: true,
     // Each module file costs a command about half a millisecond at its start.
     codeSplitting: {
       groups: [
         { name: 'server', priority: 1, test: /\/src\/server\// },
-        { name: 'client', priority: 1, test: /\/src\/client\/(?!command)/ },
+        { name: 'client', priority: 1, test: /\/src\/(client\/(?!command)|tools\/target)/ },
         {
           name: 'core',
           priority: 2,
-          test: /\/src\/(block\/(?!keystream)|declare|protocol|transport|tools\/[^/]+\.ts|posix\/(libc|socket-io))/,
+          test: /\/src\/(block\/(?!keystream)|declare|protocol|transport|tools\/(?!target)[^/]+\.ts|posix\/(libc|socket-io))/,
         },
       ],
     },
   },
 });
-for (const [name] of commands) chmodSync(join(dist, `${name}.js`), 0o755);
+for (const [name] of commands) chmodSync(join(dist, `${name}.cjs`), 0o755);
+for (const { name, fileName, exports } of output.filter(({ isEntry }) => isEntry)) {
+  if (!library.includes(name)) continue;
+  const text = `import library from './${fileName}';\nexport const { ${exports.join(', ')} } = library;\n`;
+  writeFileSync(join(dist, `${name}.js`), text);
+}
 
 const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 const declarations = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {

@@ -90,7 +90,7 @@ export function ourCommands(t: TestContext): { path: string; env: { PATH: string
   const path = join(temporaryFolder(t), 'bin');
   mkdirSync(path);
   for (const name of ['nbdkit', 'nbdinfo', 'nbdcopy']) {
-    const script = `#!/bin/sh\nexec '${process.execPath}' '${join(DIST, `${name}.js`)}' "$@"\n`;
+    const script = `#!/bin/sh\nexec '${process.execPath}' '${join(DIST, `${name}.cjs`)}' "$@"\n`;
     writeFileSync(join(path, name), script, { mode: 0o755 });
   }
   return { path, env: { PATH: [path, SYSTEM_PATH].join(delimiter) } };

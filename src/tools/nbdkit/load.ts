@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { UsageError } from '../../block/errors.ts';
@@ -15,14 +16,14 @@ export type Loaded<K extends Kind> = {
 const FROM_SOURCES = import.meta.url.endsWith('.ts');
 
 function placeOf(kind: Kind, name: string): URL {
-  const path = FROM_SOURCES ? `../../${kind}s/${name}/${name}.ts` : `./${kind}-${name}.js`;
+  const path = FROM_SOURCES ? `../../${kind}s/${name}/${name}.ts` : `./${kind}-${name}.cjs`;
   return new URL(path, import.meta.url);
 }
 
 /** The names of all built-in plugins or filters, sorted. */
 export function builtIn(kind: Kind): string[] {
   const folder = new URL(FROM_SOURCES ? `../../${kind}s/` : './', import.meta.url);
-  const pattern = FROM_SOURCES ? /^([a-z\d-]+)$/i : new RegExp(`^${kind}-([a-z\\d-]+)\\.js$`, 'i');
+  const pattern = FROM_SOURCES ? /^([a-z\d-]+)$/i : new RegExp(`^${kind}-([a-z\\d-]+)\\.cjs$`, 'i');
   const names = readdirSync(folder).map(file => pattern.exec(file)?.[1]);
   return names.filter(name => name !== undefined).sort();
 }
@@ -39,7 +40,7 @@ export async function load<K extends Kind>(kind: K, name: string): Promise<Loade
   if (!existsSync(file)) {
     throw isPath ? new UsageError(`no file ${file}`) : await unknown(kind, name);
   }
-  const module = isPath ? await loadForeign(file) : await import(place.href);
+  const module = isPath ? await loadForeign(file) : await loadBuiltIn(file);
   const declaration = (module as { default?: unknown }).default;
   if (!isDeclaration(declaration)) {
     const maker = kind === 'plugin' ? 'definePlugin' : 'defineFilter';
@@ -47,6 +48,11 @@ export async function load<K extends Kind>(kind: K, name: string): Promise<Loade
     throw new UsageError(`${file}: is not a ${kind}: ${right}`);
   }
   return { file, declaration: declaration as unknown as Loaded<K>['declaration'] };
+}
+
+/** `import` is slower, by what Node needs to load ES modules at all. */
+async function loadBuiltIn(file: string): Promise<unknown> {
+  return FROM_SOURCES ? import(file) : createRequire(import.meta.url)(file);
 }
 
 async function unknown(kind: Kind, name: string): Promise<UsageError> {

@@ -1,4 +1,4 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { messageOf } from '../../block/errors.ts';
 import { formatNbdUri, type UriAddress } from '../../protocol/uri.ts';
@@ -99,16 +99,16 @@ async function serveListening(
     return await captive.status;
   } finally {
     await server.close();
-    remove(listening.privateDirectory);
-    remove(pidFile);
+    remove(rmdirSync, listening.privateDirectory);
+    remove(unlinkSync, pidFile);
   }
 }
 
 /** What cannot be removed, with another user's rights, stays. */
-function remove(path: string | undefined): void {
+function remove(how: (path: string) => void, path: string | undefined): void {
   if (path === undefined) return;
   try {
-    rmSync(path, { recursive: true, force: true });
+    how(path);
   } catch {}
 }
 
