@@ -18,6 +18,7 @@ const roomsOf = (floor, prefix = '') =>
 const commands = roomsOf('tools');
 const library = ['index', 'plugin'];
 const entries = {
+  thread: join(source, 'tools/nbdkit/thread.ts'),
   ...Object.fromEntries(library.map(name => [name, join(source, `${name}.ts`)])),
   ...Object.fromEntries([
     ...commands,

@@ -27,6 +27,12 @@ export interface BlockDevice {
   readonly fastZero?: boolean | undefined;
   /** More metadata contexts than base:allocation, which `extents` stands for. */
   readonly contexts?: readonly MetaContext[] | undefined;
+  /**
+   * For devices whose state is all outside the program, or that have none: what its plugin's
+   * `revive` makes the same device of, in any thread. Structured cloning must be able to copy it.
+   * Such a device stays open, and unused, for as long as the other one is in use.
+   */
+  readonly portable?: unknown;
 
   /**
    * Bytes that the device already owns, as one view or several that add up to `length`.

@@ -14,7 +14,7 @@ export type Wrapping = {
     | 'pass'
     | (M extends 'read' ? never : undefined);
 } & {
-  readonly [P in Exclude<keyof BlockDevice, DataMethod | 'contexts'>]?: BlockDevice[P];
+  readonly [P in Exclude<keyof BlockDevice, DataMethod | 'contexts' | 'portable'>]?: BlockDevice[P];
 } & {
   /** Contexts carry offsets too. */
   readonly contexts: BlockDevice['contexts'] | 'pass';

@@ -34,6 +34,11 @@ export interface PluginDeclaration<D extends ParameterDeclarations = ParameterDe
    * @throws UsageError what is wrong with the parameters.
    */
   create(parameters: ParameterValues<D>, context: Context): DeviceSource | Promise<DeviceSource>;
+  /**
+   * Makes a device again, in another thread, of what it gave as `portable`. With this method a busy
+   * server serves several connections on several processors.
+   */
+  revive?(portable: unknown): BlockDevice;
 }
 
 /** A filter: the default export of its module. A plugin with one more input, the source below. */

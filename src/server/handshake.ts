@@ -46,7 +46,7 @@ export async function handshake(session: Session): Promise<Agreed | undefined> {
   }
 }
 
-interface Agreed {
+export interface Agreed {
   readonly transmit: Export;
   readonly terms: Terms;
 }

@@ -1,10 +1,13 @@
+import { closeSync } from 'node:fs';
 import net from 'node:net';
 import { messageOf } from '../block/errors.ts';
 import { ByteReader } from '../transport/reader.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
-import { handshake, OPTION_LIMIT } from './handshake.ts';
+import { type Agreed, handshake, OPTION_LIMIT } from './handshake.ts';
 import { type ServerOptions, Session } from './session.ts';
+import { POOL, shareOf } from './share.ts';
+import { type Connection, Threads } from './threads.ts';
 import { Transmission } from './transmission.ts';
 
 /** Where to listen: a Unix socket, a TCP port, or a socket that someone else has bound. */
@@ -12,11 +15,6 @@ export type ListenAddress =
   | { readonly path: string }
   | { readonly host?: string | undefined; readonly port: number; readonly ipv6Only?: boolean }
   | { readonly fd: number };
-
-/** Payload bytes of all connections together, and the least and most that one may hold. */
-const POOL = 1 << 27;
-const SMALLEST_SHARE = 1 << 19;
-const LARGEST_SHARE = 1 << 25;
 
 const DEFAULT_THREADS = 16;
 
@@ -30,6 +28,9 @@ export class Server {
   readonly #transports = new Set<Transport>();
   readonly #negotiating = new Set<Transport>();
   readonly #transmissions = new Set<Transmission>();
+  /** Those with much traffic that this thread serves. */
+  readonly #busy = new Set<Transmission>();
+  readonly #threads: Threads | undefined;
   #count = 0;
   #closing = false;
   #closed: Promise<void> | undefined;
@@ -37,6 +38,8 @@ export class Server {
 
   constructor(options: ServerOptions) {
     this.#options = options;
+    const { helpers, onError } = options;
+    if (helpers) this.#threads = new Threads(helpers, message => onError?.(message));
   }
 
   /** Connections at this moment. */
@@ -91,39 +94,83 @@ export class Server {
       await transport.end();
       return;
     }
-    const { transmit, terms } = agreed;
     try {
-      await new Promise<void>(resolve => {
-        const surroundings = {
-          threads: this.#options.threads ?? DEFAULT_THREADS,
-          share: () => this.#share(),
-          onError: (message: string) => this.#options.onError?.(message),
-        };
-        const leftover = reader.leftover();
-        const finished = () => {
-          this.#transmissions.delete(transmission);
-          resolve();
-        };
-        const transmission = new Transmission(
-          transport,
-          transmit,
-          terms,
-          surroundings,
-          leftover,
-          finished,
-        );
-        this.#transmissions.add(transmission);
-        transmission.start();
-        if (this.#closing) transmission.close();
-      });
+      await this.#transmit(transport, agreed, reader.leftover());
     } finally {
-      await transmit.device.close?.();
+      await agreed.transmit.device.close?.();
+    }
+  }
+
+  #transmit(transport: Transport, agreed: Agreed, leftover: Uint8Array): Promise<void> {
+    const { transmit, terms } = agreed;
+    return new Promise(resolve => {
+      const finished = () => {
+        this.#transmissions.delete(transmission);
+        this.#busy.delete(transmission);
+        resolve();
+      };
+      const surroundings = {
+        threads: this.#options.threads ?? DEFAULT_THREADS,
+        share: () => this.#share(),
+        onError: (message: string) => this.#options.onError?.(message),
+        onBusy: () => {
+          void this.#relieve(transmission, transport, agreed).then(elsewhere => {
+            if (elsewhere) finished();
+            else if (this.#transmissions.has(transmission)) this.#busy.add(transmission);
+          });
+        },
+      };
+      const transmission = new Transmission(
+        transport,
+        transmit,
+        terms,
+        surroundings,
+        leftover,
+        finished,
+      );
+      this.#transmissions.add(transmission);
+      transmission.start();
+      if (this.#closing) transmission.close();
+    });
+  }
+
+  /**
+   * A connection has become busy: if others keep this thread busy already, another one may serve it.
+   * @returns whether that one has, to its end.
+   */
+  async #relieve(
+    transmission: Transmission,
+    transport: Transport,
+    { transmit: { device, name, readOnly }, terms }: Agreed,
+  ): Promise<boolean> {
+    if (device.portable === undefined) return false;
+    const thread = this.#threads?.lighterThan(this.#busy.size);
+    const leave = async (): Promise<Connection | undefined> => {
+      // Throws now, rather than on the way, if it is not as the contract says.
+      const portable = structuredClone(device.portable);
+      const fd = transport.duplicate?.();
+      if (fd === undefined) return undefined;
+      const leftover = await transmission.leave();
+      if (leftover === undefined) {
+        closeSync(fd);
+        return undefined;
+      }
+      this.#transmissions.delete(transmission);
+      transport.destroy();
+      this.#options.onDebug?.('a busy connection goes on in another thread');
+      const threads = this.#options.threads ?? DEFAULT_THREADS;
+      return { fd, portable, exportName: name, readOnly, terms, leftover, threads };
+    };
+    try {
+      return (await thread?.serve(leave)) ?? false;
+    } catch (error) {
+      this.#options.onError?.(messageOf(error));
+      return false;
     }
   }
 
   #share(): number {
-    const even = Math.floor(POOL / this.#transports.size);
-    return Math.max(SMALLEST_SHARE, Math.min(LARGEST_SHARE, even));
+    return shareOf(POOL / (1 + (this.#threads?.count ?? 0)), this.#transports.size);
   }
 
   /**
@@ -145,9 +192,16 @@ export class Server {
       this.#transports.delete(transport);
     }
     for (const transmission of this.#transmissions) transmission.close();
-    if (this.#transports.size === 0) return;
+    this.#threads?.close();
+    if (this.#transports.size > 0) await this.#quietened();
+    await this.#threads?.end();
+  }
+
+  /** Waits until every connection is closed, and after some time closes those that are left. */
+  async #quietened(): Promise<void> {
     const cut = setTimeout(() => {
       for (const transport of this.#transports) transport.destroy();
+      void this.#threads?.end();
     }, PATIENCE);
     await new Promise<void>(resolve => {
       this.#quiet = resolve;

@@ -4,6 +4,7 @@ import { messageBytes } from '../protocol/text.ts';
 import type { ByteReader } from '../transport/reader.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Export, type Terms } from './export.ts';
+import type { ThreadOptions } from './threads.ts';
 
 /** How the server behaves, the same for all connections. */
 export interface ServerOptions {
@@ -12,6 +13,8 @@ export interface ServerOptions {
   readonly readOnly?: boolean | undefined;
   /** Most requests of one connection under way at once; 16 unless said. */
   readonly threads?: number | undefined;
+  /** Other threads for connections that keep this one busy; none unless given. */
+  readonly helpers?: ThreadOptions | undefined;
   /** Oldstyle negotiation, which has no export names and no options. */
   readonly oldstyle?: boolean | undefined;
   /** Do not offer structured replies, nor what depends on them. */

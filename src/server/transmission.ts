@@ -24,6 +24,11 @@ const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
 /** Memory lent to devices for the answers to reads, a connection. */
 const LENT = 1 << 20;
 
+/** From so much traffic on a connection is a busy one, in bytes of reads and writes. */
+const BUSY = 1 << 26;
+/** What a request counts as beside its bytes. */
+const REQUEST = 1 << 14;
+
 /** Longest list of context ids with a block status request, in bytes. */
 const MAX_STATUS_PAYLOAD = 1 << 16;
 
@@ -34,6 +39,8 @@ export interface Surroundings {
   /** Bytes of payload that this connection may hold now; changes as connections come and go. */
   share(): number;
   onError(message: string): void;
+  /** Called once, when there has been much traffic. */
+  readonly onBusy?: () => void;
 }
 
 /**
@@ -63,6 +70,9 @@ export class Transmission {
   /** No further requests: the client is done, or the server. */
   #closing = false;
   #closed = false;
+  /** Told when the connection can go on elsewhere, or that it has ended. */
+  #leaving: ((leftover: Uint8Array | undefined) => void) | undefined;
+  #traffic = 0;
 
   /** @param leftover what came together with the end of the handshake. */
   constructor(
@@ -99,6 +109,18 @@ export class Transmission {
     this.#pump();
   }
 
+  /**
+   * Takes no further requests, and gives up the transport when those under way are answered.
+   * @returns what has come of the next ones; undefined when the connection has ended first.
+   */
+  leave(): Promise<Uint8Array | undefined> {
+    return new Promise(resolve => {
+      if (this.#closed) resolve(undefined);
+      this.#leaving = resolve;
+      this.#pump();
+    });
+  }
+
   #ended(error?: Error): void {
     if (error && !this.#closing) this.#surroundings.onError(`connection lost: ${error.message}`);
     this.#closing = true;
@@ -117,14 +139,16 @@ export class Transmission {
     }
     this.#outbox.flush();
     this.#transport.eager = this.#requests === 0;
-    if (this.#closing && this.#requests === 0 && this.#exclusive === 0) this.#finish();
+    const idle = this.#requests === 0 && this.#exclusive === 0;
+    if (this.#closing && idle) this.#finish();
     else this.#setPaused(this.#blocked());
+    if (this.#leaving && idle && this.#paused && this.#transport.queued === 0) this.#depart();
   }
 
   /** Inbox bytes that cannot be taken yet stay there; reading on would only pile up more. */
   #blocked(): boolean {
-    const full = this.#inbox.available >= this.#headerSize && !this.#inbox.expecting;
-    return this.#closing || this.#exclusive > 0 || full;
+    const full = this.#inbox.available >= this.#headerSize || this.#leaving !== undefined;
+    return this.#closing || this.#exclusive > 0 || (full && !this.#inbox.expecting);
   }
 
   #setPaused(paused: boolean): void {
@@ -139,6 +163,15 @@ export class Transmission {
     this.#closed = true;
     this.#transport.onDrain = undefined;
     void this.#transport.end().then(this.#finished);
+    this.#leaving?.(undefined);
+  }
+
+  #depart(): void {
+    if (this.#closed) return;
+    this.#closed = this.#closing = true;
+    this.#transport.onDrain = undefined;
+    const { buffer, start, end } = this.#inbox;
+    this.#leaving!(new Uint8Array(buffer.subarray(start, end)));
   }
 
   /** Hangs up: the stream cannot be understood any more, or what was promised cannot be sent. */
@@ -151,7 +184,7 @@ export class Transmission {
 
   #parse(): void {
     const inbox = this.#inbox;
-    while (this.#exclusive === 0 && !this.#closing && !inbox.expecting) {
+    while (this.#exclusive === 0 && !this.#closing && !this.#leaving && !inbox.expecting) {
       if (inbox.available < this.#headerSize) return;
       const request = decodeRequest(inbox.buffer, inbox.start, this.#terms.extended);
       if (!this.#admits(request)) {
@@ -161,9 +194,16 @@ export class Transmission {
         if (!this.#admits(request)) return;
       }
       inbox.start += this.#headerSize;
+      if (this.#traffic < BUSY) this.#count(request);
       this.#begin(request);
       if (this.#outbox.bytes >= BATCH) this.#outbox.flush();
     }
+  }
+
+  #count({ type, length }: RequestHeader): void {
+    const hasData = type === Command.read || type === Command.write;
+    this.#traffic += REQUEST + (hasData ? length : 0);
+    if (this.#traffic >= BUSY) this.#surroundings.onBusy?.();
   }
 
   /** Whether there is room for one more request. */

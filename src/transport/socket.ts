@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { byteLength, sliceData, viewsOf } from '../block/data.ts';
 import type { Peer } from '../block/device.ts';
+import { duplicate } from '../posix/duplicate.ts';
 import { SocketIo } from '../posix/socket-io.ts';
 import { deliver, type Sink, type Transport } from './transport.ts';
 import { Watch } from './watch.ts';
@@ -74,6 +75,11 @@ export class SocketTransport implements Transport {
       onread =>
         new net.Socket({ handle, onread, allowHalfOpen: true } as net.SocketConstructorOpts),
     );
+  }
+
+  /** Takes over a connection by its descriptor, a socket of Unix or TCP, which is this transport's then. */
+  static adopted(fd: number): SocketTransport {
+    return SocketTransport.accepted(new net.Socket({ fd, readable: false, writable: false }));
   }
 
   /**
@@ -177,6 +183,11 @@ export class SocketTransport implements Transport {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  duplicate(): number | undefined {
+    const fd = handleOf(this.#socket)?.fd ?? -1;
+    return fd < 0 ? undefined : duplicate(fd);
   }
 
   #arm(): Uint8Array {

@@ -35,6 +35,11 @@ export interface Transport {
   end(): Promise<void>;
   /** Closes at once. The sink learns of it through `ended`. */
   destroy(): void;
+  /**
+   * A descriptor by which the connection goes on when this transport is destroyed; undefined if
+   * there is none to be had.
+   */
+  duplicate?(): number | undefined;
 }
 
 /** Puts bytes that came elsewhere into the spaces of the sink, which may become another meanwhile. */

@@ -11,6 +11,7 @@ export default definePlugin({
   create({ size }) {
     return sourceOf(() => nullDevice(size));
   },
+  revive: nullDevice,
 });
 
 const SCRATCH = 1 << 20;
@@ -26,6 +27,7 @@ function nullDevice(size: bigint): BlockDevice {
   };
   return {
     size,
+    portable: size,
     multiConn: true,
     fua: true,
     fastZero: true,

@@ -12,11 +12,13 @@ export default definePlugin({
   create({ size }) {
     return sourceOf(() => patternDevice(size));
   },
+  revive: patternDevice,
 });
 
 function patternDevice(size: bigint): BlockDevice {
   return {
     size,
+    portable: size,
     multiConn: true,
     read: pattern,
     write: (offset, data) => verifyWrite(offset, data, pattern(offset, data.length)),

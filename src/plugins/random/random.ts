@@ -12,15 +12,23 @@ export default definePlugin({
     seed: { type: 'string', help: 'Number that the bytes follow from (default: a new one)' },
   },
   create({ size, seed }) {
-    const key = seedKey('random', seed);
-    return sourceOf(() => randomDevice(size, key));
+    const disk = { size, key: seedKey('random', seed) };
+    return sourceOf(() => randomDevice(disk));
   },
+  revive: randomDevice,
 });
 
-function randomDevice(size: bigint, key: Buffer): BlockDevice {
+interface Disk {
+  readonly size: bigint;
+  readonly key: Uint8Array;
+}
+
+function randomDevice(disk: Disk): BlockDevice {
+  const { size, key } = disk;
   const read = (offset: bigint, length: number) => keystream(key, offset, length);
   return {
     size,
+    portable: disk,
     multiConn: true,
     read,
     write: (offset, data) => verifyWrite(offset, data, read(offset, data.length)),

@@ -9,6 +9,8 @@ type Kind = 'plugin' | 'filter';
 /** A declaration of either kind, and the file it came from. */
 export type Loaded<K extends Kind> = {
   readonly file: string;
+  /** What `load` finds it by, whatever the directory. */
+  readonly word: string;
   readonly declaration: K extends 'plugin' ? PluginDeclaration : FilterDeclaration;
 };
 
@@ -47,7 +49,11 @@ export async function load<K extends Kind>(kind: K, name: string): Promise<Loade
     const right = `expected its default export to come from ${maker}`;
     throw new UsageError(`${file}: is not a ${kind}: ${right}`);
   }
-  return { file, declaration: declaration as unknown as Loaded<K>['declaration'] };
+  return {
+    file,
+    word: isPath ? file : name,
+    declaration: declaration as unknown as Loaded<K>['declaration'],
+  };
 }
 
 /** `import` is slower, by what Node needs to load ES modules at all. */

@@ -1,8 +1,10 @@
 import { renameSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { messageOf } from '../../block/errors.ts';
 import { formatNbdUri, type UriAddress } from '../../protocol/uri.ts';
 import { Server } from '../../server/server.ts';
+import type { ThreadOptions } from '../../server/threads.ts';
 import { print } from '../cli.ts';
 import { runCaptive } from './captive.ts';
 import { configure, type Stack } from './configure.ts';
@@ -10,6 +12,8 @@ import { listen } from './listen.ts';
 import { ServerLog } from './log.ts';
 import type { Settings, Where } from './options.ts';
 
+/** With so many busy connections on a thread each, the network or the disk is what they wait for. */
+const MOST_THREADS = 8;
 const SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM'] as const;
 
 /**
@@ -35,6 +39,7 @@ export async function serve(
   const server = new Server({
     ...settings,
     source,
+    helpers: helpersFor(stack),
     onError: message => log.error(message),
     onDebug: message => log.debug(message),
   });
@@ -49,6 +54,14 @@ export async function serve(
     await server.close();
     await source.close?.();
   }
+}
+
+/** Other threads know only what the plugin's own devices say of themselves, and no filter. */
+function helpersFor({ plugin, filters }: Stack): ThreadOptions | undefined {
+  if (!plugin.declaration.revive || filters.length > 0) return undefined;
+  const most = Math.min(availableParallelism(), MOST_THREADS) - 1;
+  const start = async () => (await import('./helper.ts')).startHelper(plugin.word);
+  return { most, start };
 }
 
 /** The first signal that asks to stop; the next one ends the program as signals do. */

@@ -9,7 +9,7 @@ export function standardStreams(): Transport {
   const input = fstatSync(0);
   const output = fstatSync(1);
   if (input.isSocket() && input.dev === output.dev && input.ino === output.ino) {
-    return SocketTransport.accepted(new Socket({ fd: 0, readable: false, writable: false }));
+    return SocketTransport.adopted(0);
   }
   // Unlike process.stdout this does not block when the client is slow to read.
   const asynchronous = output.isFIFO() || output.isSocket();

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import process from 'node:process';
+import { type TestContext, test } from 'node:test';
+import { contiguous } from '../../src/block/data.ts';
+import type { NbdClient } from '../../src/client/client.ts';
+import { connect } from '../../src/client/connect.ts';
+import { Model, Random } from '../contract/model.ts';
+import { isListening } from '../peer/listening.ts';
+import { temporaryFolder } from '../peer/wire.ts';
+
+const PROGRAM = resolve(import.meta.dirname, '../../dist/nbdkit.cjs');
+const MIB = 1 << 20;
+const SIZE = 32 * MIB;
+const skip = availableParallelism() < 2 && 'needs two processors';
+
+/** A user's plugin, with the body of `revive`. */
+const plugin = (revive: string) => `
+import { BlockError, definePlugin, sourceOf, zeroes } from 'nbdpipe/plugin';
+const disk = (size: bigint) => ({
+  size,
+  portable: size,
+  multiConn: true,
+  read: (_offset: bigint, length: number) => zeroes(length),
+});
+export default definePlugin({
+  name: 'mine',
+  description: 'zeroes',
+  parameters: {},
+  create: () => sourceOf(() => disk(${SIZE}n)),
+  revive: (size: bigint) => ${revive},
+});
+`;
+
+/** Our nbdkit, verbose, on a socket of its own. */
+async function serve(t: TestContext, ...words: readonly string[]) {
+  const path = join(temporaryFolder(t), 'socket');
+  const args = [PROGRAM, '-f', '-v', '-U', path, ...words];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const closed = once(child, 'close');
+  t.after(() => child.kill('SIGKILL'));
+  let text = '';
+  child.stderr.on('data', bytes => {
+    text += bytes;
+  });
+  while (!(await isListening(path))) await new Promise(r => setTimeout(r, 20));
+  const said = () => text;
+  return { child, closed, said, dial: () => connect(`nbd+unix:///?socket=${path}`) };
+}
+
+const moves = (text: string) => text.split('goes on in another thread').length - 1;
+
+/** Reads and checks the whole disk, several requests at a time, until `enough`. */
+async function readUntil(
+  client: NbdClient,
+  expected: Buffer,
+  enough: () => boolean,
+): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!enough()) {
+    assert.ok(Date.now() < deadline, 'no connection goes on in another thread');
+    for (let at = 0; at < SIZE; at += 8 * MIB) {
+      const offsets = Array.from({ length: 16 }, (_, index) => at + index * (MIB / 2));
+      const parts = await Promise.all(offsets.map(o => client.read(BigInt(o), MIB / 2)));
+      for (const [index, part] of parts.entries()) {
+        const offset = offsets[index]!;
+        const right = expected.subarray(offset, offset + MIB / 2);
+        assert.ok(right.equals(contiguous(part)), `bytes at ${offset}`);
+      }
+    }
+  }
+}
+
+function randomFile(t: TestContext): { path: string; content: Buffer } {
+  const path = join(temporaryFolder(t), 'disk');
+  const content = new Random(1).bytes(MIB);
+  const all = Buffer.concat(
+    Array.from({ length: SIZE / MIB }, (_, i) => Buffer.from(content.map(b => b ^ i))),
+  );
+  writeFileSync(path, all);
+  return { path, content: all };
+}
+
+test('busy connections are spread over threads, and what they do is what it was', {
+  skip,
+}, async t => {
+  const { path, content } = randomFile(t);
+  const { child, closed, said, dial } = await serve(t, 'file', path);
+  const clients = await Promise.all([dial(), dial(), dial()]);
+  await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
+  for (const [index, client] of clients.entries()) {
+    const window = { offset: BigInt(index * 4 * MIB), length: 2 * MIB };
+    const model = new Model(client, window, new Random(index));
+    await model.load();
+    for (let step = 0; step < 40; step++) await model.step();
+    await model.check();
+    await client.flush!();
+  }
+  const [first, second, third] = clients as [NbdClient, NbdClient, NbdClient];
+  assert.ok(Buffer.from(contiguous(await third.read(0n, SIZE))).equals(readFileSync(path)));
+  await first.close();
+  second.abort();
+  const late = await dial();
+  assert.equal(late.size, BigInt(SIZE));
+  // The end of the service finds connections in either thread.
+  child.kill('SIGTERM');
+  const [status] = await closed;
+  assert.equal(status, 0, said());
+  await assert.rejects(async () => await third.read(0n, 512));
+  third.abort();
+  late.abort();
+});
+
+test('the disk of a connection stays the one that it was opened on', { skip }, async t => {
+  const { path, content } = randomFile(t);
+  const { said, dial } = await serve(t, 'file', path);
+  const clients = await Promise.all([dial(), dial()]);
+  writeFileSync(`${path}.new`, Buffer.alloc(SIZE, 1));
+  renameSync(`${path}.new`, path);
+  await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
+  await Promise.all(clients.map(client => readUntil(client, content, secondTime())));
+  for (const client of clients) await client.close();
+});
+
+for (const name of ['pattern', 'random', 'null']) {
+  test(`the disk of ${name} is the same in every thread`, { skip }, async t => {
+    const { said, dial } = await serve(t, name, `${SIZE}`);
+    const clients = await Promise.all([dial(), dial()]);
+    const content = Buffer.from(contiguous(await clients[0]!.read(0n, SIZE)));
+    await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
+    await Promise.all(clients.map(client => readUntil(client, content, secondTime())));
+    for (const client of clients) await client.close();
+  });
+}
+
+test("a user's plugin is served in several threads too", { skip }, async t => {
+  const path = join(temporaryFolder(t), 'mine.ts');
+  writeFileSync(path, plugin('disk(size)'));
+  const { said, dial } = await serve(t, path);
+  const clients = await Promise.all([dial(), dial()]);
+  const content = Buffer.alloc(SIZE);
+  await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
+  await Promise.all(clients.map(client => readUntil(client, content, secondTime())));
+  for (const client of clients) await client.close();
+});
+
+test('a device that cannot be made again ends its connection and no other', { skip }, async t => {
+  const path = join(temporaryFolder(t), 'mine.ts');
+  writeFileSync(path, plugin("{ throw new BlockError('EIO', 'not twice'); }"));
+  const { child, closed, said, dial } = await serve(t, path);
+  const clients = await Promise.all([dial(), dial()]);
+  const content = Buffer.alloc(SIZE);
+  const ended = await Promise.allSettled(
+    clients.map(client => readUntil(client, content, () => moves(said()) > 0)),
+  );
+  assert.ok(ended.some(({ status }) => status === 'fulfilled'));
+  const later = await Promise.allSettled(clients.map(client => client.read(0n, 512)));
+  assert.deepEqual(later.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+  assert.match(said(), /not twice/);
+  const late = await dial();
+  await readUntil(late, content, secondTime());
+  await late.close();
+  for (const client of clients) client.abort();
+  child.kill('SIGTERM');
+  assert.equal((await closed)[0], 0, said());
+});
+
+test('under a filter every connection stays in the one thread', { skip }, async t => {
+  const { path, content } = randomFile(t);
+  const { said, dial } = await serve(t, '--filter=readonly', 'file', path);
+  const clients = await Promise.all([dial(), dial()]);
+  let rounds = 0;
+  await Promise.all(clients.map(client => readUntil(client, content, () => ++rounds > 12)));
+  assert.equal(moves(said()), 0);
+  for (const client of clients) await client.close();
+});
+
+/** True from the second time on. */
+function secondTime(): () => boolean {
+  let asked = false;
+  return () => {
+    const before = asked;
+    asked = true;
+    return before;
+  };
+}
