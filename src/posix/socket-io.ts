@@ -12,19 +12,22 @@ const sendOf = libcFunction('int64_t send(int fd, void *bytes, uint64_t length, 
 const setsockoptOf = libcFunction(
   'int setsockopt(int fd, int level, int option, void *value, uint32_t length)',
 );
+const readvOf = libcFunction('int64_t readv(int fd, uintptr_t vector, int count)');
 const writevOf = libcFunction('int64_t writev(int fd, uintptr_t vector, int count)');
 
 /** Non-blocking system calls on a socket, some microseconds each. */
 export class SocketIo {
   readonly #recv: CFunction;
   readonly #send: CFunction;
+  readonly #readv: CFunction;
   readonly #writev: CFunction;
   readonly #vector = new BigUint64Array(2 * MAX_PIECES);
   readonly #address: bigint;
 
-  private constructor(recv: CFunction, send: CFunction, writev: CFunction) {
+  private constructor(recv: CFunction, send: CFunction, readv: CFunction, writev: CFunction) {
     this.#recv = recv;
     this.#send = send;
+    this.#readv = readv;
     this.#writev = writev;
     this.#address = addressOf(new Uint8Array(this.#vector.buffer));
   }
@@ -33,8 +36,9 @@ export class SocketIo {
   static load(): SocketIo | undefined {
     const recv = recvOf();
     const send = sendOf();
+    const readv = readvOf();
     const writev = writevOf();
-    return recv && send && writev ? new SocketIo(recv, send, writev) : undefined;
+    return recv && send && readv && writev ? new SocketIo(recv, send, readv, writev) : undefined;
   }
 
   /** Asks for room for so many bytes on their way out; the system gives what its limit allows. */
@@ -43,9 +47,20 @@ export class SocketIo {
     setsockoptOf()?.(fd, SOL_SOCKET, SO_SNDBUF, value, value.length);
   }
 
-  /** Bytes received; 0 at the end; negative when there is nothing now, or an error. */
-  receive(fd: number, into: Uint8Array): number {
-    return this.#recv(fd, into, into.length, MSG_DONTWAIT);
+  /**
+   * Bytes received, into one place and what comes after it into the next; 0 at the end; negative when
+   * there is nothing now, or an error.
+   */
+  receive(fd: number, into: Uint8Array, next?: Uint8Array): number {
+    if (!next) return this.#recv(fd, into, into.length, MSG_DONTWAIT);
+    this.#point(0, into);
+    this.#point(1, next);
+    return this.#readv(fd, this.#address, 2);
+  }
+
+  #point(index: number, view: Uint8Array): void {
+    this.#vector[2 * index] = addressOf(view);
+    this.#vector[2 * index + 1] = BigInt(view.length);
   }
 
   /**
@@ -58,11 +73,7 @@ export class SocketIo {
       return Math.max(0, this.#send(fd, view!, view!.length, MSG_DONTWAIT | MSG_NOSIGNAL));
     }
     const count = Math.min(views.length, MAX_PIECES);
-    for (let index = 0; index < count; index++) {
-      const view = views[index]!;
-      this.#vector[2 * index] = addressOf(view);
-      this.#vector[2 * index + 1] = BigInt(view.length);
-    }
+    for (let index = 0; index < count; index++) this.#point(index, views[index]!);
     return Math.max(0, this.#writev(fd, this.#address, count));
   }
 }

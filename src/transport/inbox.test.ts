@@ -68,3 +68,43 @@ test('after a long payload only the next header is read ahead', () => {
   assert.deepEqual(payload, numbered(1 << 16));
   assert.equal(inbox.space().length, 28);
 });
+
+test('the next header comes with the end of a payload, and waits for the parser', () => {
+  const inbox = inboxOf();
+  const payload = Buffer.alloc(1 << 14);
+  let complete = false;
+  inbox.expect(payload, 28, () => {
+    complete = true;
+  });
+  deliver(inbox.space(), numbered(1000), inbox);
+  const space = inbox.space();
+  const beyond = inbox.beyond()!;
+  assert.deepEqual([space.length, beyond.length], [payload.length - 1000, 28]);
+  const bytes = numbered(space.length + 20);
+  space.set(bytes.subarray(0, space.length));
+  beyond.set(bytes.subarray(space.length));
+  inbox.received(bytes.length);
+  assert.ok(complete);
+  assert.ok(payload.equals(Buffer.concat([numbered(1000), bytes.subarray(0, space.length)])));
+  const held = inbox.buffer.subarray(inbox.start, inbox.end);
+  assert.ok(held.equals(bytes.subarray(space.length)));
+});
+
+test('what comes beyond a payload fills the next one, when that begins at once', () => {
+  const inbox = inboxOf();
+  const second = Buffer.alloc(100);
+  inbox.expect(Buffer.alloc(10), 28, () => inbox.expect(second, 28, () => {}));
+  const space = inbox.space();
+  inbox.beyond()!.set(numbered(40));
+  inbox.received(space.length + 40);
+  assert.ok(second.subarray(0, 40).equals(numbered(40)));
+  assert.deepEqual([inbox.available, inbox.expecting], [0, true]);
+  assert.equal(inbox.space().length, 60);
+});
+
+test('only the last of several views has something beyond it', () => {
+  const inbox = inboxOf();
+  inbox.expect([Buffer.alloc(3), Buffer.alloc(5)], 28, () => {});
+  inbox.space();
+  assert.equal(inbox.beyond(), undefined);
+});

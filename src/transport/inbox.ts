@@ -85,15 +85,30 @@ export class Inbox implements Sink {
       this.start = 0;
     }
     if (this.end === this.buffer.length) this.#grow();
+    return this.#room();
+  }
+
+  /** The next header comes in the same read as the end of a payload. */
+  beyond(): Uint8Array | undefined {
+    const incoming = this.#incoming;
+    if (!incoming || incoming.index < incoming.views.length - 1) return undefined;
+    this.start = this.end = 0;
+    return this.#room();
+  }
+
+  #room(): Uint8Array {
     const full = this.buffer.length - RESERVE;
     const limit = this.end < this.#alone ? this.#alone : this.end < full ? full : undefined;
     return this.buffer.subarray(this.end, limit);
   }
 
   received(count: number): void {
-    if (this.#armedPayload) {
-      if (this.#incoming) this.#advance(this.#incoming, count);
-    } else {
+    const incoming = this.#incoming;
+    if (this.#armedPayload && incoming) {
+      const wanted = incoming.views[incoming.index]!.length - incoming.at;
+      this.end += Math.max(0, count - wanted);
+      this.#advance(incoming, Math.min(count, wanted));
+    } else if (!this.#armedPayload) {
       this.end += count;
       while (this.#incoming && this.available > 0) this.#fill(this.#incoming);
     }

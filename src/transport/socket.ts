@@ -230,9 +230,10 @@ export class SocketTransport implements Transport {
       if (!this.eager && !sink.expecting) return;
       const fd = handleOf(this.#socket)?.fd ?? -1;
       const space = sink.space();
-      let count = io.receive(fd, space);
+      const beyond = sink.beyond?.();
+      let count = io.receive(fd, space, beyond);
       if (count < 0 && (alone || sink.expecting)) {
-        count = this.#incoming.watch(() => io.receive(fd, space));
+        count = this.#incoming.watch(() => io.receive(fd, space, beyond));
       }
       if (count <= 0) return;
       sink.received(count);

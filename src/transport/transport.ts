@@ -4,7 +4,9 @@ import type { Peer } from '../block/device.ts';
 export interface Sink {
   /** Where the next bytes go: at least one byte, kept for them until `received`. */
   space(): Uint8Array;
-  /** `count` bytes, at least one, have come into the last space. */
+  /** Where bytes go that come together with the last ones of that space. */
+  beyond?(): Uint8Array | undefined;
+  /** `count` bytes, at least one, have come into the last space, and perhaps beyond it. */
   received(count: number): void;
   /** The rest of a payload is on its way. */
   readonly expecting?: boolean;
