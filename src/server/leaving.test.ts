@@ -20,7 +20,7 @@ class FakeTransport implements Transport {
   onDrain: (() => void) | undefined;
   eager = false;
   readonly sent: Uint8Array[] = [];
-  waiting: Uint8Array[] = [];
+  readonly waiting: Uint8Array[] = [];
   ended = false;
   #sink: Sink | undefined;
   #paused = false;
@@ -97,69 +97,75 @@ function sometimesLate(store: BlockDevice, random: Random): BlockDevice {
   };
 }
 
+const COUNT = 20;
+const PLACE = Math.floor(SIZE / COUNT);
+
+/** Writes, each to a place of its own, so that the order of the answers does not matter. */
+function writes(random: Random): { stream: Buffer; content: Buffer } {
+  const content = Buffer.alloc(SIZE);
+  const parts: Uint8Array[] = [];
+  for (let cookie = 0; cookie < COUNT; cookie++) {
+    const payload = Buffer.alloc(1 + random.below(PLACE), cookie + 1);
+    const offset = cookie * PLACE;
+    payload.copy(content, offset);
+    parts.push(header(Command.write, cookie, offset, payload.length), payload);
+  }
+  return { stream: Buffer.concat(parts), content };
+}
+
+const pause = (ms: number) => new Promise<'pause'>(resolve => setTimeout(resolve, ms, 'pause'));
+
+/** The cookies of simple replies, all of them successes, in order. */
+function cookiesOf(replies: Buffer): number[] {
+  const cookies: number[] = [];
+  for (let at = 0; at < replies.length; at += SIMPLE_REPLY_SIZE) {
+    assert.equal(replies.readUInt32BE(at + 4), 0);
+    cookies.push(Number(replies.readBigUInt64BE(at + 8)));
+  }
+  return cookies.sort((a, b) => a - b);
+}
+
+/** Sends the writes, moves the connection in the middle of them, and looks at what came of it. */
+async function cutSomewhere(seed: number): Promise<void> {
+  const random = new Random(seed);
+  const store = sparseStore(BigInt(SIZE));
+  const device = sometimesLate(store, random);
+  const { stream, content } = writes(random);
+  let sent = 0;
+  const sendOn = (transport: FakeTransport) => {
+    const end = Math.min(stream.length, sent + 1 + random.below(20_000));
+    transport.arrive(stream.subarray(sent, end));
+    sent = end;
+  };
+
+  const before = new FakeTransport();
+  const transmission = begin(before, device, Buffer.alloc(0));
+  for (const cut = random.below(stream.length); sent < cut; ) sendOn(before);
+  const leaving = transmission.leave();
+  // A payload that has begun is received to its end.
+  while ((await Promise.race([leaving, pause(5)])) === 'pause') {
+    assert.ok(sent < stream.length, 'it leaves at the end of a request');
+    sendOn(before);
+  }
+  const leftover = await leaving;
+  assert.ok(leftover);
+  const answered = before.sent.length;
+
+  const after = new FakeTransport();
+  begin(after, device, leftover);
+  for (const bytes of before.waiting) after.arrive(bytes);
+  while (sent < stream.length) sendOn(after);
+  after.arrive(header(Command.disconnect, COUNT, 0, 0));
+  while (!after.ended) await pause(1);
+  assert.equal(before.sent.length, answered);
+  const cookies = cookiesOf(Buffer.concat([...before.sent, ...after.sent]));
+  assert.deepEqual(cookies, [...Array(COUNT).keys()]);
+  assert.ok(content.equals(contiguous(await store.read(0n, SIZE))));
+}
+
 test('a connection that goes on elsewhere loses and repeats nothing, wherever it is cut', async () => {
   for (let seed = 1; seed <= 60; seed++) {
-    const random = new Random(seed);
-    const store = sparseStore(BigInt(SIZE));
-    const device = sometimesLate(store, random);
-    const expected = Buffer.alloc(SIZE);
-    const parts: Buffer[] = [];
-    const count = 20;
-    // Each writes to a place of its own, so that the order of the answers does not matter.
-    for (let cookie = 0; cookie < count; cookie++) {
-      const length = 1 + random.below(SIZE / count - 1);
-      const offset = cookie * Math.floor(SIZE / count);
-      const payload = Buffer.alloc(length, cookie + 1);
-      payload.copy(expected, offset);
-      parts.push(header(Command.write, cookie, offset, length), payload);
-    }
-    const stream = Buffer.concat(parts);
-
-    let transport = new FakeTransport();
-    const sent: Uint8Array[] = [];
-    let transmission = begin(transport, device, Buffer.alloc(0));
-    const cut = random.below(stream.length);
-    let moved = false;
-    for (let at = 0; at < stream.length; ) {
-      const end = Math.min(stream.length, at + 1 + random.below(20_000));
-      transport.arrive(stream.subarray(at, end));
-      at = end;
-      if (moved || at < cut) continue;
-      moved = true;
-      const left = transmission.leave();
-      // A payload that has begun is received to its end.
-      while ((await Promise.race([left, new Promise(r => setTimeout(r, 5, 'wait'))])) === 'wait') {
-        const more = Math.min(stream.length, at + 5000);
-        assert.ok(more > at, 'it leaves at the end of a request');
-        transport.arrive(stream.subarray(at, more));
-        at = more;
-      }
-      const leftover = await left;
-      assert.ok(leftover);
-      const before = transport;
-      sent.push(...before.sent.splice(0));
-      transport = new FakeTransport();
-      transmission = begin(transport, device, leftover);
-      for (const bytes of before.waiting) transport.arrive(bytes);
-      before.waiting = [];
-      await new Promise(resolve => setTimeout(resolve, 5));
-      assert.deepEqual(before.sent, []);
-    }
-    transport.arrive(header(Command.disconnect, 99, 0, 0));
-    while (!transport.ended) await new Promise(resolve => setImmediate(resolve));
-    const replies = Buffer.concat([...sent, ...transport.sent]);
-    const cookies = Array.from({ length: replies.length / SIMPLE_REPLY_SIZE }, (_, index) => {
-      assert.equal(replies.readUInt32BE(index * SIMPLE_REPLY_SIZE + 4), 0);
-      return Number(replies.readBigUInt64BE(index * SIMPLE_REPLY_SIZE + 8));
-    });
-    cookies.sort((a, b) => a - b);
-    assert.deepEqual(
-      cookies,
-      Array.from({ length: count }, (_, index) => index),
-      `seed ${seed}`,
-    );
-    const content = contiguous(await store.read(0n, SIZE));
-    assert.ok(Buffer.from(content).equals(expected), `seed ${seed}`);
+    await cutSomewhere(seed).catch(error => assert.fail(`seed ${seed}: ${error.message}`));
   }
 });
 

@@ -9,7 +9,8 @@ import type { Connection, Order, Report } from './threads.ts';
 import { Transmission } from './transmission.ts';
 
 /**
- * Serves in this thread what the server in another one hands over, until it is ended from there.
+ * Serves in this thread what the server in another one hands over, until it is ended from there. What
+ * goes wrong, exceptions that nobody catches among it, is told to that server.
  * @param revive makes the device of what it said of itself.
  */
 export function serveHandedOver(

@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { messageOf } from '../block/errors.ts';
 import type { Terms } from './export.ts';
@@ -103,6 +104,7 @@ export class Thread {
   /** What to do at the end of each connection. */
   readonly #atEnd = new Map<number, () => void>();
   #count = 0;
+  #exited = false;
 
   /** @param onExit is told when it has ended, or could not be started. */
   constructor(
@@ -133,6 +135,7 @@ export class Thread {
       });
       worker.on('error', error => this.#onError(`a thread has failed: ${messageOf(error)}`));
       worker.on('exit', () => {
+        this.#exited = true;
         onExit();
         resolve(undefined);
         for (const over of this.#atEnd.values()) over();
@@ -142,7 +145,7 @@ export class Thread {
 
   /**
    * Serves a connection to its end, once the thread runs and `leave` has taken it out of its own.
-   * @returns whether it was served here: not if the thread is none, nor if `leave` gives nothing.
+   * @returns whether it has left: not if the thread does not run, nor if `leave` gives nothing.
    */
   async serve(leave: () => Promise<Connection | undefined>): Promise<boolean> {
     this.load += 1;
@@ -150,6 +153,10 @@ export class Thread {
       const worker = await this.#worker;
       const connection = worker && (await leave());
       if (!connection) return false;
+      if (this.#exited) {
+        closeSync(connection.fd);
+        return true;
+      }
       const id = ++this.#count;
       const order: Order = { kind: 'serve', id, pool: this.#pool, connection };
       await new Promise<void>(resolve => {

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { temporaryFolder } from '../../test/peer/wire.ts';
+import { zeroes } from '../block/data.ts';
+import type { NbdClient } from '../client/client.ts';
+import { connect } from '../client/connect.ts';
+import { Server } from './server.ts';
+import type { ThreadOptions } from './threads.ts';
+
+const MIB = 1 << 20;
+/** Enough reads of a megabyte to make a connection a busy one. */
+const MANY = 80;
+
+async function readMuch(client: NbdClient): Promise<void> {
+  for (let round = 0; round < MANY; round++) assert.equal((await client.read(0n, MIB)).length, MIB);
+}
+
+const START: Readonly<Record<string, () => Promise<Worker>>> = {
+  'cannot be started': async () => {
+    throw new Error('no more of them');
+  },
+  'ends before it can serve': async () => new Worker('process.exit(1)', { eval: true }),
+  'fails before it can serve': async () =>
+    new Worker("throw new Error('no more of them')", { eval: true }),
+};
+
+for (const [what, start] of Object.entries(START)) {
+  test(`a thread that ${what} leaves every connection where it is`, async t => {
+    const starts: (() => Promise<Worker>)[] = [];
+    const helpers: ThreadOptions = {
+      most: 3,
+      start: () => {
+        starts.push(start);
+        return start();
+      },
+    };
+    const errors: string[] = [];
+    const device = {
+      size: BigInt(MIB),
+      portable: 1,
+      multiConn: true,
+      read: (_offset: bigint, length: number) => [Buffer.from(zeroes(length) as Uint8Array)],
+    };
+    const source = { open: () => device };
+    const server = new Server({ source, helpers, onError: message => errors.push(message) });
+    const path = join(temporaryFolder(t), 'socket');
+    await server.listen({ path });
+    const clients = await Promise.all([1, 2, 3].map(() => connect(`nbd+unix:///?socket=${path}`)));
+    await Promise.all(clients.map(readMuch));
+    await Promise.all(clients.map(readMuch));
+    await Promise.all(clients.map(client => client.close()));
+    await server.close();
+    assert.equal(starts.length, 1);
+    for (const error of errors) assert.match(error, /^a thread .*no more of them$/);
+  });
+}
