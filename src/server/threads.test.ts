@@ -52,7 +52,8 @@ for (const [what, start] of Object.entries(START)) {
     await Promise.all(clients.map(readMuch));
     await Promise.all(clients.map(client => client.close()));
     await server.close();
-    assert.equal(starts.length, 1);
+    // The second may have been started before the first one's end was known.
+    assert.ok(starts.length === 1 || starts.length === 2, `${starts.length} were started`);
     for (const error of errors) assert.match(error, /^a thread .*no more of them$/);
   });
 }
