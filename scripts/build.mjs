@@ -1,6 +1,7 @@
 // Bundles the sources into a flat dist/: the commands, the library, and each plugin and filter as a
-// module of its own that is loaded when it is named. All of it is CommonJS, which starts 15 ms sooner;
-// an ES module in front of the library keeps it to one copy of its classes.
+// module of its own that is loaded when it is named. All of it is CommonJS, which starts 8 to 17 ms
+// sooner; ES modules import the library through one that only names its exports, so that there is one
+// copy of its classes.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';

@@ -23,7 +23,7 @@ export {
 export * from './plugin.ts';
 export { ProtocolError } from './protocol/errors.ts';
 export { formatNbdUri, isNbdUri, type NbdUri, parseNbdUri } from './protocol/uri.ts';
+export { serveHandedOver } from './server/handed-over.ts';
 export { type ListenAddress, Server } from './server/server.ts';
 export type { ServerOptions } from './server/session.ts';
-export { serveHandedOver } from './server/thread.ts';
 export type { ThreadOptions } from './server/threads.ts';

@@ -1,6 +1,6 @@
 import { byteLength } from '../block/data.ts';
 import type { Data } from '../block/device.ts';
-import { settle, zeroRange } from '../block/emulate.ts';
+import { settle } from '../block/emulate.ts';
 import { BlockError, messageOf } from '../block/errors.ts';
 import { Command, CommandFlag } from '../protocol/constants.ts';
 import {
@@ -11,6 +11,7 @@ import {
 } from '../protocol/request.ts';
 import { Inbox } from '../transport/inbox.ts';
 import type { Transport } from '../transport/transport.ts';
+import { isFua, perform, write } from './commands.ts';
 import { type Export, MAX_PAYLOAD, type Terms } from './export.ts';
 import { Outbox } from './outbox.ts';
 import { givePayload, takePayload } from './payloads.ts';
@@ -288,23 +289,17 @@ export class Transmission {
 
   #receiveWrite(request: RequestHeader): void {
     const { device } = this.#export;
-    const options = { fua: (request.flags & CommandFlag.fua) !== 0 };
     const landing = device.landing?.(request.offset, request.length);
     if (landing) {
       // What lands has not gone through `write`, whose business FUA would have been.
       this.#expect(landing, () => {
-        this.#answer(request, () => (options.fua ? device.flush?.() : undefined));
+        this.#answer(request, () => (isFua(request) ? device.flush?.() : undefined));
       });
       return;
     }
     const data = takePayload(request.length);
     this.#payloadBytes += data.length;
-    const write = () => {
-      const written = device.write!(request.offset, data, options);
-      if (!options.fua || device.fua) return written;
-      return Promise.resolve(written).then(() => settle(device, options));
-    };
-    this.#expect(data, () => this.#answer(request, write, data));
+    this.#expect(data, () => this.#answer(request, () => write(device, request, data), data));
   }
 
   /** A write that is longer than the connection may hold is written piece by piece. */
@@ -319,7 +314,7 @@ export class Transmission {
         this.#discard(request.length - next, () => this.#refuse(request, error));
       this.#exclusively(async () => {
         try {
-          const fua = device.fua && (request.flags & CommandFlag.fua) !== 0;
+          const fua = device.fua && isFua(request);
           await device.write!(request.offset + BigInt(done), data, { fua });
           if (next < request.length) this.#receivePieces(request, next);
           else await this.#settlePieces(request);
@@ -331,7 +326,7 @@ export class Transmission {
   }
 
   async #settlePieces(request: RequestHeader): Promise<void> {
-    await settle(this.#export.device, { fua: (request.flags & CommandFlag.fua) !== 0 });
+    await settle(this.#export.device, { fua: isFua(request) });
     this.#outbox.success(request);
   }
 
@@ -349,40 +344,11 @@ export class Transmission {
   }
 
   #perform(request: RequestHeader): void {
-    const { device } = this.#export;
-    const { offset, length } = request;
-    const options = { fua: (request.flags & CommandFlag.fua) !== 0 };
-    if (length === 0 && request.type !== Command.flush) {
-      this.#outbox.nothing(request);
-      return;
-    }
-    switch (request.type) {
-      case Command.read:
-        this.#read(request);
-        break;
-      case Command.flush:
-        this.#answer(request, () => device.flush!());
-        break;
-      case Command.trim:
-        this.#answer(request, async () => {
-          await device.trim!(offset, length, options);
-          await settle(device, options);
-        });
-        break;
-      case Command.cache:
-        this.#answer(request, () => device.cache!(offset, length));
-        break;
-      case Command.writeZeroes: {
-        const mayTrim = (request.flags & CommandFlag.noHole) === 0;
-        const fastZero = (request.flags & CommandFlag.fastZero) !== 0;
-        this.#answer(request, () =>
-          zeroRange(device, offset, length, { ...options, mayTrim, fastZero }),
-        );
-        break;
-      }
-      default:
-        this.#status(request);
-    }
+    const { type, length } = request;
+    if (length === 0 && type !== Command.flush) this.#outbox.nothing(request);
+    else if (type === Command.read) this.#read(request);
+    else if (type === Command.blockStatus) this.#status(request);
+    else this.#answer(request, () => perform(this.#export.device, request));
   }
 
   #read(request: RequestHeader): void {

@@ -6,8 +6,8 @@ const SMALL = 4 << 20;
 const PIECE = 64 << 20;
 
 /**
- * Zeroed memory for pages or buffers, in large pages once it is much. No part is given out twice, so that a
- * view of a part that was released shows its bytes or zeroes, never those of another one.
+ * Zeroed memory for pages or buffers, in large pages once it is much. No part is given out twice, so
+ * that a view of a part that was released shows its bytes or zeroes, never those of another one.
  */
 export class Arena {
   readonly #small: number;

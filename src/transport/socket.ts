@@ -77,7 +77,7 @@ export class SocketTransport implements Transport {
     );
   }
 
-  /** Takes over a connection by its descriptor, a socket of Unix or TCP, which is this transport's then. */
+  /** Takes over a connection by its descriptor: a socket, Unix or TCP, for this transport to close. */
   static adopted(fd: number): SocketTransport {
     return SocketTransport.accepted(new net.Socket({ fd, readable: false, writable: false }));
   }

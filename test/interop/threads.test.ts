@@ -75,6 +75,17 @@ async function readUntil(
   }
 }
 
+/** The content is the same before a connection has moved, meanwhile and afterwards. */
+async function readEverywhere(
+  clients: readonly NbdClient[],
+  content: Buffer,
+  said: () => string,
+): Promise<void> {
+  await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
+  await Promise.all(clients.map(client => readUntil(client, content, secondTime())));
+  for (const client of clients) await client.close();
+}
+
 function randomFile(t: TestContext): { path: string; content: Buffer } {
   const path = join(temporaryFolder(t), 'disk');
   const content = new Random(1).bytes(MIB);
@@ -121,9 +132,7 @@ test('the disk of a connection stays the one that it was opened on', { skip }, a
   const clients = await Promise.all([dial(), dial()]);
   writeFileSync(`${path}.new`, Buffer.alloc(SIZE, 1));
   renameSync(`${path}.new`, path);
-  await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
-  await Promise.all(clients.map(client => readUntil(client, content, secondTime())));
-  for (const client of clients) await client.close();
+  await readEverywhere(clients, content, said);
 });
 
 for (const name of ['pattern', 'random', 'null']) {
@@ -131,9 +140,7 @@ for (const name of ['pattern', 'random', 'null']) {
     const { said, dial } = await serve(t, name, `${SIZE}`);
     const clients = await Promise.all([dial(), dial()]);
     const content = Buffer.from(contiguous(await clients[0]!.read(0n, SIZE)));
-    await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
-    await Promise.all(clients.map(client => readUntil(client, content, secondTime())));
-    for (const client of clients) await client.close();
+    await readEverywhere(clients, content, said);
   });
 }
 
@@ -143,9 +150,7 @@ test("a user's plugin is served in several threads too", { skip }, async t => {
   const { said, dial } = await serve(t, path);
   const clients = await Promise.all([dial(), dial()]);
   const content = Buffer.alloc(SIZE);
-  await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
-  await Promise.all(clients.map(client => readUntil(client, content, secondTime())));
-  for (const client of clients) await client.close();
+  await readEverywhere(clients, content, said);
 });
 
 test('a device that cannot be made again ends its connection and no other', { skip }, async t => {

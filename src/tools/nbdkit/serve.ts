@@ -12,7 +12,7 @@ import { listen } from './listen.ts';
 import { ServerLog } from './log.ts';
 import type { Settings, Where } from './options.ts';
 
-/** With so many busy connections on a thread each, the network or the disk is what they wait for. */
+/** Threads in all, on a machine with more processors; each takes some 15 MiB. */
 const MOST_THREADS = 8;
 const SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM'] as const;
 

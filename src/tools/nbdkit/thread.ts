@@ -1,6 +1,6 @@
 /** What a helper's thread runs. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { serveHandedOver } from '../../server/thread.ts';
+import { serveHandedOver } from '../../server/handed-over.ts';
 import { load } from './load.ts';
 
 void load('plugin', workerData as string).then(({ declaration }) => {
