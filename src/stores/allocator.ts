@@ -2,8 +2,14 @@ import type { BlockDevice } from '../block/device.ts';
 import { UsageError } from '../block/errors.ts';
 import { parseBoolean } from '../declare/parameters.ts';
 import { flatStore } from './flat.ts';
+import { MappedPages, type MappedPlace } from './mapped.ts';
 import { packedStore } from './packed.ts';
+import type { Pages } from './pages.ts';
+import { Slabs } from './slabs.ts';
 import { sparseStore } from './sparse.ts';
+
+/** Sizes of disks that threads share: smaller ones are not worth it, larger ones find no room. */
+const SHARED = { least: 64n << 20n, most: 1n << 40n };
 
 /** The parameter `allocator` of plugins that keep a disk in memory. */
 export const ALLOCATOR = {
@@ -24,9 +30,19 @@ export function memoryStore(size: bigint, allocator: string): BlockDevice {
   if (options.length > 0) {
     throw new UsageError(`allocator: '${options[0]}': ${kind} has no options`);
   }
-  if (kind === 'sparse') return sparseStore(size);
+  if (kind === 'sparse') return sparseStore(size, () => pagesFor(size));
   if (kind === 'zstd') return packedStore(size);
   throw new UsageError(`allocator: unknown '${kind}': expected sparse, malloc or zstd`);
+}
+
+function pagesFor(size: bigint): Pages {
+  const shared = size >= SHARED.least && size <= SHARED.most;
+  return (shared && MappedPages.create(Number(size))) || new Slabs();
+}
+
+/** A disk of `memoryStore` in another thread than its own. @param portable what it gave as such. */
+export function sharedStore(portable: { size: bigint; pages: MappedPlace }): BlockDevice {
+  return sparseStore(portable.size, undefined, MappedPages.at(portable.pages));
 }
 
 function parseLock(options: readonly string[]): boolean {

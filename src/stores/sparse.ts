@@ -1,38 +1,22 @@
-import { zeroes } from '../block/data.ts';
+import { viewsOf, zeroes } from '../block/data.ts';
 import type { BlockDevice, Data } from '../block/device.ts';
-import { BlockError } from '../block/errors.ts';
-import { Arena } from './arena.ts';
-import { PageTable } from './page-table.ts';
-import { PAGE, pagesOf, tableExtents } from './pages.ts';
+import { PAGE, type Pages, type Presence, pagesOf, tableExtents, wholePages } from './pages.ts';
+import { Slabs } from './slabs.ts';
 
-/** Most pages in one piece of memory. */
-const SLAB_PAGES = 32;
-
-/** Neighbouring pages, from page `first` on, in one piece of memory. */
-interface Slab {
-  readonly bytes: Buffer;
-  readonly first: number;
-}
+const NO_PAGES: Presence = { nextPresent: (_page, end) => end, nextAbsent: page => page };
 
 /**
- * A disk of zeroes in memory that takes space only where it was written: pages of 32 KiB, found by
- * number. Reads and landings are views of its pages, so that nothing is copied; pages never move.
+ * A disk of zeroes in memory that takes space only where it was written: pages of 32 KiB. Reads and
+ * landings are views of them, so that nothing is copied.
+ * @param begin makes the pages, at the first write.
+ * @param present those of a disk that is there already.
  */
-export function sparseStore(size: bigint): BlockDevice {
-  const table = new PageTable<Slab>();
-  const arena = new Arena();
-
-  /** Gives every page of the range memory. */
-  const provide = (offset: bigint, length: number) => {
-    const { first, end } = pagesOf(offset, length);
-    let page = table.nextAbsent(first, end);
-    while (page < end) {
-      const absent = table.nextPresent(page, Math.min(end, page + SLAB_PAGES));
-      const slab = { bytes: allocate(arena, (absent - page) * PAGE), first: page };
-      while (page < absent) table.set(page++, slab);
-      page = table.nextAbsent(absent, end);
-    }
-  };
+export function sparseStore(
+  size: bigint,
+  begin: () => Pages = () => new Slabs(),
+  present?: Pages,
+): BlockDevice {
+  let pages = present;
 
   /** Calls with each view of present pages, and with the length of each hole. */
   const walk = (
@@ -41,25 +25,23 @@ export function sparseStore(size: bigint): BlockDevice {
     data: (view: Buffer) => void,
     hole: (length: number) => void = () => {},
   ) => {
+    if (!pages) return hole(length);
     const { first, within, end } = pagesOf(offset, length);
-    let page = first;
-    let start = within;
-    let left = length;
-    while (left > 0) {
-      const slab = table.get(page);
-      let next = page + 1;
-      if (slab) while (next < end && table.get(next) === slab) next += 1;
-      else next = table.nextPresent(next, end);
-      const run = Math.min(left, (next - page) * PAGE - start);
-      if (slab) {
-        const at = (page - slab.first) * PAGE + start;
-        data(slab.bytes.subarray(at, at + run));
+    for (let done = 0; done < length; ) {
+      const page = first + Math.floor((within + done) / PAGE);
+      const start = (within + done) % PAGE;
+      const next = pages.nextPresent(page, end);
+      if (next === page) {
+        // Another thread may trim this very page now.
+        const together = (pages.nextAbsent(page + 1, end) - page) * PAGE - start;
+        const view = pages.view(page, start, Math.min(length - done, together));
+        data(view);
+        done += view.length;
       } else {
+        const run = Math.min(length - done, (next - page) * PAGE - start);
         hole(run);
+        done += run;
       }
-      page = next;
-      start = 0;
-      left -= run;
     }
   };
 
@@ -69,13 +51,16 @@ export function sparseStore(size: bigint): BlockDevice {
       offset,
       length,
       view => list.push(view),
-      hole => {
-        const zero = zeroes(hole);
-        if (zero instanceof Uint8Array) list.push(zero);
-        else for (const view of zero) list.push(view);
-      },
+      hole => list.push(...viewsOf(zeroes(hole))),
     );
     return list.length === 1 ? list[0]! : list;
+  };
+
+  const landing = (offset: bigint, length: number): Data => {
+    const { first, end } = pagesOf(offset, length);
+    pages ??= begin();
+    pages.provide(first, end);
+    return views(offset, length);
   };
 
   const clear = (offset: bigint, length: number) => {
@@ -83,18 +68,13 @@ export function sparseStore(size: bigint): BlockDevice {
   };
 
   const discard = (offset: bigint, length: number) => {
-    const { first, within, end } = pagesOf(offset, length);
-    const head = within === 0 ? 0 : Math.min(length, PAGE - within);
-    const last = offset + BigInt(length) === size ? 0 : (within + length) % PAGE;
-    const tail = end - first === 1 && head > 0 ? 0 : last;
-    if (head > 0) clear(offset, head);
+    const [start, stop] = wholePages(offset, length, size);
+    if (start >= stop) return clear(offset, length);
+    const head = Number(BigInt(start) * BigInt(PAGE) - offset);
+    const tail = length - head - (stop - start) * PAGE;
+    clear(offset, head);
     if (tail > 0) clear(offset + BigInt(length - tail), tail);
-    const start = first + (head > 0 ? 1 : 0);
-    const stop = end - (tail > 0 ? 1 : 0);
-    if (start >= stop) return;
-    const whole = (stop - start) * PAGE;
-    walk(BigInt(start) * BigInt(PAGE), whole, view => arena.release(view));
-    table.delete(start, stop);
+    pages?.release(start, stop);
   };
 
   return {
@@ -102,19 +82,18 @@ export function sparseStore(size: bigint): BlockDevice {
     multiConn: true,
     fua: true,
     fastZero: true,
+    get portable() {
+      return pages?.portable && { size, pages: pages.portable };
+    },
     read: views,
     write: (offset, data) => {
-      provide(offset, data.length);
       let at = 0;
-      walk(offset, data.length, view => {
+      for (const view of viewsOf(landing(offset, data.length))) {
         view.set(data.subarray(at, at + view.length));
         at += view.length;
-      });
+      }
     },
-    landing: (offset, length) => {
-      provide(offset, length);
-      return views(offset, length);
-    },
+    landing,
     flush: () => {},
     trim: discard,
     zero: (offset, length, options) => {
@@ -122,14 +101,6 @@ export function sparseStore(size: bigint): BlockDevice {
       else clear(offset, length);
     },
     cache: () => {},
-    extents: (offset, length) => tableExtents(table, offset, length),
+    extents: (offset, length) => tableExtents(pages ?? NO_PAGES, offset, length),
   };
-}
-
-function allocate(arena: Arena, length: number): Buffer {
-  try {
-    return arena.allocate(length);
-  } catch (cause) {
-    throw new BlockError('ENOMEM', 'no memory for another page', { cause });
-  }
 }

@@ -17,6 +17,8 @@ const PLUGINS: readonly (readonly [words: string, writes: Writes])[] = [
   ['memory 1M', 'kept'],
   ['memory 0', 'kept'],
   ['memory 1000001', 'kept'],
+  ['memory 64M', 'kept'],
+  ['memory 1T', 'kept'],
   ['memory 7E', 'kept'],
   ['memory 9223372036854775807', 'kept'],
   ['memory 1000001 allocator=malloc', 'kept'],

@@ -144,6 +144,26 @@ for (const name of ['pattern', 'random', 'null']) {
   });
 }
 
+test('the disk of memory is one and the same in every thread', { skip }, async t => {
+  const { said, dial } = await serve(t, 'memory', '64M');
+  const clients = await Promise.all([dial(), dial(), dial()]);
+  const content = Buffer.concat(Array(SIZE / MIB).fill(new Random(1).bytes(MIB)));
+  await clients[0]!.write!(0n, content);
+  await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
+  for (const [index, client] of clients.entries()) {
+    const window = { offset: BigInt(index * 4 * MIB), length: 2 * MIB };
+    const model = new Model(client, window, new Random(index));
+    await model.load();
+    for (let step = 0; step < 40; step++) await model.step();
+    await model.check();
+  }
+  const [first, ...others] = await Promise.all(
+    clients.map(async client => Buffer.from(contiguous(await client.read(0n, SIZE)))),
+  );
+  for (const other of others) assert.ok(other.equals(first!));
+  for (const client of clients) await client.close();
+});
+
 test("a user's plugin is served in several threads too", { skip }, async t => {
   const path = join(temporaryFolder(t), 'mine.ts');
   writeFileSync(path, plugin('disk(size)'));

@@ -43,3 +43,17 @@ test('the FFI library is not loaded for it', () => {
   const options = ['--import', 'tsx', '--input-type=module', '-e', script];
   assert.equal(execFileSync(process.execPath, options, { encoding: 'utf8' }).trim(), '0');
 });
+
+test('it does without shared memory where there is no room for it', () => {
+  const module = JSON.stringify(fileURLToPath(new URL('./memory.ts', import.meta.url)));
+  const script = `
+    const { default: plugin } = await import(${module});
+    const source = await plugin.create({ size: 1n << 40n, allocator: 'sparse' }, {});
+    const device = await source.open({});
+    device.write((1n << 40n) - 1n, Buffer.from('x'));
+    console.log(device.portable, device.read((1n << 40n) - 1n, 1).toString());
+  `;
+  const node = `exec "$0" --import tsx --input-type=module -e "$1"`;
+  const words = ['-c', `ulimit -v $((256 * 1024 * 1024)) && ${node}`, process.execPath, script];
+  assert.equal(execFileSync('sh', words, { encoding: 'utf8' }).trim(), 'undefined x');
+});

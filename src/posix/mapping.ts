@@ -1,0 +1,89 @@
+import { koffi, libcFunction } from './libc.ts';
+
+const PROT_READ_WRITE = 3;
+/** MAP_PRIVATE, MAP_ANONYMOUS and MAP_NORESERVE. */
+const FLAGS = 0x2 | 0x20 | 0x4000;
+
+const MADV_DONTNEED = 4;
+const MADV_HUGEPAGE = 14;
+const MADV_NOHUGEPAGE = 15;
+
+/** Size of the large pages that begin where a mapping begins, in bytes. */
+export const LARGE_PAGE = 1 << 21;
+/** Node 20 allows buffers of up to 4 GiB. */
+const VIEW = 2 ** 30;
+
+const mmap = libcFunction(
+  'int64_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
+);
+const munmap = libcFunction('int munmap(uintptr_t address, size_t length)');
+const madvise = libcFunction('int madvise(uintptr_t address, size_t length, int advice)');
+
+/** Where a mapping is: all that another thread needs to use it too. */
+export interface Place {
+  readonly address: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
+/** Mappings whose views may still be used, by what the views lie in. */
+const owners = new WeakMap<ArrayBufferLike, Mapping>();
+const unmap = new FinalizationRegistry(({ address, length }: Place) => {
+  munmap()?.(address, length);
+});
+
+/** Zeroed memory that takes space only where it was written to, and that several threads can use. */
+export class Mapping {
+  readonly place: Place;
+  readonly #views: Buffer[] = [];
+
+  /** Memory that another thread has mapped and keeps. */
+  constructor(place: Place) {
+    this.place = place;
+  }
+
+  /**
+   * Maps memory, for as long as this or a view of it is used in this thread.
+   * @param length bytes; more than there is memory is allowed.
+   * @returns undefined where the system cannot, or does not let us have so much.
+   */
+  static create(length: number): Mapping | undefined {
+    const whole = length + LARGE_PAGE;
+    const address = mmap()?.(0, whole, PROT_READ_WRITE, FLAGS, -1, 0) ?? -1;
+    if (address === -1) return undefined;
+    const mapping = new Mapping({ address: alignUp(address), length });
+    unmap.register(mapping, { address, length: whole });
+    return mapping;
+  }
+
+  /** The bytes from `start` on, `length` of them or fewer. */
+  view(start: number, length: number): Buffer {
+    const at = start % VIEW;
+    const index = (start - at) / VIEW;
+    this.#views[index] ??= this.#open(index * VIEW);
+    return this.#views[index].subarray(at, at + length);
+  }
+
+  #open(start: number): Buffer {
+    const { address, length } = this.place;
+    const bytes: ArrayBuffer = koffi()!.view(address + start, Math.min(VIEW, length - start));
+    owners.set(bytes, this);
+    return Buffer.from(bytes);
+  }
+
+  /** Asks for a large page, or for small ones, where nothing was written yet. */
+  prefer(pages: 'large' | 'small', start: number, length: number): void {
+    this.#advise(pages === 'large' ? MADV_HUGEPAGE : MADV_NOHUGEPAGE, start, length);
+  }
+
+  /** Gives memory back: what is there reads as zeroes. Both are multiples of 4 KiB. */
+  discard(start: number, length: number): void {
+    this.#advise(MADV_DONTNEED, start, length);
+  }
+
+  #advise(advice: number, start: number, length: number): void {
+    madvise()?.(this.place.address + start, length, advice);
+  }
+}
+
+const alignUp = (address: number) => Math.ceil(address / LARGE_PAGE) * LARGE_PAGE;

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { contiguous, isKnownZero, isZero } from '../block/data.ts';
+import type { BlockDevice } from '../block/device.ts';
+import { memoryStore, sharedStore } from './allocator.ts';
+import { Bitmap } from './bitmap.ts';
+import { PAGE } from './pages.ts';
+import { SharedLock } from './shared-lock.ts';
+
+const SIZE = 128 << 20;
+const MIB = 1 << 20;
+const skip = process.platform !== 'linux' && 'only Linux maps memory';
+
+test('a bitmap finds bits across its words', () => {
+  const bits = new Bitmap(200);
+  bits.set(31, 33);
+  bits.set(64, 160);
+  const present = [0, 32, 33, 70, 160].map(page => bits.nextPresent(page, 200));
+  assert.deepEqual(present, [31, 32, 64, 70, 200]);
+  const absent = [0, 31, 64, 159, 200].map(page => bits.nextAbsent(page, 200));
+  assert.deepEqual(absent, [0, 33, 160, 160, 200]);
+  assert.equal(bits.nextPresent(0, 20), 20);
+  assert.equal(bits.nextAbsent(64, 100), 100);
+  const other = new Bitmap(bits.words);
+  other.clear(65, 159);
+  assert.equal(bits.nextAbsent(64, 200), 65);
+  assert.equal(bits.nextPresent(65, 200), 159);
+});
+
+/** A disk and the same one as another thread has it. */
+function twice(): [BlockDevice, BlockDevice] {
+  const disk = memoryStore(BigInt(SIZE), 'sparse');
+  assert.ok(!disk.portable, 'no memory before the first write');
+  disk.write!(0n, Buffer.alloc(1, 1));
+  return [disk, sharedStore(structuredClone(disk.portable) as Parameters<typeof sharedStore>[0])];
+}
+
+test('two threads see the same pages and holes', { skip }, () => {
+  const [one, other] = twice();
+  assert.equal(other.size, one.size);
+  other.write!(BigInt(SIZE - 10), Buffer.from('0123456789'));
+  assert.equal(
+    Buffer.from(contiguous(one.read(BigInt(SIZE - 10), 10) as Buffer)).toString(),
+    '0123456789',
+  );
+  assert.deepEqual(one.extents!(0n, SIZE), other.extents!(0n, SIZE));
+  one.trim!(0n, SIZE);
+  assert.ok(isKnownZero(other.read(0n, 4096) as Uint8Array));
+  assert.deepEqual(other.extents!(0n, SIZE), [{ length: SIZE, hole: true, zero: true }]);
+});
+
+test('a page begins with zeroes, whatever was written while it was trimmed', { skip }, () => {
+  const [one, other] = twice();
+  const landing = one.landing!(0n, PAGE) as Buffer;
+  other.zero!(0n, PAGE, { mayTrim: true });
+  landing.fill(7);
+  assert.ok(isZero(other.read(0n, PAGE) as Uint8Array));
+  other.write!(100n, Buffer.alloc(1, 1));
+  const page = Buffer.from(contiguous(one.read(0n, PAGE) as Buffer));
+  assert.equal(page[100], 1);
+  page[100] = 0;
+  assert.ok(isZero(page));
+});
+
+test('memory is taken where it is written, and given back', { skip }, () => {
+  const disk = memoryStore(1n << 40n, 'sparse');
+  const resident = () => process.memoryUsage.rss();
+  const before = resident();
+  for (let at = 0; at < 200; at++) disk.write!(BigInt(at) << 32n, Buffer.alloc(1, 1));
+  assert.ok(resident() - before < 40 * MIB, `${resident() - before} bytes for 200 pages`);
+  const start = 1n << 39n;
+  for (let at = 0; at < SIZE; at += MIB) disk.write!(start + BigInt(at), Buffer.alloc(MIB, 7));
+  const full = resident();
+  disk.trim!(start, SIZE);
+  assert.ok(full - resident() > SIZE / 2, `${full - resident()} bytes given back`);
+});
+
+test('one thread at a time has the lock, and whoever dies with it has it no more', {
+  skip,
+}, async () => {
+  const lock = new SharedLock();
+  const counter = new Int32Array(new SharedArrayBuffer(4));
+  const module = JSON.stringify(fileURLToPath(new URL('./shared-lock.ts', import.meta.url)));
+  const program = `
+    require('tsx/cjs');
+    const { SharedLock } = require(${module});
+    const { word, counter } = require('node:worker_threads').workerData;
+    const lock = new SharedLock(word);
+    for (let round = 0; round < 20000; round++) lock.run(() => { counter[0] = counter[0] + 1; });
+    lock.run(() => process.exit());
+  `;
+  const workerData = { word: lock.word, counter };
+  const worker = new Worker(program, { eval: true, workerData });
+  const ended = new Promise(resolve => worker.once('exit', resolve));
+  for (let round = 0; round < 20_000; round++)
+    lock.run(() => {
+      counter[0] = counter[0]! + 1;
+    });
+  await ended;
+  assert.notEqual(lock.word[0], 0);
+  lock.run(() => {
+    assert.equal(counter[0], 40_000);
+  });
+});
