@@ -1,7 +1,12 @@
+import { setFlagsFromString } from 'node:v8';
 import { UsageError } from '../../block/errors.ts';
 import { joinBrackets, optionNames, parseCommandLine, print, run, version } from '../cli.ts';
 import { copy } from './copy.ts';
 import { OPTIONS, readSettings } from './options.ts';
+
+// V8 would compile for the first half second of a copy, on a processor that the server needs. Four
+// times its usual patience leaves that to long ones.
+setFlagsFromString('--interrupt-budget=540672');
 
 run('nbdcopy', async argv => {
   const { given, words } = parseCommandLine(OPTIONS, argv);
