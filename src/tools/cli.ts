@@ -200,6 +200,16 @@ export function run(program: string, main: (argv: string[]) => Promise<number>):
 }
 
 /**
+ * For programs that move much data: V8 waits four times as long before it compiles a function for
+ * speed, which takes a quarter of a second of processors that the other end of the pipe needs, too,
+ * and in each thread again. Functions that are used for long are compiled all the same.
+ */
+export async function compilePatiently(): Promise<void> {
+  const { setFlagsFromString } = await import('node:v8');
+  setFlagsFromString('--interrupt-budget=540672');
+}
+
+/**
  * The words of an error on one line; after it the excerpt of a UsageError, and the stack when that
  * is asked for.
  */

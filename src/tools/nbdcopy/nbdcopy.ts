@@ -1,12 +1,15 @@
-import { setFlagsFromString } from 'node:v8';
 import { UsageError } from '../../block/errors.ts';
-import { joinBrackets, optionNames, parseCommandLine, print, run, version } from '../cli.ts';
+import {
+  compilePatiently,
+  joinBrackets,
+  optionNames,
+  parseCommandLine,
+  print,
+  run,
+  version,
+} from '../cli.ts';
 import { copy } from './copy.ts';
 import { OPTIONS, readSettings } from './options.ts';
-
-// V8 would compile for the first half second of a copy, on a processor that the server needs. Four
-// times its usual patience leaves that to long ones.
-setFlagsFromString('--interrupt-budget=540672');
 
 run('nbdcopy', async argv => {
   const { given, words } = parseCommandLine(OPTIONS, argv);
@@ -20,6 +23,7 @@ run('nbdcopy', async argv => {
   if (!source || !destination || more.length > 0) {
     throw new UsageError('expected SOURCE DESTINATION: see --help');
   }
+  await compilePatiently();
   await copy(source, destination, settings);
   return 0;
 });

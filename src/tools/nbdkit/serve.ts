@@ -5,7 +5,7 @@ import { messageOf } from '../../block/errors.ts';
 import { formatNbdUri, type UriAddress } from '../../protocol/uri.ts';
 import { Server } from '../../server/server.ts';
 import type { ThreadOptions } from '../../server/threads.ts';
-import { print } from '../cli.ts';
+import { compilePatiently, print } from '../cli.ts';
 import { runCaptive } from './captive.ts';
 import { configure, type Stack } from './configure.ts';
 import { listen } from './listen.ts';
@@ -46,6 +46,7 @@ export async function serve(
   try {
     if (where.kind === 'stdio') {
       const { standardStreams } = await import('./stdio.ts');
+      await compilePatiently();
       await Promise.race([server.serve(standardStreams()), signal]);
       return 0;
     }
@@ -107,6 +108,7 @@ async function serveListening(
       log.leaveTerminal();
       reportReady();
     }
+    await compilePatiently();
     if (!captive) return await signal.then(() => 0);
     void signal.then(name => captive.process.kill(name));
     return await captive.status;
