@@ -28,8 +28,8 @@ export interface BlockDevice {
   /** More metadata contexts than base:allocation, which `extents` stands for. */
   readonly contexts?: readonly MetaContext[] | undefined;
   /**
-   * For devices whose state is all outside the program, or that have none: what its plugin's
-   * `revive` makes the same device of, in any thread. Structured cloning must be able to copy it.
+   * For devices whose state is outside the program or in memory that threads share, or that have
+   * none: what its plugin's `revive` makes the same device of, in any thread. Structured cloning must be able to copy it.
    * Such a device stays open, and unused, for as long as the other one is in use.
    */
   readonly portable?: unknown;

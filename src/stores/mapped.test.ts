@@ -77,6 +77,17 @@ test('memory is taken where it is written, and given back', { skip }, () => {
   assert.ok(full - resident() > SIZE / 2, `${full - resident()} bytes given back`);
 });
 
+test('pages that are trimmed leave no large page behind', { skip }, () => {
+  const disk = memoryStore(BigInt(SIZE), 'sparse');
+  const before = process.memoryUsage.rss();
+  for (let at = 2 * MIB; at < SIZE; at += 2 * MIB) {
+    disk.write!(BigInt(at - 1), Buffer.alloc(2, 1));
+    disk.trim!(BigInt(at - PAGE), 2 * PAGE);
+  }
+  const left = process.memoryUsage.rss() - before;
+  assert.ok(left < 20 * MIB, `${left} bytes left`);
+});
+
 test('one thread at a time has the lock, and whoever dies with it has it no more', {
   skip,
 }, async () => {

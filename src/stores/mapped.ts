@@ -3,8 +3,12 @@ import { Bitmap } from './bitmap.ts';
 import { PAGE, type Pages } from './pages.ts';
 import { SharedLock } from './shared-lock.ts';
 
-/** Pages of the store in a large page of the processor. */
+/** Pages of the disk in a large page of the processor. */
 const CHUNK = LARGE_PAGE / PAGE;
+/** Most parts of a disk with pages of their own kind: a process may have 65,530 areas of memory. */
+const MOST_PARTS = 1 << 15;
+/** A write of so many pages is one of many, wherever it is. */
+const BULK = (256 << 10) / PAGE;
 
 /** What a thread finds the pages of another one by. */
 export interface MappedPlace {
@@ -20,6 +24,8 @@ export interface MappedPlace {
  */
 export class MappedPages implements Pages {
   readonly #mapping: Mapping;
+  /** Pages in a part of the disk that has large pages of the processor or small ones. */
+  readonly #part: number;
   readonly #present: Bitmap;
   /** Absent pages that were present: a write that was under way may have left something there. */
   readonly #trimmed: Bitmap;
@@ -27,6 +33,7 @@ export class MappedPages implements Pages {
 
   private constructor(mapping: Mapping, present: Bitmap, trimmed: Bitmap, lock: SharedLock) {
     this.#mapping = mapping;
+    this.#part = partOf(mapping.place.length) / PAGE;
     this.#present = present;
     this.#trimmed = trimmed;
     this.#lock = lock;
@@ -34,7 +41,8 @@ export class MappedPages implements Pages {
 
   /** @returns undefined where there is no such memory. */
   static create(size: number): MappedPages | undefined {
-    const length = Math.ceil(size / LARGE_PAGE) * LARGE_PAGE;
+    const part = partOf(size);
+    const length = Math.ceil(size / part) * part;
     const mapping = Mapping.create(length);
     if (!mapping) return undefined;
     const bits = () => new Bitmap(length / PAGE);
@@ -77,11 +85,8 @@ export class MappedPages implements Pages {
 
   /** Makes absent pages present. */
   #begin(first: number, end: number): void {
-    if (this.#trimmed.nextPresent(first, end) < end) {
-      this.#mapping.discard(first * PAGE, (end - first) * PAGE);
-      this.#trimmed.clear(first, end);
-    }
     this.#enlarge(first, end);
+    this.#clean(first, end);
     this.#present.set(first, end);
   }
 
@@ -90,12 +95,22 @@ export class MappedPages implements Pages {
    * would take 2 MiB for every 32 KiB.
    */
   #enlarge(first: number, end: number): void {
-    for (let chunk = Math.ceil(first / CHUNK) * CHUNK; chunk < end; chunk += CHUNK) {
-      const before = Math.max(0, chunk - 1);
-      const goesOn = chunk > first || this.nextPresent(before, chunk) < chunk;
-      const untouched = this.nextPresent(chunk, chunk + CHUNK) === chunk + CHUNK;
-      if (goesOn && untouched) this.#mapping.prefer('large', chunk * PAGE, LARGE_PAGE);
+    const part = this.#part;
+    for (let start = Math.ceil(first / part) * part; start < end; start += part) {
+      const before = Math.max(0, start - 1);
+      const follows = start > first || this.nextPresent(before, start) < start;
+      const untouched = this.nextPresent(start, start + part) === start + part;
+      if (!untouched || !(follows || end - first >= BULK)) continue;
+      this.#clean(start, start + part);
+      this.#mapping.prefer('large', start * PAGE, part * PAGE);
     }
+  }
+
+  /** Zeroes absent pages. */
+  #clean(first: number, end: number): void {
+    if (this.#trimmed.nextPresent(first, end) === end) return;
+    this.#mapping.discard(first * PAGE, (end - first) * PAGE);
+    this.#trimmed.clear(first, end);
   }
 
   view(page: number, start: number, length: number): Buffer {
@@ -103,22 +118,31 @@ export class MappedPages implements Pages {
   }
 
   release(first: number, end: number): void {
-    const start = Math.ceil(first / CHUNK) * CHUNK;
-    const stop = Math.floor(end / CHUNK) * CHUNK;
     this.#lock.run(() => {
       for (let page = first; page < end; ) {
         const present = this.nextPresent(page, end);
         page = this.nextAbsent(present, end);
-        if (present < page) this.#end(present, page);
+        this.#present.clear(present, page);
+        this.#trimmed.set(present, page);
       }
-      if (start < stop) this.#mapping.prefer('small', start * PAGE, (stop - start) * PAGE);
+      this.#giveBack(first, end);
     });
   }
 
-  /** Makes present pages absent. */
-  #end(first: number, end: number): void {
-    this.#present.clear(first, end);
-    this.#trimmed.set(first, end);
-    this.#mapping.discard(first * PAGE, (end - first) * PAGE);
+  /** Gives back the memory of absent pages, and what else the large pages hold that they lie in. */
+  #giveBack(first: number, end: number): void {
+    const head = Math.floor(first / CHUNK) * CHUNK;
+    const from = this.nextPresent(head, first) < first ? first : head;
+    const tail = Math.ceil(end / CHUNK) * CHUNK;
+    const to = this.nextPresent(end, tail) < tail ? end : tail;
+    this.#mapping.discard(from * PAGE, (to - from) * PAGE);
+    const start = Math.ceil(from / this.#part) * this.#part;
+    const stop = Math.floor(to / this.#part) * this.#part;
+    if (start < stop) this.#mapping.prefer('small', start * PAGE, (stop - start) * PAGE);
   }
+}
+
+/** Bytes of a part of a disk of `size` bytes: one large page, or as many as keep the parts few. */
+function partOf(size: number): number {
+  return LARGE_PAGE * 2 ** Math.max(0, Math.ceil(Math.log2(size / MOST_PARTS / LARGE_PAGE)));
 }
