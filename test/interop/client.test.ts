@@ -254,7 +254,7 @@ describe('nbd-server', () => {
       const one = `[one]\nexportname = ${images.one}\nflush = true\nfua = true\ntrim = true\n`;
       const two = `[two]\nexportname = ${images.two}\nreadonly = true\n`;
       writeFileSync(config, generic + one + two);
-      await startNbdServer(t, config, join(folder, 'pid'));
+      await startNbdServer(t, config, join(folder, 'pid'), port);
       const negotiation = await negotiate({ host: '127.0.0.1', port }, options);
       const names = (await negotiation.list()).map(({ name }) => name);
       assert.deepEqual(names.sort(), ['one', 'two']);
@@ -280,10 +280,18 @@ describe('nbd-server', () => {
   }
 });
 
-/** It goes to the background once it listens; in the foreground it would serve one client only. */
-async function startNbdServer(t: TestContext, config: string, pidFile: string): Promise<void> {
+/** It goes to the background, and then listens; in the foreground it would serve one client only. */
+async function startNbdServer(
+  t: TestContext,
+  config: string,
+  pidFile: string,
+  port: number,
+): Promise<void> {
   await runWell('nbd-server', ['-C', config, '-p', pidFile]);
-  while (!existsSync(pidFile) || readFileSync(pidFile, 'utf8') === '') {
+  const deadline = Date.now() + 10_000;
+  const ready = () => existsSync(pidFile) && readFileSync(pidFile, 'utf8') !== '';
+  while (!ready() || !(await accepts(port))) {
+    assert.ok(Date.now() < deadline, 'nbd-server does not listen');
     await new Promise(resolve => setTimeout(resolve, 20));
   }
   const pid = Number(readFileSync(pidFile, 'utf8'));
