@@ -1,14 +1,8 @@
-import { addressOf, libcFunction } from './libc.ts';
+import { addressOf } from './libc.ts';
+import { DONTNEED, HUGEPAGE, LARGE_PAGE, madvise } from './madvise.ts';
 
-const MADV_DONTNEED = 4;
-const MADV_HUGEPAGE = 14;
-
-/** Size of the pages that the processors of today have beside small ones, in bytes. */
-const LARGE = 1 << 21;
 /** What memory is given back in, in bytes. */
 const SMALL = 1 << 12;
-
-const madvise = libcFunction('int madvise(uintptr_t address, size_t length, int advice)');
 
 /**
  * Zeroed memory that begins at a large page and that the system backs by such pages where it can:
@@ -19,10 +13,10 @@ const madvise = libcFunction('int madvise(uintptr_t address, size_t length, int 
 export function largePages(length: number): Buffer | undefined {
   const call = madvise();
   if (!call) return undefined;
-  const bytes = Buffer.alloc(length + LARGE);
+  const bytes = Buffer.alloc(length + LARGE_PAGE);
   const address = addressOf(bytes);
-  const start = Number(-address & BigInt(LARGE - 1));
-  call(address + BigInt(start), length - (length % LARGE), MADV_HUGEPAGE);
+  const start = Number(-address & BigInt(LARGE_PAGE - 1));
+  call(address + BigInt(start), length - (length % LARGE_PAGE), HUGEPAGE);
   return bytes.subarray(start, start + length);
 }
 
@@ -31,5 +25,5 @@ export function discardPages(bytes: Uint8Array): void {
   const address = addressOf(bytes);
   const start = Number(-address & BigInt(SMALL - 1));
   const length = Math.floor((bytes.length - start) / SMALL) * SMALL;
-  if (length > 0) madvise()?.(address + BigInt(start), length, MADV_DONTNEED);
+  if (length > 0) madvise()?.(address + BigInt(start), length, DONTNEED);
 }

@@ -1,15 +1,10 @@
 import { koffi, libcFunction } from './libc.ts';
+import { DONTNEED, HUGEPAGE, LARGE_PAGE, madvise, NOHUGEPAGE } from './madvise.ts';
 
 const PROT_READ_WRITE = 3;
 /** MAP_PRIVATE, MAP_ANONYMOUS and MAP_NORESERVE. */
 const FLAGS = 0x2 | 0x20 | 0x4000;
 
-const MADV_DONTNEED = 4;
-const MADV_HUGEPAGE = 14;
-const MADV_NOHUGEPAGE = 15;
-
-/** Size of the large pages that begin where a mapping begins, in bytes. */
-export const LARGE_PAGE = 1 << 21;
 /** Node 20 allows buffers of up to 4 GiB. */
 const VIEW = 2 ** 30;
 
@@ -17,7 +12,6 @@ const mmap = libcFunction(
   'int64_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
 );
 const munmap = libcFunction('int munmap(uintptr_t address, size_t length)');
-const madvise = libcFunction('int madvise(uintptr_t address, size_t length, int advice)');
 
 /** Where a mapping is: all that another thread needs to use it too. */
 export interface Place {
@@ -32,7 +26,10 @@ const unmap = new FinalizationRegistry(({ address, length }: Place) => {
   munmap()?.(address, length);
 });
 
-/** Zeroed memory that takes space only where it was written to, and that several threads can use. */
+/**
+ * Zeroed memory that several threads can use. It begins at a large page, and takes space only where
+ * it was written to.
+ */
 export class Mapping {
   readonly place: Place;
   readonly #views: Buffer[] = [];
@@ -73,12 +70,12 @@ export class Mapping {
 
   /** Asks for a large page, or for small ones, where nothing was written yet. */
   prefer(pages: 'large' | 'small', start: number, length: number): void {
-    this.#advise(pages === 'large' ? MADV_HUGEPAGE : MADV_NOHUGEPAGE, start, length);
+    this.#advise(pages === 'large' ? HUGEPAGE : NOHUGEPAGE, start, length);
   }
 
   /** Gives memory back: what is there reads as zeroes. Both are multiples of 4 KiB. */
   discard(start: number, length: number): void {
-    this.#advise(MADV_DONTNEED, start, length);
+    this.#advise(DONTNEED, start, length);
   }
 
   #advise(advice: number, start: number, length: number): void {

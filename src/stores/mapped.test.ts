@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { contiguous, isKnownZero, isZero } from '../block/data.ts';
 import type { BlockDevice } from '../block/device.ts';
@@ -86,6 +89,34 @@ test('pages that are trimmed leave no large page behind', { skip }, () => {
   }
   const left = process.memoryUsage.rss() - before;
   assert.ok(left < 20 * MIB, `${left} bytes left`);
+});
+
+test('memory is unmapped when neither the disk nor what it gave is in use', { skip }, async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const mapped = () =>
+    Number(/^VmSize:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'latin1'))![1]);
+  const TIB = 2 ** 30;
+  const written = () => {
+    const disk = memoryStore(1n << 40n, 'sparse');
+    disk.write!(5n, Buffer.from('x'));
+    return disk.read(5n, 1) as Uint8Array;
+  };
+  const collected = async () => {
+    for (let size = 0; size !== mapped(); ) {
+      size = mapped();
+      collect();
+      await new Promise(resolve => setTimeout(resolve, 100));
+    }
+    return mapped();
+  };
+  const before = await collected();
+  const kept = written();
+  for (let count = 0; count < 9; count++) written();
+  assert.ok(mapped() - before > 9 * TIB);
+  const after = (await collected()) - before;
+  assert.equal(Buffer.from(kept).toString(), 'x');
+  assert.ok(after > TIB / 2 && after < 2 * TIB, `${after} KiB`);
 });
 
 test('one thread at a time has the lock, and whoever dies with it has it no more', {

@@ -1,4 +1,5 @@
-import { LARGE_PAGE, Mapping, type Place } from '../posix/mapping.ts';
+import { LARGE_PAGE } from '../posix/madvise.ts';
+import { Mapping, type Place } from '../posix/mapping.ts';
 import { Bitmap } from './bitmap.ts';
 import { PAGE, type Pages } from './pages.ts';
 import { SharedLock } from './shared-lock.ts';

@@ -86,6 +86,17 @@ async function readEverywhere(
   for (const client of clients) await client.close();
 }
 
+/** Each does what the model does, in a part of the disk of its own. */
+async function checkAll(clients: readonly NbdClient[]): Promise<void> {
+  for (const [index, client] of clients.entries()) {
+    const window = { offset: BigInt(index * 4 * MIB), length: 2 * MIB };
+    const model = new Model(client, window, new Random(index));
+    await model.load();
+    for (let step = 0; step < 40; step++) await model.step();
+    await model.check();
+  }
+}
+
 function randomFile(t: TestContext): { path: string; content: Buffer } {
   const path = join(temporaryFolder(t), 'disk');
   const content = new Random(1).bytes(MIB);
@@ -103,14 +114,8 @@ test('busy connections are spread over threads, and what they do is what it was'
   const { child, closed, said, dial } = await serve(t, 'file', path);
   const clients = await Promise.all([dial(), dial(), dial()]);
   await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
-  for (const [index, client] of clients.entries()) {
-    const window = { offset: BigInt(index * 4 * MIB), length: 2 * MIB };
-    const model = new Model(client, window, new Random(index));
-    await model.load();
-    for (let step = 0; step < 40; step++) await model.step();
-    await model.check();
-    await client.flush!();
-  }
+  await checkAll(clients);
+  for (const client of clients) await client.flush!();
   const [first, second, third] = clients as [NbdClient, NbdClient, NbdClient];
   assert.ok(Buffer.from(contiguous(await third.read(0n, SIZE))).equals(readFileSync(path)));
   await first.close();
@@ -150,13 +155,7 @@ test('the disk of memory is one and the same in every thread', { skip }, async t
   const content = Buffer.concat(Array(SIZE / MIB).fill(new Random(1).bytes(MIB)));
   await clients[0]!.write!(0n, content);
   await Promise.all(clients.map(client => readUntil(client, content, () => moves(said()) > 0)));
-  for (const [index, client] of clients.entries()) {
-    const window = { offset: BigInt(index * 4 * MIB), length: 2 * MIB };
-    const model = new Model(client, window, new Random(index));
-    await model.load();
-    for (let step = 0; step < 40; step++) await model.step();
-    await model.check();
-  }
+  await checkAll(clients);
   const [first, ...others] = await Promise.all(
     clients.map(async client => Buffer.from(contiguous(await client.read(0n, SIZE)))),
   );
