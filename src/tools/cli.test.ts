@@ -102,3 +102,20 @@ test('a command ends with its own status, or with one line and 1', () => {
   const debug = ran('async () => { throw new Error("x"); }', { NBDPIPE_DEBUG: '1' });
   assert.match(debug.stderr, /^prog: x\nError: x\n {4}at /);
 });
+
+test('V8 knows the option that says when it compiles', () => {
+  const script = `
+    import { compilePatiently } from ${JSON.stringify(new URL('./cli.ts', import.meta.url).href)};
+    import v8 from 'node:v8';
+    import { syncBuiltinESMExports } from 'node:module';
+    v8.setFlagsFromString = flag => console.log(flag);
+    syncBuiltinESMExports();
+    compilePatiently();
+    setTimeout(() => {}, 200);
+  `;
+  const options = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', script];
+  const { stdout } = spawnSync(process.execPath, options, { encoding: 'utf8' });
+  const [name] = /^--[\w-]+(?==\d+$)/m.exec(stdout) ?? [];
+  const known = spawnSync(process.execPath, ['--v8-options'], { encoding: 'utf8' }).stdout;
+  assert.ok(name && known.includes(`${name} `), `${name}: ${stdout}`);
+});

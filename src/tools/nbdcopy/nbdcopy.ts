@@ -23,7 +23,7 @@ run('nbdcopy', async argv => {
   if (!source || !destination || more.length > 0) {
     throw new UsageError('expected SOURCE DESTINATION: see --help');
   }
-  await compilePatiently();
+  compilePatiently();
   await copy(source, destination, settings);
   return 0;
 });

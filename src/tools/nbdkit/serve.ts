@@ -46,7 +46,7 @@ export async function serve(
   try {
     if (where.kind === 'stdio') {
       const { standardStreams } = await import('./stdio.ts');
-      await compilePatiently();
+      compilePatiently();
       await Promise.race([server.serve(standardStreams()), signal]);
       return 0;
     }
@@ -108,7 +108,7 @@ async function serveListening(
       log.leaveTerminal();
       reportReady();
     }
-    await compilePatiently();
+    compilePatiently();
     if (!captive) return await signal.then(() => 0);
     void signal.then(name => captive.process.kill(name));
     return await captive.status;
