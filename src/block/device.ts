@@ -29,8 +29,8 @@ export interface BlockDevice {
   readonly contexts?: readonly MetaContext[] | undefined;
   /**
    * For devices whose state is outside the program or in memory that threads share, or that have
-   * none: what its plugin's `revive` makes the same device of, in any thread. Structured cloning must be able to copy it.
-   * Such a device stays open, and unused, for as long as the other one is in use.
+   * none: what its plugin's `revive` makes the same device of, in any thread. Structured cloning must
+   * be able to copy it. Such a device stays open, and unused, for as long as the other one is in use.
    */
   readonly portable?: unknown;
 

@@ -5,12 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
-import { contiguous, isKnownZero, isZero } from '../block/data.ts';
+import { contiguous, isKnownZero, isZero, viewsOf, zeroes } from '../block/data.ts';
 import type { BlockDevice } from '../block/device.ts';
 import { memoryStore, sharedStore } from './allocator.ts';
 import { Bitmap } from './bitmap.ts';
+import { MappedPages } from './mapped.ts';
 import { PAGE } from './pages.ts';
 import { SharedLock } from './shared-lock.ts';
+import { sparseStore } from './sparse.ts';
 
 const SIZE = 128 << 20;
 const MIB = 1 << 20;
@@ -65,6 +67,19 @@ test('a page begins with zeroes, whatever was written while it was trimmed', { s
   assert.equal(page[100], 1);
   page[100] = 0;
   assert.ok(isZero(page));
+});
+
+test('a page that is trimmed as soon as it is there is still what is written to', { skip }, () => {
+  const pages = MappedPages.create(SIZE)!;
+  const provide = pages.provide.bind(pages);
+  pages.provide = (first, end) => {
+    provide(first, end);
+    pages.release(first, end);
+  };
+  const disk = sparseStore(BigInt(SIZE), () => pages);
+  for (const view of viewsOf(disk.landing!(100n, PAGE)!)) assert.ok(!isKnownZero(view));
+  disk.write!(0n, Buffer.alloc(PAGE, 7));
+  assert.ok(isZero(zeroes(PAGE) as Uint8Array));
 });
 
 test('memory is taken where it is written, and given back', { skip }, () => {

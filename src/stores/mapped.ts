@@ -8,6 +8,8 @@ import { SharedLock } from './shared-lock.ts';
 const CHUNK = LARGE_PAGE / PAGE;
 /** Most parts of a disk with pages of their own kind: a process may have 65,530 areas of memory. */
 const MOST_PARTS = 1 << 15;
+/** Pages that are trimmed at once, at least one part: other threads wait meanwhile. */
+const STEP = (64 << 20) / PAGE;
 /** A write of so many pages is one of many, wherever it is. */
 const BULK = (256 << 10) / PAGE;
 
@@ -119,15 +121,24 @@ export class MappedPages implements Pages {
   }
 
   release(first: number, end: number): void {
-    this.#lock.run(() => {
-      for (let page = first; page < end; ) {
-        const present = this.nextPresent(page, end);
-        page = this.nextAbsent(present, end);
-        this.#present.clear(present, page);
-        this.#trimmed.set(present, page);
-      }
-      this.#giveBack(first, end);
-    });
+    let page = this.nextPresent(first, end);
+    while (page < end) {
+      const step = Math.floor(page / STEP) * STEP;
+      const stop = Math.min(end, step + STEP);
+      this.#lock.run(() => this.#end(Math.max(first, step), stop));
+      page = this.nextPresent(stop, end);
+    }
+  }
+
+  /** Makes pages absent. */
+  #end(first: number, end: number): void {
+    for (let page = first; page < end; ) {
+      const present = this.nextPresent(page, end);
+      page = this.nextAbsent(present, end);
+      this.#present.clear(present, page);
+      this.#trimmed.set(present, page);
+    }
+    this.#giveBack(first, end);
   }
 
   /** Gives back the memory of absent pages, and what else the large pages hold that they lie in. */

@@ -1,10 +1,10 @@
 /** Whoever holds a lock for so long has died, in ms. */
-const PATIENCE = 1000;
+const PATIENCE = 5000;
 
 const FREE = 0;
 const HELD = 1;
 
-/** Lets one thread at a time do what takes microseconds. */
+/** Lets one thread at a time do what takes some milliseconds at most. */
 export class SharedLock {
   /** Give it to another thread's `new SharedLock`. */
   readonly word: Int32Array<SharedArrayBuffer>;

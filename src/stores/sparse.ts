@@ -57,10 +57,16 @@ export function sparseStore(
   };
 
   const landing = (offset: bigint, length: number): Data => {
-    const { first, end } = pagesOf(offset, length);
+    const { first, within, end } = pagesOf(offset, length);
     pages ??= begin();
     pages.provide(first, end);
-    return views(offset, length);
+    // Whether or not another thread trims them now: zeroes that stand for holes are nobody's to fill.
+    const list: Uint8Array[] = [];
+    for (let done = 0; done < length; done += list.at(-1)!.length) {
+      const page = first + Math.floor((within + done) / PAGE);
+      list.push(pages.view(page, (within + done) % PAGE, length - done));
+    }
+    return list.length === 1 ? list[0]! : list;
   };
 
   const clear = (offset: bigint, length: number) => {

@@ -199,7 +199,7 @@ export function run(program: string, main: (argv: string[]) => Promise<number>):
   main(process.argv.slice(2)).then(status => process.exit(status), fail);
 }
 
-/** Programs that are over by then have not had their time taken, in ms. */
+/** What ends sooner pays nothing for it, in ms. */
 const SOON = 50;
 
 /**

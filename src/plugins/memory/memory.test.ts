@@ -29,31 +29,36 @@ test('the size is needed and checked', async () => {
   await assert.rejects(openPlugin('memory', '9E'), { message: /larger than 2\^63-1/ });
 });
 
-test('the FFI library is not loaded for it', () => {
-  const module = JSON.stringify(fileURLToPath(new URL('./memory.ts', import.meta.url)));
+const MODULE = JSON.stringify(fileURLToPath(new URL('./memory.ts', import.meta.url)));
+
+/** What a program prints that has a disk of `size` bytes, after the words of a shell. */
+function printed(size: string, body: string, first = ':'): string {
   const script = `
-    const { default: plugin } = await import(${module});
-    const source = await plugin.create({ size: 1n << 20n, allocator: 'sparse' }, {});
+    const { default: plugin } = await import(${MODULE});
+    const source = await plugin.create({ size: ${size}, allocator: 'sparse' }, {});
     const device = await source.open({});
+    ${body}
+  `;
+  const node = `exec "$0" --import tsx --input-type=module -e "$1"`;
+  const words = ['-c', `${first} && ${node}`, process.execPath, script];
+  return execFileSync('sh', words, { encoding: 'utf8' }).trim();
+}
+
+test('the FFI library is not loaded for it', () => {
+  const body = `
     device.write(0n, Buffer.alloc(100));
     const { createRequire } = await import('node:module');
-    const cached = Object.keys(createRequire(${module}).cache);
+    const cached = Object.keys(createRequire(${MODULE}).cache);
     console.log(cached.filter(name => name.includes('koffi')).length);
   `;
-  const options = ['--import', 'tsx', '--input-type=module', '-e', script];
-  assert.equal(execFileSync(process.execPath, options, { encoding: 'utf8' }).trim(), '0');
+  assert.equal(printed('1n << 20n', body), '0');
 });
 
 test('it does without shared memory where there is no room for it', () => {
-  const module = JSON.stringify(fileURLToPath(new URL('./memory.ts', import.meta.url)));
-  const script = `
-    const { default: plugin } = await import(${module});
-    const source = await plugin.create({ size: 1n << 40n, allocator: 'sparse' }, {});
-    const device = await source.open({});
+  const body = `
     device.write((1n << 40n) - 1n, Buffer.from('x'));
     console.log(device.portable, device.read((1n << 40n) - 1n, 1).toString());
   `;
-  const node = `exec "$0" --import tsx --input-type=module -e "$1"`;
-  const words = ['-c', `ulimit -v $((256 * 1024 * 1024)) && ${node}`, process.execPath, script];
-  assert.equal(execFileSync('sh', words, { encoding: 'utf8' }).trim(), 'undefined x');
+  const limit = 'ulimit -v $((256 * 1024 * 1024))';
+  assert.equal(printed('1n << 40n', body, limit), 'undefined x');
 });
