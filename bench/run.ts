@@ -55,6 +55,13 @@ function row({ name, unit, ours, peer, ratio, goal }: Result): string {
 
 const chosen = WORKLOADS.filter(({ name }) => new RegExp(values.only).test(name));
 const folder = mkdtempSync(join(FOLDER, 'nbdpipe-bench-'));
+const clean = () => rmSync(folder, { recursive: true, force: true });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    clean();
+    process.kill(process.pid, signal);
+  });
+}
 const results: Result[] = [];
 try {
   await prepare(folder);
@@ -67,7 +74,7 @@ try {
     console.log(row(result));
   }
 } finally {
-  rmSync(folder, { recursive: true, force: true });
+  clean();
   mkdirSync(dirname(values.json), { recursive: true });
   writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
 }
