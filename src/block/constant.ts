@@ -1,5 +1,6 @@
 import { sliceData, zeroes } from './data.ts';
 import type { BlockDevice } from './device.ts';
+import type { Maker } from './recipe.ts';
 import { verifyWrite } from './verify.ts';
 
 /** Bytes that stay: writing what is there already succeeds, all else fails with EIO. */
@@ -8,20 +9,25 @@ export function constantDevice(bytes: Uint8Array): BlockDevice {
   return {
     size: BigInt(bytes.length),
     multiConn: true,
-    fua: true,
+    fua: 'native',
+    recipe: { by: 'constant', from: bytes },
     read: at,
     write: (offset, data) => verifyWrite(offset, data, at(offset, data.length)),
     flush: () => {},
   };
 }
 
+/** Makes a constant device again. */
+export const remakeConstant: Maker = (bytes: Uint8Array) => constantDevice(bytes);
+
 /** A hole that stays one: writing anything but zeroes fails with EIO. Size in bytes. */
 export function paddingDevice(size: bigint): BlockDevice {
   return {
     size,
     multiConn: true,
-    fua: true,
-    fastZero: true,
+    fua: 'native',
+    fastZero: 'native',
+    recipe: { by: 'padding', from: size },
     read: (_offset, length) => zeroes(length),
     write: (offset, data) => verifyWrite(offset, data, zeroes(data.length)),
     zero: () => {},
@@ -29,3 +35,6 @@ export function paddingDevice(size: bigint): BlockDevice {
     extents: (_offset, length) => [{ length, hole: true, zero: true }],
   };
 }
+
+/** Makes a padding device again. */
+export const remakePadding: Maker = (size: bigint) => paddingDevice(size);

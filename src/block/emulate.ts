@@ -1,19 +1,33 @@
 /** What a device leaves out, made from what it has: once, for every caller. */
 import { zeroes } from './data.ts';
-import type { BlockDevice, Extent, WriteOptions, ZeroOptions } from './device.ts';
+import type {
+  BlockDevice,
+  Extent,
+  ExtentsOptions,
+  RequestOptions,
+  WriteOptions,
+  ZeroOptions,
+} from './device.ts';
 import { BlockError, errnoOf } from './errors.ts';
 import { ExtentList } from './extents.ts';
+import { inPieces } from './pieces.ts';
+import { supportOf } from './support.ts';
 
+/** Bytes that are read or written at once where that stands for something else. */
 const PIECE = 1 << 20;
 
 /** Makes what was done durable, when `fua` asks for it and the device did not do so itself. */
-export function settle(device: BlockDevice, options?: WriteOptions): void | Promise<void> {
-  if (options?.fua && !device.fua) return device.flush?.();
+export function settle(
+  device: BlockDevice,
+  options: WriteOptions = {},
+): void | PromiseLike<void> {
+  if (options.fua && device.fua !== 'native') return device.flush?.({ signal: options.signal });
 }
 
 /**
- * Zeroes a range, by the device's own means where it has them, else by writing zeroes.
- * @throws BlockError ENOTSUP when `fastZero` asks not to write them; EPERM on a read-only device.
+ * Zeroes a range of any length, by the device's own means where it has them, else by writing zeroes.
+ * @throws BlockError ENOTSUP when `fastZero` asks not to write them or the device does not want it;
+ * EPERM on a read-only device.
  */
 export async function zeroRange(
   device: BlockDevice,
@@ -21,17 +35,21 @@ export async function zeroRange(
   length: number,
   options: ZeroOptions = {},
 ): Promise<void> {
-  if (options.fastZero && device.zero && !device.fastZero) throw notFast();
+  const supports = supportOf(device);
+  const fua = Boolean(options.fua) && device.fua === 'native';
+  if (!device.write) throw new BlockError('EPERM', 'the device is read-only');
+  if (options.fastZero && supports.fastZero !== 'native') throw notFast();
+  if (supports.zero === 'none') throw new BlockError('ENOTSUP', 'zeroing is not offered here');
   try {
     if (device.zero) {
-      await device.zero(offset, length, options);
+      const own = { ...options, fua };
+      await inPieces(offset, length, (at, piece) => device.zero!(at, piece, own), options);
       return await settle(device, options);
     }
   } catch (error) {
     if (options.fastZero || errnoOf(error) !== 'ENOTSUP') throw error;
   }
-  if (options.fastZero) throw notFast();
-  await writeZeroes(device, offset, length, options);
+  await writeZeroes(device, offset, length, { fua, signal: options.signal });
   await settle(device, options);
 }
 
@@ -39,19 +57,63 @@ function notFast(): BlockError {
   return new BlockError('ENOTSUP', 'zeroing would be as slow as writing here');
 }
 
-async function writeZeroes(
+function writeZeroes(
   device: BlockDevice,
   offset: bigint,
   length: number,
   options: WriteOptions,
+): void | PromiseLike<void> {
+  const most = pieceOf(device);
+  const source = zeroes(most) as Uint8Array;
+  const write = (at: bigint, piece: number) =>
+    device.write!(at, source.subarray(0, piece), options);
+  return inPieces(offset, length, write, { signal: options.signal, most });
+}
+
+/** Tells a device that a range of any length is not needed. It has `trim`. */
+export async function trimRange(
+  device: BlockDevice,
+  offset: bigint,
+  length: number,
+  options: WriteOptions = {},
 ): Promise<void> {
-  if (!device.write) throw new BlockError('EPERM', 'the device is read-only');
-  const piece = Math.min(PIECE, device.blockSize?.maximum ?? PIECE);
-  const source = zeroes(piece) as Uint8Array;
-  for (let done = 0; done < length; done += piece) {
-    const bytes = source.subarray(0, Math.min(piece, length - done));
-    await device.write(offset + BigInt(done), bytes, { fua: options.fua && device.fua });
+  const own = { signal: options.signal, fua: Boolean(options.fua) && device.fua === 'native' };
+  await inPieces(offset, length, (at, piece) => device.trim!(at, piece, own), options);
+  await settle(device, options);
+}
+
+/**
+ * Tells a device that a range of any length will be read, or reads it for it.
+ * @throws BlockError ENOTSUP when the device does not want either.
+ */
+export function cacheRange(
+  device: BlockDevice,
+  offset: bigint,
+  length: number,
+  { signal }: RequestOptions = {},
+): void | PromiseLike<void> {
+  const cache = supportOf(device).cache;
+  if (cache === 'none') throw new BlockError('ENOTSUP', 'caching is not offered here');
+  if (cache === 'native') {
+    return inPieces(offset, length, (at, piece) => device.cache!(at, piece, { signal }), { signal });
   }
+  const most = pieceOf(device);
+  let scratch: Buffer | undefined;
+  const memory = (wanted: number) => {
+    scratch ??= Buffer.allocUnsafeSlow(most);
+    return scratch.subarray(0, wanted);
+  };
+  const read = async (at: bigint, piece: number) => {
+    await device.read(at, piece, { memory, signal });
+  };
+  return inPieces(offset, length, read, { signal, most });
+}
+
+/** Whole blocks that one request may have. */
+function pieceOf({ blockSize }: BlockDevice): number {
+  if (!blockSize) return PIECE;
+  const most = Math.min(PIECE, blockSize.maximum);
+  return Math.max(blockSize.minimum, most - (most % blockSize.minimum));
 }
 
 /** The runs from `offset` on; all data where the device does not say. */
@@ -59,8 +121,10 @@ export function extentsOf(
   device: BlockDevice,
   offset: bigint,
   length: number,
-): Extent[] | Promise<Extent[]> {
-  return device.extents ? device.extents(offset, length) : [{ length, hole: false, zero: false }];
+  options?: ExtentsOptions,
+): Extent[] | PromiseLike<Extent[]> {
+  if (!device.extents) return [{ length, hole: false, zero: false }];
+  return device.extents(offset, length, options);
 }
 
 /** All the runs of a range, asking as often as it takes, cut to the range. */
@@ -68,14 +132,13 @@ export async function allExtents(
   device: BlockDevice,
   offset: bigint,
   length: number,
+  options?: RequestOptions,
 ): Promise<Extent[]> {
   const list = new ExtentList();
   while (list.length < length) {
-    const at = offset + BigInt(list.length);
     const before = list.length;
-    for (const extent of await extentsOf(device, at, length - list.length)) {
-      list.add(Math.min(extent.length, length - list.length), extent.hole, extent.zero);
-    }
+    const at = offset + BigInt(before);
+    list.addRuns(await extentsOf(device, at, length - before, options), length - before);
     if (list.length === before) throw new BlockError('EIO', 'the device gave no extents');
   }
   return list.extents;

@@ -24,14 +24,31 @@ export class ExtentList {
   addHole(length: number): void {
     this.add(length, true, true);
   }
+
+  /** Adds runs cut to `length` bytes in all; whether there were as many. */
+  addRuns(runs: readonly Extent[], length: number): boolean {
+    const end = this.length + length;
+    for (const { length: run, hole, zero } of runs) {
+      this.add(Math.min(run, end - this.length), hole, zero);
+    }
+    return this.length === end;
+  }
 }
 
-/** The runs cut to `length` bytes in all. */
-export function clipExtents(extents: readonly Extent[], length: number): Extent[] {
-  const clipped = new ExtentList();
-  for (const { length: run, hole, zero } of extents) {
-    clipped.add(Math.min(run, length - clipped.length), hole, zero);
-    if (clipped.length === length) break;
+/** Runs of any kind without their first `skip` bytes, and cut to `length` bytes in all. */
+export function cutRuns<R extends { readonly length: number }>(
+  runs: readonly R[],
+  skip: number,
+  length: number,
+): R[] {
+  const cut: R[] = [];
+  let at = -skip;
+  for (const run of runs) {
+    const from = Math.max(at, 0);
+    at += run.length;
+    const to = Math.min(at, length);
+    if (to > from) cut.push(to - from === run.length ? run : { ...run, length: to - from });
+    if (at >= length) break;
   }
-  return clipped.extents;
+  return cut;
 }

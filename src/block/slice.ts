@@ -1,26 +1,56 @@
-import type { BlockDevice } from './device.ts';
-import { clipExtents } from './extents.ts';
+import { alignedDevice, type AlignOptions } from './aligned.ts';
+import { andThen } from './answer.ts';
+import type { BlockDevice, ExtentsOptions } from './device.ts';
+import { cutRuns } from './extents.ts';
+import { type Maker, recipeOver } from './recipe.ts';
 import { wrapDevice } from './wrap.ts';
 
-/** The `size` bytes of a device from `start` on, as a device. Both in bytes; must lie inside. */
-export function sliceDevice(below: BlockDevice, start: bigint, size: bigint): BlockDevice {
-  return wrapDevice(below, {
+/**
+ * The `size` bytes of a device from `start` on, as a device. Both in bytes; must lie inside. One that
+ * does not begin and end where blocks do takes any offset and length.
+ * @param options where blocks are shared with others who write: locks to share, too.
+ */
+export function sliceDevice(
+  device: BlockDevice,
+  start: bigint,
+  size: bigint,
+  options?: Pick<AlignOptions, 'locks'>,
+): BlockDevice {
+  const below = isAligned(device, start, size) ? device : alignedDevice(device, options);
+  const clip = <R extends { readonly length: number }>(runs: readonly R[], offset: bigint) =>
+    cutRuns(runs, 0, Number(size - offset));
+  const { write, writeBuffer, trim, zero, cache, extents } = below;
+  const slice = wrapDevice(below, {
     size,
-    read: (offset, length, memory) => below.read(start + offset, length, memory),
-    write: below.write && ((offset, data, options) => below.write!(start + offset, data, options)),
-    landing: below.landing && ((offset, length) => below.landing!(start + offset, length)),
-    trim: below.trim && ((offset, length, options) => below.trim!(start + offset, length, options)),
-    zero: below.zero && ((offset, length, options) => below.zero!(start + offset, length, options)),
-    cache: below.cache && ((offset, length) => below.cache!(start + offset, length)),
-    extents:
-      below.extents &&
-      (async (offset, length) => {
-        const room = Number(size - offset);
-        return clipExtents(await below.extents!(start + offset, length), room);
-      }),
     contexts: below.contexts?.map(context => ({
       name: context.name,
-      status: (offset, length) => context.status(start + offset, length),
+      status: (offset, length, asked) =>
+        andThen(context.status(start + offset, length, asked), runs => clip(runs, offset)),
     })),
+    read: (offset, length, asked) => below.read(start + offset, length, asked),
+    write: write && ((offset, data, asked) => below.write!(start + offset, data, asked)),
+    writeBuffer:
+      writeBuffer && ((offset, length) => below.writeBuffer!(start + offset, length)),
+    trim: trim && ((offset, length, asked) => below.trim!(start + offset, length, asked)),
+    zero: zero && ((offset, length, asked) => below.zero!(start + offset, length, asked)),
+    cache: cache && ((offset, length, asked) => below.cache!(start + offset, length, asked)),
+    extents:
+      extents &&
+      ((offset, length, asked?: ExtentsOptions) =>
+        andThen(below.extents!(start + offset, length, asked), runs => clip(runs, offset))),
+    resize: undefined,
   });
+  const recipe = { get: () => recipeOver('slice', { start, size }, below), enumerable: true };
+  return Object.defineProperty(slice, 'recipe', { ...recipe, configurable: true });
+}
+
+/** Makes a slice again. */
+export const remakeSlice: Maker = (from: { start: bigint; size: bigint }, [below]) =>
+  sliceDevice(below!, from.start, from.size);
+
+/** Whether a part of a device has whole blocks only; the last one may be short. */
+function isAligned({ blockSize, size: all }: BlockDevice, start: bigint, size: bigint): boolean {
+  if (!blockSize || blockSize.advisory) return true;
+  const block = BigInt(blockSize.minimum);
+  return start % block === 0n && (size % block === 0n || start + size === all);
 }

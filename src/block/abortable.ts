@@ -1,0 +1,28 @@
+/**
+ * Waits for what others settle, unless the signal is aborted first: then it fails with the signal's
+ * reason, and what `wait` has returned is called, so that nobody settles for one who has left.
+ */
+export function abortable<T>(
+  signal: AbortSignal | undefined,
+  wait: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = () => {
+      forget();
+      reject(signal!.reason);
+    };
+    const stop = () => signal?.removeEventListener('abort', leave);
+    const forget = wait(
+      value => {
+        stop();
+        resolve(value);
+      },
+      error => {
+        stop();
+        reject(error);
+      },
+    );
+    if (signal?.aborted) leave();
+    else signal?.addEventListener('abort', leave, { once: true });
+  });
+}

@@ -1,0 +1,35 @@
+/** What to do with answers that may be there at once. */
+import { isPromise } from './promise.ts';
+
+/** What `next` makes of an answer: at once where it is there, else when it comes. */
+export function andThen<T, R>(
+  answer: T | PromiseLike<T>,
+  next: (value: T) => R | PromiseLike<R>,
+): R | PromiseLike<R> {
+  return isPromise(answer) ? answer.then(next) : next(answer);
+}
+
+/** Acts, and calls `after` as soon as that has been answered or has failed. */
+export function ending<T>(act: () => T | PromiseLike<T>, after: () => void): T | PromiseLike<T> {
+  let answer: T | PromiseLike<T>;
+  try {
+    answer = act();
+  } catch (error) {
+    after();
+    throw error;
+  }
+  if (!isPromise(answer)) {
+    after();
+    return answer;
+  }
+  return answer.then(
+    value => {
+      after();
+      return value;
+    },
+    error => {
+      after();
+      throw error;
+    },
+  );
+}
