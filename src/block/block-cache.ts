@@ -48,11 +48,7 @@ export class Budget {
  * them, and whoever makes one gives it bytes of its own.
  * @typeParam A what `make` answers; `V` for a cache that never waits, and then it answers at once.
  */
-export class BlockCache<
-  K,
-  V extends Bytes,
-  A extends V | PromiseLike<V> = V | PromiseLike<V>,
-> {
+export class BlockCache<K, V extends Bytes, A extends V | PromiseLike<V> = V | PromiseLike<V>> {
   readonly #budget: Budget;
   readonly #kept = new Map<K, Kept<V>>();
   readonly #flights = new Map<K, Flight<V>>();

@@ -4,7 +4,7 @@ import { byteLength, contiguous, isKnownZero, isZero, sliceData, zeroes } from '
 import type { BlockDevice, Extent, WriteOptions } from './device.ts';
 import { allExtents, zeroRange } from './emulate.ts';
 import { BlockError, errnoOf, messageOf, UsageError } from './errors.ts';
-import { clipExtents, ExtentList } from './extents.ts';
+import { cutRuns, ExtentList } from './extents.ts';
 import { humanSize, parseSize } from './size.ts';
 import { sliceDevice } from './slice.ts';
 import { PASS, wrapDevice } from './wrap.ts';
@@ -89,9 +89,11 @@ describe('extents', () => {
   });
 
   test('cut to a length', () => {
-    assert.deepEqual(clipExtents([full(4), hole(4), full(4)], 6), [full(4), hole(2)]);
-    assert.deepEqual(clipExtents([full(4), hole(4)], 4), [full(4)]);
-    assert.deepEqual(clipExtents([full(4)], 100), [full(4)]);
+    assert.deepEqual(cutRuns([full(4), hole(4), full(4)], 0, 6), [full(4), hole(2)]);
+    assert.deepEqual(cutRuns([full(4), hole(4)], 0, 4), [full(4)]);
+    assert.deepEqual(cutRuns([full(4)], 0, 100), [full(4)]);
+    assert.deepEqual(cutRuns([full(4), hole(4), full(4)], 5, 4), [hole(3), full(1)]);
+    assert.deepEqual(cutRuns([full(4)], 4, 4), []);
   });
 
   test('all of a range from a device that answers little by little', async () => {
@@ -141,7 +143,7 @@ describe('zeroing', () => {
   });
 
   test('FUA of a device that has it', async () => {
-    const { device, notes } = noting({ fua: true });
+    const { device, notes } = noting({ fua: 'native' });
     await zeroRange(device, 0n, 512, { fua: true });
     assert.deepEqual(notes, ['write 0+512 fua']);
   });

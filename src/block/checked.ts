@@ -46,12 +46,12 @@ export function checked(device: BlockDevice): BlockDevice {
         const lent = device.writeBuffer!(offset, length);
         return lent && checkedBuffer(lent, length, check);
       }),
-    flush:
-      flush &&
-      (options => {
+    ...(flush && {
+      flush(options) {
         check.open();
         return device.flush!(options);
-      }),
+      },
+    }),
     trim:
       trim &&
       ((offset, length, options) => {

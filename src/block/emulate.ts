@@ -17,10 +17,7 @@ import { supportOf } from './support.ts';
 const PIECE = 1 << 20;
 
 /** Makes what was done durable, when `fua` asks for it and the device did not do so itself. */
-export function settle(
-  device: BlockDevice,
-  options: WriteOptions = {},
-): void | PromiseLike<void> {
+export function settle(device: BlockDevice, options: WriteOptions = {}): void | PromiseLike<void> {
   if (options.fua && device.fua !== 'native') return device.flush?.({ signal: options.signal });
 }
 
@@ -95,7 +92,9 @@ export function cacheRange(
   const cache = supportOf(device).cache;
   if (cache === 'none') throw new BlockError('ENOTSUP', 'caching is not offered here');
   if (cache === 'native') {
-    return inPieces(offset, length, (at, piece) => device.cache!(at, piece, { signal }), { signal });
+    return inPieces(offset, length, (at, piece) => device.cache!(at, piece, { signal }), {
+      signal,
+    });
   }
   const most = pieceOf(device);
   let scratch: Buffer | undefined;

@@ -46,10 +46,12 @@ async function gatherParts(
 ): Promise<Uint8Array[]> {
   const total = parts.reduce((sum, { length }) => sum + length, 0);
   let lent: Uint8Array | undefined;
-  const lend = memory && ((from: number, length: number) => {
-    lent ??= memory(total);
-    return lent.subarray(from, from + length);
-  });
+  const lend =
+    memory &&
+    ((from: number, length: number) => {
+      lent ??= memory(total);
+      return lent.subarray(from, from + length);
+    });
   const views: Uint8Array[] = [];
   await actInTurn(
     parts,

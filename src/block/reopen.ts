@@ -1,5 +1,5 @@
 import { discard } from './close-all.ts';
-import type { BlockDevice, RequestOptions } from './device.ts';
+import type { BlockDevice, BlockSize, RequestOptions } from './device.ts';
 import { BlockError } from './errors.ts';
 import { Flight } from './flight.ts';
 import { serialiseDevice } from './serialise.ts';
@@ -96,16 +96,21 @@ function unfit(next: BlockDevice, first: BlockDevice, size: bigint): string | un
   for (const [index, { name }] of (first.contexts ?? []).entries()) {
     if (next.contexts?.[index]?.name !== name) return `has no context ${name} any more`;
   }
-  const { minimum, maximum } = (!next.blockSize?.advisory && next.blockSize) || ANY;
-  const before = (!first.blockSize?.advisory && first.blockSize) || ANY;
+  const before = limitsOf(first);
+  const { minimum, maximum } = limitsOf(next);
   if (before.minimum % minimum !== 0) return `wants blocks of ${minimum} bytes now`;
   if (before.maximum > maximum) return `takes ${maximum} bytes at once now`;
   return undefined;
 }
 
+function limitsOf({ blockSize }: BlockDevice): Pick<BlockSize, 'minimum' | 'maximum'> {
+  const free = !blockSize || blockSize.advisory;
+  return free ? { minimum: 1, maximum: Number.POSITIVE_INFINITY } : blockSize;
+}
+
 /** What has the form of a device and fails each request with the same error. */
 function failing(like: BlockDevice, error: unknown): BlockDevice {
-  const fail = () => {
+  const fail = (): never => {
     throw error;
   };
   return wrapDevice(like, {
@@ -119,6 +124,6 @@ function failing(like: BlockDevice, error: unknown): BlockDevice {
     cache: fail,
     extents: fail,
     resize: fail,
-    close: undefined,
+    close: () => {},
   });
 }

@@ -1,4 +1,4 @@
-import { alignedDevice, type AlignOptions } from './aligned.ts';
+import { type AlignOptions, alignedDevice } from './aligned.ts';
 import { andThen } from './answer.ts';
 import type { BlockDevice, ExtentsOptions } from './device.ts';
 import { cutRuns } from './extents.ts';
@@ -29,8 +29,7 @@ export function sliceDevice(
     })),
     read: (offset, length, asked) => below.read(start + offset, length, asked),
     write: write && ((offset, data, asked) => below.write!(start + offset, data, asked)),
-    writeBuffer:
-      writeBuffer && ((offset, length) => below.writeBuffer!(start + offset, length)),
+    writeBuffer: writeBuffer && ((offset, length) => below.writeBuffer!(start + offset, length)),
     trim: trim && ((offset, length, asked) => below.trim!(start + offset, length, asked)),
     zero: zero && ((offset, length, asked) => below.zero!(start + offset, length, asked)),
     cache: cache && ((offset, length, asked) => below.cache!(start + offset, length, asked)),

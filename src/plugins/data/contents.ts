@@ -1,5 +1,5 @@
 import type { Data, Extent } from '../../block/device.ts';
-import { clipExtents, ExtentList } from '../../block/extents.ts';
+import { cutRuns, ExtentList } from '../../block/extents.ts';
 import { GRAIN, type Image, readImage, smaller } from './image.ts';
 
 /** Contents that are there at once and do not change. */
@@ -43,11 +43,5 @@ function blockExtents(image: Image, offset: bigint, length: number): Extent[] {
   const covered = Math.min(Math.floor(at / GRAIN_BYTES) * GRAIN_BYTES, wanted);
   const reached = start + BigInt(at) === end ? wanted : covered;
   list.addHole(Math.max(0, reached - list.length));
-  return clipExtents(cutFront(list.extents, before), length);
-}
-
-function cutFront(extents: readonly Extent[], bytes: number): Extent[] {
-  if (bytes === 0) return [...extents];
-  const [first, ...rest] = extents;
-  return [{ ...first!, length: first!.length - bytes }, ...rest];
+  return cutRuns(list.extents, before, length);
 }

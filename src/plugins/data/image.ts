@@ -1,6 +1,6 @@
+import { BlockCache, Budget } from '../../block/block-cache.ts';
 import { zeroes } from '../../block/data.ts';
 import type { Data } from '../../block/device.ts';
-import { BlockCache } from './block-cache.ts';
 
 /** Contents of a disk kept as a formula: what repeats is kept once, holes take nothing. */
 export interface Image {
@@ -23,7 +23,7 @@ export type RunVisitor = (length: bigint, hole: boolean) => boolean;
 export const GRAIN = 32768n;
 
 const BLOCK = 256 << 10;
-const blocks = new BlockCache<RepeatedImage>(32 << 20);
+const blocks = new BlockCache<RepeatedImage, Buffer, Buffer>(new Budget(32 << 20));
 
 /** Bytes of an image: zero-copy where that gives few views, else joined. */
 export function readImage(image: Image, offset: bigint, length: number): Data {

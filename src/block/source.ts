@@ -1,0 +1,17 @@
+import type { DeviceSource } from './device.ts';
+
+const SOURCE_METHODS = Object.keys({
+  preconnect: true,
+  open: true,
+  list: true,
+  defaultExport: true,
+  close: true,
+} satisfies Record<keyof DeviceSource, true>) as (keyof DeviceSource)[];
+
+/** The source below, but for what is given here; its methods keep their `this`. */
+export function passSource(below: DeviceSource, own: Partial<DeviceSource> = {}): DeviceSource {
+  const passed = SOURCE_METHODS.flatMap(method =>
+    below[method] ? [[method, (below[method] as () => void).bind(below)]] : [],
+  );
+  return { ...Object.fromEntries(passed), ...own };
+}
