@@ -1,6 +1,13 @@
 import { alignedDevice } from './aligned.ts';
 import { closeAll } from './close-all.ts';
-import type { BlockDevice, BlockSize, Extent, ExtentsOptions, Support } from './device.ts';
+import {
+  type BlockDevice,
+  type BlockSize,
+  type Extent,
+  type ExtentsOptions,
+  type Support,
+  UNTORN,
+} from './device.ts';
 import { cacheRange, extentsOf, zeroRange } from './emulate.ts';
 import { ExtentList } from './extents.ts';
 import { eachPart, type Part, readParts } from './parts.ts';
@@ -125,8 +132,10 @@ function writing(row: Row): Writing {
       ),
     writeBuffer: row.some(part => part.writeBuffer)
       ? (offset, length) => {
-          const [first, ...others] = row.cut(offset, length);
-          return others.length > 0 ? undefined : first!.device.writeBuffer?.(first!.offset, length);
+          const [part, ...others] = row.cut(offset, length);
+          // Elsewhere one that is abandoned would leave blocks torn.
+          const fits = others.length === 0 && (offset - part!.offset) % BigInt(UNTORN) === 0n;
+          return fits ? part!.device.writeBuffer?.(part!.offset, length) : undefined;
         }
       : undefined,
     zero: zeroes

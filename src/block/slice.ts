@@ -1,6 +1,6 @@
 import { type AlignOptions, alignedDevice } from './aligned.ts';
 import { andThen } from './answer.ts';
-import type { BlockDevice, ExtentsOptions } from './device.ts';
+import { type BlockDevice, type ExtentsOptions, UNTORN } from './device.ts';
 import { cutRuns } from './extents.ts';
 import { type Maker, recipeOver } from './recipe.ts';
 import { wrapDevice } from './wrap.ts';
@@ -19,7 +19,9 @@ export function sliceDevice(
   const below = isAligned(device, start, size) ? device : alignedDevice(device, options);
   const clip = <R extends { readonly length: number }>(runs: readonly R[], offset: bigint) =>
     cutRuns(runs, 0, Number(size - offset));
-  const { write, writeBuffer, trim, zero, cache, extents } = below;
+  const { write, trim, zero, cache, extents } = below;
+  // Elsewhere one that is abandoned would leave blocks of the slice torn.
+  const writeBuffer = start % BigInt(UNTORN) === 0n && below.writeBuffer;
   const slice = wrapDevice(below, {
     size,
     contexts: below.contexts?.map(context => ({
@@ -29,7 +31,9 @@ export function sliceDevice(
     })),
     read: (offset, length, asked) => below.read(start + offset, length, asked),
     write: write && ((offset, data, asked) => below.write!(start + offset, data, asked)),
-    writeBuffer: writeBuffer && ((offset, length) => below.writeBuffer!(start + offset, length)),
+    writeBuffer: writeBuffer
+      ? (offset, length) => below.writeBuffer!(start + offset, length)
+      : undefined,
     trim: trim && ((offset, length, asked) => below.trim!(start + offset, length, asked)),
     zero: zero && ((offset, length, asked) => below.zero!(start + offset, length, asked)),
     cache: cache && ((offset, length, asked) => below.cache!(start + offset, length, asked)),
