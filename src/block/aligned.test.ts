@@ -92,6 +92,17 @@ describe('parts of blocks', () => {
     });
   }
 
+  test('a write of a whole block is not undone by one of a part of it', async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const disk = lateDisk(Buffer.alloc(4096), new Random(seed));
+      const device = alignedDevice(strict(disk.device, blocks(4096)));
+      const part = device.write!(5n, Buffer.alloc(1, 1));
+      await Promise.all([part, device.write!(0n, Buffer.alloc(4096, 2))]);
+      disk.bytes[5] = 2;
+      assert.ok(disk.bytes.equals(Buffer.alloc(4096, 2)));
+    }
+  });
+
   test('nor do those of several devices over one disk that share locks', async () => {
     const disk = lateDisk(Buffer.alloc(30_000), new Random(9));
     const locks = new RangeLock();

@@ -12,8 +12,11 @@ export interface LateDisk {
   most: number;
 }
 
+/** Members to have instead, or not to have. */
+export type Members = { readonly [M in keyof BlockDevice]?: BlockDevice[M] | undefined };
+
 /** Every request takes up to three turns of the event loop; reads and writes act at their end. */
-export function lateDisk(bytes: Buffer, random: Random, more: Partial<BlockDevice> = {}): LateDisk {
+export function lateDisk(bytes: Buffer, random: Random, more: Members = {}): LateDisk {
   const notes: string[] = [];
   let underWay = 0;
   const late = async <T>(what: string, act: () => T, signal?: AbortSignal): Promise<T> => {
@@ -30,7 +33,7 @@ export function lateDisk(bytes: Buffer, random: Random, more: Partial<BlockDevic
   };
   const part = (offset: bigint, length: number) =>
     bytes.subarray(Number(offset), Number(offset) + length);
-  const device: BlockDevice = {
+  const device = {
     size: BigInt(bytes.length),
     fua: 'native',
     read: (offset, length, options) => {
@@ -61,7 +64,7 @@ export function lateDisk(bytes: Buffer, random: Random, more: Partial<BlockDevic
     flush: () => late('flush', () => {}),
     close: () => late('close', () => {}),
     ...more,
-  };
+  } as BlockDevice;
   const disk: LateDisk = { device, bytes, notes, most: 0 };
   return disk;
 }
