@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * Waits for what others settle, unless the signal is aborted first: then it fails with the signal's
  * reason, and what `wait` has returned is called, so that nobody settles for one who has left.
@@ -22,7 +24,13 @@ export function abortable<T>(
         reject(error);
       },
     );
-    if (signal?.aborted) leave();
-    else signal?.addEventListener('abort', leave, { once: true });
+    if (!signal) return;
+    if (signal.aborted) {
+      leave();
+      return;
+    }
+    // All requests of a connection have one signal, which is no leak.
+    setMaxListeners(0, signal);
+    signal.addEventListener('abort', leave);
   });
 }

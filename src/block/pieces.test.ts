@@ -67,7 +67,7 @@ describe('a long range in pieces', () => {
       pieces += 1;
       burn(0.05);
     };
-    const zeroing = inPieces(0n, 2 ** 52, act, { signal: client.signal, most: 1 << 20 });
+    const zeroing = inPieces(0n, 2 ** 34, act, { signal: client.signal, most: 1 << 20 });
     await assert.rejects(async () => await zeroing, /gone/);
     const stopped = pieces;
     await turn();
@@ -90,11 +90,11 @@ describe('a giant request', () => {
     return { signal: client.signal };
   };
   for (const [what, act] of [
-    ['zeroes written', () => zeroRange(naive(), 0n, 2 ** 49, signalled())],
-    ['zeroing', () => zeroRange(naive({ zero: () => burn(1) }), 0n, 2 ** 49, signalled())],
-    ['trimming', () => trimRange(naive({ trim: () => burn(1) }), 0n, 2 ** 49, signalled())],
-    ['caching', () => cacheRange(naive({ cache: () => burn(1) }), 0n, 2 ** 49, signalled())],
-    ['reading', () => cacheRange(naive({ caching: 'emulated' }), 0n, 2 ** 49, signalled())],
+    ['zeroes written', () => zeroRange(naive(), 0n, TiB, signalled())],
+    ['zeroing', () => zeroRange(naive({ zero: () => burn(1) }), 0n, TiB, signalled())],
+    ['trimming', () => trimRange(naive({ trim: () => burn(1) }), 0n, TiB, signalled())],
+    ['caching', () => cacheRange(naive({ cache: () => burn(1) }), 0n, TiB, signalled())],
+    ['reading', () => cacheRange(naive({ caching: 'emulated' }), 0n, TiB, signalled())],
   ] as const) {
     test(`${what}: it stops when nobody waits any more`, async () => {
       await assert.rejects(async () => await act(), /gone/);

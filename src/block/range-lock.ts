@@ -40,8 +40,14 @@ export class RangeLock {
     signal: AbortSignal | undefined,
   ): Release | Promise<Release> {
     const end = start + BigInt(length);
-    const fresh = { blockers: 0, followers: undefined, grant: undefined };
-    const hold: Hold = { start, end, exclusive, ...fresh };
+    const hold: Hold = {
+      start,
+      end,
+      exclusive,
+      blockers: 0,
+      followers: undefined,
+      grant: undefined,
+    };
     for (const earlier of this.#holds) {
       if (!exclusive && !earlier.exclusive) continue;
       if (earlier.end <= start || end <= earlier.start) continue;
@@ -63,7 +69,8 @@ export class RangeLock {
 
   #remove(hold: Hold): void {
     if (!this.#holds.delete(hold)) return;
-    for (const follower of hold.followers ?? []) {
+    if (!hold.followers) return;
+    for (const follower of hold.followers) {
       follower.blockers -= 1;
       if (follower.blockers === 0) follower.grant!();
     }
