@@ -153,6 +153,14 @@ for (const name of ['pattern', 'random', 'null']) {
   });
 }
 
+test('joined devices are the same in every thread', { skip }, async t => {
+  const { path } = randomFile(t);
+  const { said, dial } = await serve(t, 'partitioning', path);
+  const clients = await Promise.all([dial(), dial()]);
+  const content = Buffer.from(contiguous(await clients[0]!.read(0n, SIZE)));
+  await readEverywhere(clients, content, said);
+});
+
 test('the disk of memory is one and the same in every thread', { skip }, async t => {
   const { said, dial } = await serve(t, 'memory', '64M');
   const clients = await Promise.all([dial(), dial(), dial()]);
