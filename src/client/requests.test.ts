@@ -68,7 +68,7 @@ describe('requests that cannot be encoded', () => {
       await refused(() => client.blockStatus(offset, 512));
     }
     for (const wrong of ['text', [1], new Uint16Array(4), new ArrayBuffer(4), undefined]) {
-      await refused(() => client.write!(0n, wrong as Uint8Array));
+      await refused(() => client.write!(0n, wrong as unknown as Uint8Array));
     }
     await refused(() => client.blockStatus(0n, 0));
     await refused(() => client.blockStatus(0n, 512, { contexts: ['x:y'] }));

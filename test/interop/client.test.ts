@@ -42,7 +42,7 @@ async function exercise(client: BlockDevice): Promise<void> {
 /** In oldstyle nbdkit 1.32 offers all its abilities, and refuses every one but these two. */
 function readsAndWrites(client: BlockDevice): BlockDevice {
   const without = { trim: undefined, zero: undefined, cache: undefined };
-  return wrapDevice(client, { ...PASS, ...without, fua: false, flush: () => {} });
+  return wrapDevice(client, { ...PASS, ...without, fua: 'none', flush: () => {} });
 }
 
 const errno = (wanted: string) => (error: unknown) =>
@@ -177,7 +177,7 @@ describe('qemu-nbd', () => {
     const uri = await qemuNbd(t, '-r', '-f', 'qcow2', '-B', 'changed', '-A', image);
     const negotiation = await negotiate(uri);
     assert.deepEqual((await negotiation.listMetaContexts('')).sort(), [...CONTEXTS].sort());
-    const client = await negotiation.go('', CONTEXTS);
+    const client = await negotiation.go('', { contexts: CONTEXTS });
     assert.ok(client.readOnly && client.extents && !client.write);
     assert.deepEqual(client.contexts.map(({ name }) => name).sort(), CONTEXTS.slice(1).sort());
     const statuses = await client.blockStatus(0n, 4 * MIB);

@@ -81,7 +81,7 @@ export async function readPiece(
   memory?: Memory,
 ): Promise<Data> {
   try {
-    return await source.read(offset, length, memory);
+    return await source.read(offset, length, { memory });
   } catch (error) {
     throw located('read', offset, error);
   }
