@@ -26,6 +26,7 @@ import {
   OLDSTYLE_GREETING_SIZE,
   OPTION_REPLY_HEADER_SIZE,
 } from '../protocol/handshake.ts';
+import { harmless } from '../protocol/text.ts';
 import { ByteReader } from '../transport/reader.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Agreement, ExportInfo, Protocol } from './agreement.ts';
@@ -275,7 +276,7 @@ export class Negotiation {
     try {
       reply = await this.#reader.take(EXPORT_NAME_REPLY_SIZE + padding);
     } catch (error) {
-      const words = `the server hung up when asked for the export '${exportName}'`;
+      const words = `the server hung up when asked for the export '${harmless(exportName)}'`;
       throw new BlockError('ENOENT', words, { cause: error });
     }
     return plainInfo(reply.readBigUInt64BE(0), reply.readUInt16BE(8));
