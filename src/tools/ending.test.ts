@@ -19,6 +19,12 @@ interface Started {
 
 /** A command with a server in brackets that does `script` first and then takes a long time. */
 function start(t: TestContext, script: string, words: (server: string[]) => string[]): Started {
+  // Before the folder goes, which says what is to be ended.
+  t.after(() => {
+    program.kill('SIGKILL');
+    const server = existsSync(pid) ? Number(readFileSync(pid, 'utf8')) : 0;
+    if (server > 0 && runs(server)) process.kill(server, 'SIGKILL');
+  });
   const folder = temporaryFolder(t);
   const pid = join(folder, 'pid');
   const temporary = join(folder, 'tmp');
@@ -35,10 +41,6 @@ function start(t: TestContext, script: string, words: (server: string[]) => stri
     stderr += text;
   });
   const serverPid = () => until(() => existsSync(pid) && Number(readFileSync(pid, 'utf8')));
-  t.after(async () => {
-    program.kill('SIGKILL');
-    if (existsSync(pid) && runs(await serverPid())) process.kill(await serverPid(), 'SIGKILL');
-  });
   return { program, stderr: () => stderr, server: serverPid, folder: temporary };
 }
 
@@ -103,7 +105,7 @@ test('a second signal ends it at once', async t => {
   const status = `/proc/${started.program.pid}/status`;
   await until(() => isDefault(readFileSync(status, 'utf8')));
   started.program.kill('SIGINT');
-  const [code, by] = await once(started.program, 'close');
+  const [code, by] = await once(started.program, 'exit');
   assert.deepEqual([code, by], [null, 'SIGINT']);
 });
 
