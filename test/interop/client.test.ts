@@ -129,10 +129,14 @@ describe('C nbdkit', () => {
   test('on the standard input and output, and by socket activation', async t => {
     if (!has(t, 'nbdkit')) return;
     for (const start of [connectCommand, connectSystemdSocketActivation]) {
-      const single = start === connectCommand ? ['-s'] : [];
-      const client = await start(['/usr/bin/nbdkit', ...single, 'memory', '4M']);
+      const single = start === connectCommand ? '-s' : '';
+      const pid = join(temporaryFolder(t), 'pid');
+      const script = `echo $$ >${pid}; exec /usr/bin/nbdkit ${single} memory 4M`;
+      const client = await start(['/bin/sh', '-c', script]);
       await exercise(client);
       await client.close();
+      const server = Number(readFileSync(pid, 'utf8'));
+      assert.throws(() => process.kill(server, 0), { code: 'ESRCH' });
     }
   });
 
