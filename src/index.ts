@@ -3,7 +3,14 @@
 export { byteLength } from './block/data.ts';
 export { allExtents, zeroRange } from './block/emulate.ts';
 export { humanSize, parseSize } from './block/size.ts';
-export type { NbdClient, ReadOptions, StatusOptions } from './client/client.ts';
+export type { Agreement, ExportInfo, Protocol } from './client/agreement.ts';
+export type {
+  CloseOptions,
+  NbdClient,
+  NbdReadOptions,
+  OwnReadOptions,
+  StatusOptions,
+} from './client/client.ts';
 export {
   type ActivatedServer,
   activate,
@@ -12,14 +19,8 @@ export {
   negotiateCommand,
 } from './client/command.ts';
 export { type ConnectOptions, connect, negotiate } from './client/connect.ts';
-export {
-  type Agreement,
-  type ExportInfo,
-  type Negotiation,
-  type NegotiationOptions,
-  OptionError,
-  type Protocol,
-} from './client/negotiation.ts';
+export type { GoOptions, Negotiation, NegotiationOptions } from './client/negotiation.ts';
+export { OptionError } from './client/refusal.ts';
 export * from './plugin.ts';
 export { ProtocolError } from './protocol/errors.ts';
 export { formatNbdUri, isNbdUri, type NbdUri, parseNbdUri } from './protocol/uri.ts';

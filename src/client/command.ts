@@ -6,11 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BlockError, messageOf, UsageError } from '../block/errors.ts';
-import { SocketTransport } from '../transport/socket.ts';
 import { StreamTransport } from '../transport/stream.ts';
 import type { NbdClient } from './client.ts';
-import { type ConnectOptions, goOrClose } from './connect.ts';
+import { type ConnectOptions, dial } from './connect.ts';
 import { Negotiation, type NegotiationOptions } from './negotiation.ts';
+
+/** How long a child may take to end by itself, and once more when it is asked to, in ms. */
+const PATIENCE = 5_000;
 
 /**
  * Runs a server that speaks NBD on its standard input and output, such as `nbdkit -s`, and connects.
@@ -21,7 +23,11 @@ export async function connectCommand(
   argv: readonly string[],
   options: ConnectOptions = {},
 ): Promise<NbdClient> {
-  return goOrClose(await negotiateCommand(argv, options), options.exportName ?? '');
+  const child = await runCommand(argv);
+  return child.orEnd(async () => {
+    const negotiation = await begin(child, options);
+    return negotiation.go(options.exportName ?? '', { signal: options.signal });
+  });
 }
 
 /** As `connectCommand`, and stops before an export is chosen. */
@@ -29,9 +35,18 @@ export async function negotiateCommand(
   argv: readonly string[],
   options: NegotiationOptions = {},
 ): Promise<Negotiation> {
+  const child = await runCommand(argv);
+  return child.orEnd(() => begin(child, options));
+}
+
+async function runCommand(argv: readonly string[]): Promise<Child> {
   const child = spawn(program(argv), argv.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
   await spawned(child, argv);
-  return Negotiation.begin(new StreamTransport(child.stdout!, child.stdin!), options);
+  return new Child(child, argv);
+}
+
+function begin({ process: { stdin, stdout }, end }: Child, options: NegotiationOptions) {
+  return Negotiation.begin(new StreamTransport(stdout!, stdin!), options, () => end(PATIENCE));
 }
 
 /** A server that was started for this client by socket activation. */
@@ -40,7 +55,7 @@ export interface ActivatedServer {
   readonly path: string;
   /** Connects, once more each time. */
   negotiate(options?: NegotiationOptions): Promise<Negotiation>;
-  /** Ends the server and removes its socket. */
+  /** Ends the server, by SIGKILL if it does not end soon, and removes its socket. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -50,19 +65,19 @@ export interface ActivatedServer {
  * @throws BlockError it cannot be run.
  */
 export async function activate(argv: readonly string[]): Promise<ActivatedServer> {
+  const { path, child, close } = await activated(argv);
+  return { path, negotiate: options => negotiateWith(path, child.gone, options), close };
+}
+
+async function activated(argv: readonly string[]) {
   const directory = await mkdtemp(join(tmpdir(), 'nbdpipe-'));
   const path = join(directory, 'socket');
-  const child = await spawnWithListener(argv, directory, path);
-  const gone = endOf(child, argv);
-  return {
-    path,
-    negotiate: options => negotiateWith(path, gone, options),
-    close: async () => {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
-      await gone;
-      await rm(directory, { recursive: true, force: true });
-    },
+  const child = new Child(await spawnWithListener(argv, directory, path), argv);
+  const close = async () => {
+    await child.end();
+    await rm(directory, { recursive: true, force: true }).catch(() => {});
   };
+  return { path, child, close };
 }
 
 /** Activates a server and connects to it; closing the client ends it. @throws as `activate`. */
@@ -70,22 +85,57 @@ export async function connectSystemdSocketActivation(
   argv: readonly string[],
   options: ConnectOptions = {},
 ): Promise<NbdClient> {
-  const server = await activate(argv);
+  const { path, child, close } = await activated(argv);
   try {
-    const client = await goOrClose(await server.negotiate(options), options.exportName ?? '');
-    const disconnect = client.close.bind(client);
-    client.close = async () => {
-      await disconnect();
-      await server.close();
-    };
-    return client;
+    const negotiation = await negotiateWith(path, child.gone, options, close);
+    return await negotiation.go(options.exportName ?? '', { signal: options.signal });
   } catch (error) {
-    await server.close();
+    await close();
     throw error;
   }
 }
 
-/** How the command ended, once it has; it may have ended before anyone asks. */
+/** A server as a child of this program. */
+class Child {
+  readonly process: ChildProcess;
+  /** How it ended, once it has; it may have ended before anyone asks. */
+  readonly gone: Promise<string>;
+
+  constructor(process: ChildProcess, argv: readonly string[]) {
+    this.process = process;
+    this.gone = endOf(process, argv);
+  }
+
+  /** @param grace how long it may take to end by itself, in ms; then it is made to. */
+  readonly end = async (grace = 0): Promise<void> => {
+    if (await this.#endsWithin(grace)) return;
+    this.process.kill('SIGTERM');
+    if (await this.#endsWithin(PATIENCE)) return;
+    this.process.kill('SIGKILL');
+    await this.gone;
+  };
+
+  /** What `work` gives; it fails, and the child has ended. */
+  async orEnd<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
+  }
+
+  async #endsWithin(ms: number): Promise<boolean> {
+    const timer = new AbortController();
+    const { signal } = timer;
+    try {
+      return await Promise.race([this.gone.then(() => true), delay(ms, false, { signal })]);
+    } finally {
+      timer.abort();
+    }
+  }
+}
+
 async function endOf(child: ChildProcess, argv: readonly string[]): Promise<string> {
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   const { exitCode, signalCode } = child;
@@ -97,12 +147,14 @@ async function negotiateWith(
   path: string,
   gone: Promise<string>,
   options: NegotiationOptions = {},
+  release?: () => Promise<void>,
 ): Promise<Negotiation> {
   try {
-    const transport = await SocketTransport.connect({ path }, options.signal);
+    const transport = await dial({ path }, options.signal);
     void gone.then(() => transport.destroy());
-    return await Negotiation.begin(transport, options);
+    return await Negotiation.begin(transport, options, release);
   } catch (error) {
+    options.signal?.throwIfAborted();
     // The connection may be reset just before the news of the server's end arrives.
     const reason = await Promise.race([gone, delay(100, messageOf(error))]);
     throw new BlockError('ECONNRESET', reason, { cause: error });

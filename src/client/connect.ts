@@ -4,6 +4,7 @@ import type { Address } from '../transport/socket.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { NbdClient } from './client.ts';
 import { Negotiation, type NegotiationOptions } from './negotiation.ts';
+import { abortable } from './signals.ts';
 
 export interface ConnectOptions extends NegotiationOptions {
   /** Overrides the name in the URI. */
@@ -12,14 +13,16 @@ export interface ConnectOptions extends NegotiationOptions {
 
 /**
  * Connects to the export that an NBD URI names.
- * @throws UsageError a URI that cannot be used; BlockError the connection fails.
+ * @throws UsageError a URI that cannot be used; BlockError the connection fails; the reason of the
+ *   signal that gave up the attempt. Once it is connected the signal has no effect.
  */
 export async function connect(
   uri: string | NbdUri,
   options: ConnectOptions = {},
 ): Promise<NbdClient> {
   const target = typeof uri === 'string' ? parseNbdUri(uri) : uri;
-  return goOrClose(await negotiate(target, options), options.exportName ?? target.exportName);
+  const { exportName = target.exportName, signal } = options;
+  return goOrClose(await negotiate(target, options), exportName, signal);
 }
 
 /**
@@ -34,7 +37,7 @@ export async function negotiate(
   const address = addressOf(target);
   let transport: SocketTransport;
   try {
-    transport = await SocketTransport.connect(address, options.signal);
+    transport = await dial(address, options.signal);
   } catch (error) {
     options.signal?.throwIfAborted();
     const words = `cannot connect to ${describe(address)}: ${messageOf(error)}`;
@@ -43,10 +46,21 @@ export async function negotiate(
   return Negotiation.begin(transport, options);
 }
 
+/** A connection to which the signal means nothing once it is made. @throws as the system does. */
+export function dial(address: Address, signal?: AbortSignal): Promise<SocketTransport> {
+  const attempt = new AbortController();
+  const stop = () => attempt.abort();
+  return abortable(signal, stop, () => SocketTransport.connect(address, attempt.signal));
+}
+
 /** Chooses the export, or leaves when that fails. */
-export async function goOrClose(negotiation: Negotiation, exportName: string): Promise<NbdClient> {
+export async function goOrClose(
+  negotiation: Negotiation,
+  exportName: string,
+  signal?: AbortSignal,
+): Promise<NbdClient> {
   try {
-    return await negotiation.go(exportName);
+    return await negotiation.go(exportName, { signal });
   } catch (error) {
     await negotiation.close();
     throw error;

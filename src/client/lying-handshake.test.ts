@@ -7,7 +7,7 @@ import { scriptedServer, type Wire } from '../../test/peer/wire.ts';
 import { BlockError } from '../block/errors.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { connect, negotiate } from './connect.ts';
-import { OptionError } from './negotiation.ts';
+import { OptionError } from './refusal.ts';
 
 const uriOf = (path: string) => `nbd+unix:///?socket=${path}`;
 const SIZE = u64(1 << 20);

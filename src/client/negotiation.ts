@@ -1,4 +1,4 @@
-import type { BlockSize, ExportEntry } from '../block/device.ts';
+import type { ExportEntry } from '../block/device.ts';
 import { MAX_SIZE } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import {
@@ -26,9 +26,13 @@ import {
   OLDSTYLE_GREETING_SIZE,
   OPTION_REPLY_HEADER_SIZE,
 } from '../protocol/handshake.ts';
+import { harmless } from '../protocol/text.ts';
 import { ByteReader } from '../transport/reader.ts';
 import type { Transport } from '../transport/transport.ts';
+import type { Agreement, ExportInfo, Protocol } from './agreement.ts';
 import { NbdClient } from './client.ts';
+import { OptionError } from './refusal.ts';
+import { abortable } from './signals.ts';
 
 /** Longest option reply that is taken, in bytes. */
 const REPLY_LIMIT = 4 * MAX_STRING;
@@ -44,48 +48,15 @@ export interface NegotiationOptions {
   readonly extendedHeaders?: boolean | undefined;
   /** Metadata contexts to select; base:allocation unless said. */
   readonly contexts?: readonly string[] | undefined;
-  /** Gives up, with the signal's reason. */
+  /** Gives up the attempt, with the signal's reason. What was connected in time stays. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What the server says about an export. */
-export interface ExportInfo {
-  readonly size: bigint;
-  /** 'Transmission flags'. */
-  readonly flags: number;
-  readonly blockSize: BlockSize | undefined;
-  /** As the server calls it. */
-  readonly canonicalName: string | undefined;
-  readonly description: string | undefined;
-}
-
-/** Everything that was agreed on when the transmission begins. */
-export interface Agreement extends ExportInfo {
-  readonly protocol: Protocol;
-  readonly exportName: string;
-  readonly structured: boolean;
-  readonly extended: boolean;
-  /** Names of the metadata contexts by their ids. */
-  readonly contexts: ReadonlyMap<number, string>;
-}
-
-export type Protocol = 'oldstyle' | 'newstyle' | 'newstyle-fixed';
-
-/** The server refused an option; the negotiation may go on. */
-export class OptionError extends BlockError {
-  readonly reply: number;
-
-  constructor(option: string, reply: number, message: string) {
-    const errno =
-      reply === Rep.errUnknown ? 'ENOENT' : reply === Rep.errPolicy ? 'EPERM' : 'EINVAL';
-    super(errno, `the server refused ${option}: ${message || replyName(reply)}`);
-    this.reply = reply;
-  }
-}
-
-function replyName(reply: number): string {
-  const known = Object.entries(Rep).find(([, value]) => value === reply)?.[0];
-  return known ?? `0x${reply.toString(16)}`;
+export interface GoOptions {
+  /** Metadata contexts to select; those of the negotiation unless said. */
+  readonly contexts?: readonly string[] | undefined;
+  /** Gives up and drops the connection, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -96,6 +67,7 @@ export class Negotiation {
   readonly #transport: Transport;
   readonly #reader: ByteReader;
   readonly #options: NegotiationOptions;
+  readonly #release: (() => Promise<void>) | undefined;
   #protocol: Protocol = 'newstyle-fixed';
   #structured = false;
   #extended = false;
@@ -103,31 +75,39 @@ export class Negotiation {
   /** The export of an oldstyle server. */
   #only: ExportInfo | undefined;
 
-  private constructor(transport: Transport, options: NegotiationOptions) {
+  private constructor(
+    transport: Transport,
+    options: NegotiationOptions,
+    release: (() => Promise<void>) | undefined,
+  ) {
     this.#transport = transport;
     this.#reader = new ByteReader(transport, REPLY_LIMIT);
     this.#options = options;
+    this.#release = release;
   }
 
   /**
    * Reads the server's greeting and agrees on the form of replies.
+   * @param release ends what was started for the connection; called when that is closed.
    * @throws ProtocolError the peer is not an NBD server.
    */
-  static async begin(transport: Transport, options: NegotiationOptions): Promise<Negotiation> {
-    const negotiation = new Negotiation(transport, options);
-    const { signal } = options;
-    const abort = () => transport.destroy();
-    signal?.addEventListener('abort', abort, { once: true });
+  static async begin(
+    transport: Transport,
+    options: NegotiationOptions,
+    release?: () => Promise<void>,
+  ): Promise<Negotiation> {
+    const negotiation = new Negotiation(transport, options, release);
     try {
-      signal?.throwIfAborted();
-      await negotiation.#greet();
+      await negotiation.#unlessAborted(options.signal, () => negotiation.#greet());
       return negotiation;
     } catch (error) {
       transport.destroy();
-      throw signal?.aborted ? signal.reason : error;
-    } finally {
-      signal?.removeEventListener('abort', abort);
+      throw error;
     }
+  }
+
+  #unlessAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    return abortable(signal, () => this.#transport.destroy(), work);
   }
 
   get protocol(): Protocol {
@@ -170,8 +150,18 @@ export class Negotiation {
    * Chooses an export and begins the transmission. After an OptionError another may be tried.
    * @throws OptionError ENOENT no such export.
    */
-  async go(exportName: string, contexts = this.#options.contexts): Promise<NbdClient> {
-    const selected = await this.#select(exportName, contexts ?? [BASE_ALLOCATION]);
+  go(
+    exportName: string,
+    { contexts = this.#options.contexts, signal }: GoOptions = {},
+  ): Promise<NbdClient> {
+    return this.#unlessAborted(signal, () => this.#go(exportName, contexts));
+  }
+
+  async #go(
+    exportName: string,
+    contexts: readonly string[] = [BASE_ALLOCATION],
+  ): Promise<NbdClient> {
+    const selected = await this.#select(exportName, contexts);
     const info = this.#only ?? (await this.#enter(exportName));
     if (info.size > MAX_SIZE) {
       throw this.#broken(`the server announced an absurd size, ${info.size} bytes`);
@@ -185,7 +175,7 @@ export class Negotiation {
       contexts: selected,
     };
     const leftover = this.#reader.leftover();
-    return new NbdClient(this.#transport, agreement, leftover);
+    return new NbdClient(this.#transport, agreement, leftover, this.#release);
   }
 
   /** Leaves in order: NBD_OPT_ABORT. Never rejects. */
@@ -194,6 +184,7 @@ export class Negotiation {
       this.#transport.send([encodeOption(Option.abort)]);
     }
     await this.#transport.end();
+    await this.#release?.();
   }
 
   async #greet(): Promise<void> {
@@ -223,7 +214,7 @@ export class Negotiation {
   /** Whether the server agrees to an option without data. */
   async #request(option: number): Promise<boolean> {
     try {
-      await this.#ask('an option', option, undefined, () => {});
+      await this.#ask('another form of replies', option, undefined, () => {});
       return true;
     } catch (error) {
       if (error instanceof OptionError) return false;
@@ -285,7 +276,7 @@ export class Negotiation {
     try {
       reply = await this.#reader.take(EXPORT_NAME_REPLY_SIZE + padding);
     } catch (error) {
-      const words = `the server hung up when asked for the export '${exportName}'`;
+      const words = `the server hung up when asked for the export '${harmless(exportName)}'`;
       throw new BlockError('ENOENT', words, { cause: error });
     }
     return plainInfo(reply.readBigUInt64BE(0), reply.readUInt16BE(8));

@@ -1,7 +1,9 @@
 import type { Data, StatusRun } from '../block/device.ts';
-import type { BlockError } from '../block/errors.ts';
 import type { RequestHeader } from '../protocol/request.ts';
 import type { Reading } from './reading.ts';
+
+/** A request as its caller makes it, without the cookie. */
+export type Request = Omit<RequestHeader, 'cookieHigh' | 'cookieLow'>;
 
 /** The runs of each context, by its name. */
 export type Statuses = Map<string, StatusRun[]>;
@@ -9,18 +11,24 @@ export type Statuses = Map<string, StatusRun[]>;
 /** What a request can be answered with. */
 export type Answer = Data | Statuses | undefined;
 
+/** What the answer to a request consists of, and as much of it as has come. */
+export type Expected =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'data'; readonly reading: Reading }
+  | {
+      readonly kind: 'statuses';
+      readonly statuses: Statuses;
+      /** How many contexts they are of. */
+      readonly wanted: number;
+    };
+
 /** A request that was sent and is not answered in full. */
 export interface Pending {
   readonly request: Readonly<RequestHeader>;
-  /** For reads. */
-  readonly reading?: Reading | undefined;
-  /** For block status. */
-  readonly statuses?: Statuses | undefined;
-  /** How many contexts the block status is of. */
-  readonly wanted?: number;
+  readonly expected: Expected;
   /** The first error that the server reported; the reply may still go on. */
-  error: BlockError | undefined;
+  error: Error | undefined;
   errorChunks: number;
-  resolve(answer: Answer): void;
-  reject(error: unknown): void;
+  resolve: (answer: Answer) => void;
+  reject: (error: unknown) => void;
 }

@@ -1,5 +1,6 @@
 import { viewsOf, zeroes } from '../block/data.ts';
 import type { Data, Memory } from '../block/device.ts';
+import { BlockError } from '../block/errors.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 
 /** A part of a read's answer, relative to its start. */
@@ -12,6 +13,8 @@ interface Segment {
 /** Honest servers send no more chunks than a few and one for each sector. */
 const SECTOR = 512;
 const FREE_CHUNKS = 64;
+/** Where all bytes go that nobody wants any more. */
+const WASTE = Buffer.allocUnsafeSlow(1 << 16);
 
 /** The answer to one read as it comes in, in one piece or in chunks in any order. */
 export class Reading {
@@ -20,6 +23,8 @@ export class Reading {
   #memory: Uint8Array | undefined;
   readonly #segments: Segment[] = [];
   #covered = 0;
+  #discarding = false;
+  #failure: unknown;
 
   constructor(length: number, give: Memory | undefined) {
     this.#length = length;
@@ -30,10 +35,11 @@ export class Reading {
    * Where the bytes of a data chunk go.
    * @throws ProtocolError the chunk is not within the request, or there are too many.
    */
-  data(start: number, length: number): Uint8Array {
+  data(start: number, length: number): Data {
     this.#add({ start, length, hole: false });
-    this.#memory ??= this.#give?.(this.#length) ?? Buffer.allocUnsafeSlow(this.#length);
-    return this.#memory.subarray(start, start + length);
+    if (!this.#discarding) this.#memory ??= this.#take();
+    if (this.#discarding) return waste(length);
+    return this.#memory!.subarray(start, start + length);
   }
 
   /** @throws ProtocolError as for `data`. */
@@ -41,14 +47,39 @@ export class Reading {
     this.#add({ start, length, hole: true });
   }
 
+  /** Nothing that is still to come is put into the memory of whoever reads. */
+  discard(): void {
+    this.#discarding = true;
+  }
+
+  /** Why there was no memory for the answer. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** The memory; undefined when there is none to be had, which must not cost the connection. */
+  #take(): Uint8Array | undefined {
+    try {
+      const memory = this.#give?.(this.#length) ?? allocate(this.#length);
+      if (memory.length === this.#length) return memory;
+      const words = `the memory for ${this.#length} bytes has ${memory.length}`;
+      throw new BlockError('EINVAL', words);
+    } catch (error) {
+      this.#failure = error ?? new BlockError('ENOMEM', 'no memory was given');
+      this.#discarding = true;
+      return undefined;
+    }
+  }
+
   /**
-   * All of the bytes; a hole comes as known zeroes.
+   * All of the bytes, unless they were discarded; a hole comes as known zeroes.
    * @throws ProtocolError chunks overlap or something is missing.
    */
   result(): Data {
     if (this.#covered !== this.#length) {
       throw new ProtocolError(`the server sent ${this.#covered} of ${this.#length} bytes`);
     }
+    if (this.#discarding) return [];
     if (this.#segments.length === 1) {
       return this.#segments[0]!.hole ? zeroes(this.#length) : this.#memory!;
     }
@@ -78,4 +109,20 @@ export class Reading {
       throw new ProtocolError('the server sent too many chunks');
     }
   }
+}
+
+/** @throws BlockError ENOMEM. */
+export function allocate(length: number): Buffer {
+  try {
+    return Buffer.allocUnsafeSlow(length);
+  } catch (error) {
+    throw new BlockError('ENOMEM', `there is no memory for ${length} bytes`, { cause: error });
+  }
+}
+
+function waste(length: number): Uint8Array[] {
+  const views: Uint8Array[] = Array(Math.floor(length / WASTE.length)).fill(WASTE);
+  const rest = length % WASTE.length;
+  if (rest > 0) views.push(WASTE.subarray(0, rest));
+  return views;
 }

@@ -1,6 +1,7 @@
 /** NBD URIs as the document "The NBD URI format" has them: parsed and printed, no I/O. */
 import { UsageError } from '../block/errors.ts';
 import { DEFAULT_PORT } from './constants.ts';
+import { harmless } from './text.ts';
 
 /** The CID of the host, as a virtual machine sees it. */
 const VSOCK_HOST = 2;
@@ -205,7 +206,7 @@ function decode(what: string, text: string): string {
 /** Text from outside for an error message: on one line, and not endless. */
 function shown(text: string): string {
   const short = text.length > 200 ? `${text.slice(0, 200)}...` : text;
-  return `'${wellFormed(short).replace(/[\x00-\x1f\x7f]/g, '?')}'`;
+  return `'${harmless(wellFormed(short))}'`;
 }
 
 /** The URI, with everything percent-encoded that must be. `parseNbdUri` gives back the same. */

@@ -80,6 +80,13 @@ test('an error is one line', () => {
   assert.equal(oneLine(new UsageError('bad', '  x\n  ^')), 'bad\n  x\n  ^');
 });
 
+test('an error does nothing to a terminal, whoever wrote its words', () => {
+  const evil = 'x\x1b[2J\0\u009b\u202e\u2028y';
+  const shown = 'x\\u001b[2J\\u0000\\u009b\\u202e\\u2028y';
+  assert.equal(oneLine(evil), shown);
+  assert.equal(oneLine(new UsageError(evil, `${evil}\n  ^`)), `${shown}\n${shown}\n  ^`);
+});
+
 /** Runs `run('prog', main)` in a process of its own. */
 function ran(main: string, env: NodeJS.ProcessEnv = {}) {
   const cli = pathToFileURL(new URL('./cli.ts', import.meta.url).pathname).href;

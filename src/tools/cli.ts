@@ -1,6 +1,8 @@
 /** What every command shares: options as the C tools take them, one-line errors, exit status. */
 import { createRequire } from 'node:module';
 import { messageOf, UsageError } from '../block/errors.ts';
+import { harmless } from '../protocol/text.ts';
+import { endedBySignal, undoAll } from './ending.ts';
 import { nearest } from './nearest.ts';
 
 /** The version of the package, for --version. */
@@ -187,16 +189,25 @@ const BROKEN_PIPE = 128 + 13;
 
 /**
  * Runs a command and exits with the status that it gives. Whatever it throws becomes one line on
- * standard error and status 1; NBDPIPE_DEBUG=1 in the environment adds the stack.
+ * standard error and status 1; NBDPIPE_DEBUG=1 in the environment adds the stack. Before that, what
+ * `atEnd` was told of is undone.
  */
 export function run(program: string, main: (argv: string[]) => Promise<number>): void {
+  let ending = false;
+  const end = async (status: number) => {
+    if (ending || endedBySignal()) return;
+    ending = true;
+    await undoAll();
+    process.exit(status);
+  };
   const fail = (error: unknown) => {
+    if (ending || endedBySignal()) return;
     const pipe = error instanceof PipeClosed;
     if (!pipe) process.stderr.write(`${program}: ${oneLine(error)}\n`);
-    process.exit(pipe ? BROKEN_PIPE : 1);
+    void end(pipe ? BROKEN_PIPE : 1);
   };
   process.on('uncaughtException', fail);
-  main(process.argv.slice(2)).then(status => process.exit(status), fail);
+  main(process.argv.slice(2)).then(end, fail);
 }
 
 /** What ends sooner pays nothing for it, in ms. */
@@ -217,8 +228,8 @@ export function compilePatiently(): void {
 }
 
 /**
- * The words of an error on one line; after it the excerpt of a UsageError, and the stack when that
- * is asked for.
+ * The words of an error on one line, whoever they come from; after it the excerpt of a UsageError,
+ * and the stack when that is asked for.
  */
 export function oneLine(error: unknown): string {
   const words = messageOf(error)
@@ -226,5 +237,6 @@ export function oneLine(error: unknown): string {
     .replace(/\s*\n\s*/g, ' ');
   const stack = process.env.NBDPIPE_DEBUG && error instanceof Error ? `\n${error.stack}` : '';
   const excerpt = error instanceof UsageError && error.excerpt ? `\n${error.excerpt}` : '';
-  return words + excerpt + stack;
+  const more = (excerpt + stack).split('\n').map(harmless).join('\n');
+  return harmless(words) + more;
 }

@@ -4,6 +4,7 @@ import { negotiate } from '../client/connect.ts';
 import type { Negotiation, NegotiationOptions } from '../client/negotiation.ts';
 import { formatNbdUri, parseNbdUri } from '../protocol/uri.ts';
 import type { Endpoint } from './cli.ts';
+import { atEnd } from './ending.ts';
 
 /** A server to connect to, once or several times. */
 export interface Target {
@@ -22,13 +23,16 @@ export interface Target {
 export async function openTarget(endpoint: Endpoint): Promise<Target> {
   if ('command' in endpoint) {
     const { activate } = await import('../client/command.ts');
-    const server = await activate(endpoint.command);
+    const starting = activate(endpoint.command);
+    const close = async () => (await starting).close();
+    atEnd(close);
+    const server = await starting;
     return {
       exportName: '',
       local: true,
       uriOf: () => undefined,
       negotiate: options => server.negotiate(options),
-      close: () => server.close(),
+      close,
     };
   }
   const uri = parseNbdUri(endpoint.word);

@@ -129,10 +129,14 @@ describe('C nbdkit', () => {
   test('on the standard input and output, and by socket activation', async t => {
     if (!has(t, 'nbdkit')) return;
     for (const start of [connectCommand, connectSystemdSocketActivation]) {
-      const single = start === connectCommand ? ['-s'] : [];
-      const client = await start(['/usr/bin/nbdkit', ...single, 'memory', '4M']);
+      const single = start === connectCommand ? '-s' : '';
+      const pid = join(temporaryFolder(t), 'pid');
+      const script = `echo $$ >${pid}; exec /usr/bin/nbdkit ${single} memory 4M`;
+      const client = await start(['/bin/sh', '-c', script]);
       await exercise(client);
       await client.close();
+      const server = Number(readFileSync(pid, 'utf8'));
+      assert.throws(() => process.kill(server, 0), { code: 'ESRCH' });
     }
   });
 
@@ -177,7 +181,7 @@ describe('qemu-nbd', () => {
     const uri = await qemuNbd(t, '-r', '-f', 'qcow2', '-B', 'changed', '-A', image);
     const negotiation = await negotiate(uri);
     assert.deepEqual((await negotiation.listMetaContexts('')).sort(), [...CONTEXTS].sort());
-    const client = await negotiation.go('', CONTEXTS);
+    const client = await negotiation.go('', { contexts: CONTEXTS });
     assert.ok(client.readOnly && client.extents && !client.write);
     assert.deepEqual(client.contexts.map(({ name }) => name).sort(), CONTEXTS.slice(1).sort());
     const statuses = await client.blockStatus(0n, 4 * MIB);
@@ -214,7 +218,9 @@ describe('qemu-nbd', () => {
     const image = join(temporaryFolder(t), 'empty.qcow2');
     await runWell('qemu-img', ['create', '-q', '-f', 'qcow2', image, '1G']);
     const client = await connect(await qemuNbd(t, '-f', 'qcow2', image));
-    assert.ok(viewsOf(await client.read(0n, 4 * MIB)).every(isKnownZero));
+    const memory = (length: number) => Buffer.alloc(length);
+    const views = viewsOf(await client.read(0n, 4 * MIB, { memory }));
+    assert.ok(views.every(isKnownZero));
     await client.close();
   });
 

@@ -82,6 +82,11 @@ export class Wire {
     this.#socket.pause();
   }
 
+  /** Reads again. */
+  startReading(): void {
+    this.#socket.resume();
+  }
+
   /** Says that nothing more will come. */
   finish(): void {
     this.#socket.end();

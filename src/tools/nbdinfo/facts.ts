@@ -1,7 +1,8 @@
 import type { BlockSize } from '../../block/device.ts';
 import { BlockError, messageOf } from '../../block/errors.ts';
+import type { ExportInfo, Protocol } from '../../client/agreement.ts';
 import type { NbdClient } from '../../client/client.ts';
-import type { ExportInfo, Negotiation, Protocol } from '../../client/negotiation.ts';
+import type { Negotiation } from '../../client/negotiation.ts';
 import { TransmissionFlag } from '../../protocol/constants.ts';
 import { negotiating, type Target, withHint } from '../target.ts';
 

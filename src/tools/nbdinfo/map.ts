@@ -11,48 +11,69 @@ export interface Run {
   readonly type: bigint;
 }
 
+/** The runs of a map in order, some at a time, as they become known. */
+export type Runs = AsyncIterable<readonly Run[]>;
+
 const LONGEST = BigInt(Number.MAX_SAFE_INTEGER);
+/** Runs that are printed at once. */
+const BATCH = 1000;
+/** More kinds of status than any context has; a server that has them is not to fill the memory. */
+const MOST_TYPES = 1 << 16;
 
 /**
- * The map of the whole disk in one metadata context.
+ * The map of the whole disk in one metadata context. No more of it is kept than one answer.
  * @throws UsageError the server does not have it.
  */
-export async function mapOf(client: NbdClient, context: string): Promise<Run[]> {
+export async function* mapOf(
+  client: Pick<NbdClient, 'size' | 'metaContexts' | 'blockStatus'>,
+  context: string,
+): AsyncGenerator<Run[]> {
   if (!client.metaContexts.includes(context)) {
     throw new UsageError(`--map: server does not support metadata context "${context}"`);
   }
-  const runs: Run[] = [];
+  const batch: Run[] = [];
   for (let offset = 0n; offset < client.size; ) {
     const left = client.size - offset;
     const length = left < LONGEST ? Number(left) : Number.MAX_SAFE_INTEGER;
     const statuses = await client.blockStatus(offset, length, { contexts: [context] });
-    const found = statuses.get(context) ?? [];
-    const end = addRuns(runs, found, offset, client.size);
-    if (end === offset) throw new BlockError('EPROTO', `the server gave no status at ${offset}`);
-    offset = end;
+    const before = offset;
+    for (const found of statuses.get(context) ?? []) {
+      if (offset >= client.size) break;
+      // The last one may go on in what comes next.
+      if (batch.length > BATCH) yield batch.splice(0, BATCH);
+      offset = addRun(batch, found, offset, client.size);
+    }
+    if (offset === before) throw new BlockError('EPROTO', `the server gave no status at ${offset}`);
   }
-  return runs;
+  if (batch.length > 0) yield batch;
 }
 
-function addRuns(runs: Run[], found: readonly StatusRun[], start: bigint, size: bigint): bigint {
-  let offset = start;
-  for (const { length: given, flags } of found) {
-    if (offset >= size) break;
-    const left = size - offset;
-    const length = BigInt(given) < left ? BigInt(given) : left;
-    const type = BigInt(flags);
-    const last = runs.at(-1);
-    if (last?.type === type) runs[runs.length - 1] = { ...last, length: last.length + length };
-    else runs.push({ offset, length, type });
-    offset += length;
-  }
-  return offset;
+/** Where the run ends. */
+function addRun(runs: Run[], found: StatusRun, offset: bigint, size: bigint): bigint {
+  const left = size - offset;
+  const length = BigInt(found.length) < left ? BigInt(found.length) : left;
+  const type = BigInt(found.flags);
+  const last = runs.at(-1);
+  if (last?.type === type) runs[runs.length - 1] = { ...last, length: last.length + length };
+  else runs.push({ offset, length, type });
+  return offset + length;
 }
 
-/** The bytes of each type, the types in order. */
-function totalsOf(runs: readonly Run[]): { type: bigint; size: bigint }[] {
+/** The bytes of one type. */
+export interface Total {
+  readonly type: bigint;
+  readonly size: bigint;
+}
+
+/** The bytes of each type, the types in order. @throws BlockError there are absurdly many. */
+export async function totalsOf(map: Runs): Promise<Total[]> {
   const totals = new Map<bigint, bigint>();
-  for (const { type, length } of runs) totals.set(type, (totals.get(type) ?? 0n) + length);
+  for await (const runs of map) {
+    for (const { type, length } of runs) totals.set(type, (totals.get(type) ?? 0n) + length);
+    if (totals.size > MOST_TYPES) {
+      throw new BlockError('EPROTO', `the server gave more than ${MOST_TYPES} kinds of status`);
+    }
+  }
   const list = [...totals].map(([type, size]) => ({ type, size }));
   return list.sort((a, b) => (a.type < b.type ? -1 : 1));
 }
@@ -83,32 +104,41 @@ function colourOf(meaning: string | undefined): Colour {
   return COLOURS[meaning ?? ''] ?? 'plain';
 }
 
-export function mapText(runs: readonly Run[], context: string, paint: Painter): string {
-  const lines = runs.map(({ offset, length, type }) => {
-    const meaning = meaningOf(context, type);
-    const numbers = `${column(offset, 10)}  ${column(length, 10)}  ${column(type, 3)}`;
-    const line = meaning === undefined ? numbers : `${numbers}  ${meaning}`;
-    return `${paint(colourOf(meaning), line)}\n`;
-  });
-  return lines.join('');
+/** The text of a map, piece by piece. */
+export async function* mapText(map: Runs, context: string, paint: Painter): AsyncGenerator<string> {
+  for await (const runs of map) {
+    const lines = runs.map(({ offset, length, type }) => {
+      const meaning = meaningOf(context, type);
+      const numbers = `${column(offset, 10)}  ${column(length, 10)}  ${column(type, 3)}`;
+      const line = meaning === undefined ? numbers : `${numbers}  ${meaning}`;
+      return `${paint(colourOf(meaning), line)}\n`;
+    });
+    yield lines.join('');
+  }
 }
 
-export function mapJson(runs: readonly Run[], context: string): string {
-  const items = runs.map(({ offset, length, type }) => {
-    const numbers = `"offset": ${offset}, "length": ${length}, "type": ${type}`;
-    const meaning = meaningOf(context, type);
-    return `{ ${numbers}${meaning === undefined ? '' : `, "description": "${meaning}"`}}`;
-  });
-  return `[\n${items.join(',\n')}\n]\n`;
+/** The map as a JSON document, piece by piece. */
+export async function* mapJson(map: Runs, context: string): AsyncGenerator<string> {
+  let before = '[\n';
+  for await (const runs of map) {
+    const items = runs.map(({ offset, length, type }) => {
+      const numbers = `"offset": ${offset}, "length": ${length}, "type": ${type}`;
+      const meaning = meaningOf(context, type);
+      return `{ ${numbers}${meaning === undefined ? '' : `, "description": "${meaning}"`}}`;
+    });
+    yield before + items.join(',\n');
+    before = ',\n';
+  }
+  yield before === '[\n' ? '[\n\n]\n' : '\n]\n';
 }
 
 export function totalsText(
-  runs: readonly Run[],
+  totals: readonly Total[],
   context: string,
   size: bigint,
   paint: Painter,
 ): string {
-  const lines = totalsOf(runs).map(({ type, size: total }) => {
+  const lines = totals.map(({ type, size: total }) => {
     const meaning = meaningOf(context, type);
     const share = toTenth((100 * Number(total)) / Number(size)).padStart(5);
     const numbers = `${column(total, 10)} ${share}% ${column(type, 3)}`;
@@ -118,8 +148,8 @@ export function totalsText(
   return lines.join('');
 }
 
-export function totalsJson(runs: readonly Run[], context: string, size: bigint): string {
-  const items = totalsOf(runs).map(({ type, size: total }) => {
+export function totalsJson(totals: readonly Total[], context: string, size: bigint): string {
+  const items = totals.map(({ type, size: total }) => {
     const percent = Number(((100 * Number(total)) / Number(size)).toPrecision(6));
     const numbers = `"size": ${total}, "percent": ${percent}, "type": ${type}`;
     const meaning = meaningOf(context, type);

@@ -3,7 +3,16 @@ import { test } from 'node:test';
 import { TransmissionFlag } from '../../protocol/constants.ts';
 import { question } from './can.ts';
 import type { ExportFacts, Facts } from './facts.ts';
-import { mapJson, mapText, type Run, totalsJson, totalsText } from './map.ts';
+import {
+  mapJson,
+  mapOf,
+  mapText,
+  type Run,
+  type Runs,
+  totalsJson,
+  totalsOf,
+  totalsText,
+} from './map.ts';
 import { showJson, showText } from './show.ts';
 import { painter } from './style.ts';
 
@@ -73,6 +82,21 @@ test('the text of the C nbdinfo, with control characters made harmless', () => {
   );
 });
 
+test('what a server says about itself does nothing to a terminal, in JSON neither', () => {
+  const evil = '\x1b[2J\0\u009b2J\u202e\u2028';
+  const facts: Facts = {
+    ...FACTS,
+    exports: [{ ...EXPORT, name: evil, description: evil, content: evil, contexts: [evil] }],
+  };
+  const shown = '\\u001b[2J\\u0000\\u009b2J\\u202e\\u2028';
+  for (const text of [showText(facts, plain), showJson(facts)]) {
+    assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2028]/);
+    assert.equal(text.split(shown).length, 5);
+  }
+  const [shownBack] = JSON.parse(showJson(facts)).exports;
+  assert.deepEqual([shownBack['export-name'], shownBack.description], [evil, evil]);
+});
+
 test('what is not known is left out', () => {
   const text = showText(BARE, plain);
   assert.match(text, /^protocol: oldstyle without TLS, using simple packets\nexport="":\n/);
@@ -127,52 +151,117 @@ const RUNS: readonly Run[] = [
 const SIZE = 5312880n;
 const BASE = 'base:allocation';
 
-test('maps as the C nbdinfo prints them', () => {
+/** The runs as they might come: each by itself. */
+async function* coming(runs: readonly Run[]): Runs {
+  for (const run of runs) yield [run];
+}
+
+async function whole(pieces: AsyncIterable<string>): Promise<string> {
+  let text = '';
+  for await (const piece of pieces) text += piece;
+  return text;
+}
+
+test('maps as the C nbdinfo prints them', async () => {
   assert.equal(
-    mapText(RUNS, BASE, plain),
+    await whole(mapText(coming(RUNS), BASE, plain)),
     '         0     5242880    3  hole,zero\n   5242880       70000    0  data\n',
   );
   assert.equal(
-    mapText(RUNS, BASE, coloured),
+    await whole(mapText(coming(RUNS), BASE, coloured)),
     '         0     5242880    3  hole,zero\n\x1b[1;30m   5242880       70000    0  data\x1b[0m\n',
   );
-  assert.equal(
-    mapJson(RUNS, BASE),
+  const json =
     '[\n{ "offset": 0, "length": 5242880, "type": 3, "description": "hole,zero"},\n' +
-      '{ "offset": 5242880, "length": 70000, "type": 0, "description": "data"}\n]\n',
-  );
-  assert.equal(mapJson([], BASE), '[\n\n]\n');
+    '{ "offset": 5242880, "length": 70000, "type": 0, "description": "data"}\n]\n';
+  assert.equal(await whole(mapJson(coming(RUNS), BASE)), json);
+  assert.equal(await whole(mapJson(coming([]), BASE)), '[\n\n]\n');
 });
 
-test('totals as the C nbdinfo prints them', () => {
+test('totals as the C nbdinfo prints them', async () => {
+  const totals = await totalsOf(coming(RUNS));
   assert.equal(
-    totalsText(RUNS, BASE, SIZE, plain),
+    totalsText(totals, BASE, SIZE, plain),
     '     70000   1.3%   0 data\n   5242880  98.7%   3 hole,zero\n',
   );
   assert.equal(
-    totalsJson(RUNS, BASE, SIZE),
+    totalsJson(totals, BASE, SIZE),
     '[\n{ "size": 70000, "percent": 1.31755, "type": 0, "description": "data" },\n' +
       '{ "size": 5242880, "percent": 98.6824, "type": 3, "description": "hole,zero" }\n]\n',
   );
   assert.equal(totalsJson([], BASE, 0n), '[]\n');
   const tie = [
-    { offset: 0n, length: 1n, type: 0n },
-    { offset: 1n, length: 15n, type: 3n },
+    { size: 1n, type: 0n },
+    { size: 15n, type: 3n },
   ];
   assert.match(totalsText(tie, BASE, 16n, plain), / {3}6\.2%.*\n.* 93\.8%/);
 });
 
-test('statuses of the contexts that are known', () => {
+/** A server with `count` runs of `length` bytes, `answer` of them at a time. */
+function diskOf(count: number, length: number, answer: number, typeOf: (index: number) => number) {
+  const asked: number[] = [];
+  return {
+    asked,
+    size: BigInt(count * length),
+    metaContexts: [BASE],
+    blockStatus: async (offset: bigint) => {
+      const first = Number(offset) / length;
+      asked.push(first);
+      const runs = Array.from({ length: answer }, (_, index) => ({
+        length,
+        flags: typeOf(first + index),
+      }));
+      return new Map([[BASE, runs]]);
+    },
+  };
+}
+
+test('neighbours of one status are one run, also across answers, and the end is cut', async () => {
+  const runs: Run[] = [];
+  const disk = diskOf(10_000, 512, 1500, index => (index < 4000 ? index % 2 : 3));
+  for await (const some of mapOf(disk, BASE)) runs.push(...some);
+  assert.equal(runs.length, 4001);
+  assert.deepEqual(runs.at(-1), { offset: 2048000n, length: 3072000n, type: 3n });
+  assert.deepEqual(runs[3999], { offset: 2047488n, length: 512n, type: 1n });
+  await assert.rejects(
+    mapOf({ ...disk, blockStatus: async () => new Map() }, BASE).next(),
+    /gave no status at 0/,
+  );
+});
+
+test('a map is shown as it comes, and asks for more when that is shown', async () => {
+  const disk = diskOf(1 << 24, 512, 5000, index => index % 2);
+  const pieces = mapText(mapOf(disk, BASE), BASE, plain);
+  let longest = 0;
+  for (let count = 0; count < 20; count++) {
+    longest = Math.max(longest, (await pieces.next()).value.split('\n').length);
+  }
+  assert.ok(longest <= 2000, `${longest} lines in one piece`);
+  assert.ok(disk.asked.length <= 5, `${disk.asked.length} answers for 20,000 lines`);
+  await pieces.return(undefined);
+});
+
+test('totals keep a number for each status, and not for ever more of them', async () => {
+  const disk = diskOf(1 << 20, 512, 1 << 16, index => index % 3);
+  const totals = await totalsOf(mapOf(disk, BASE));
+  assert.deepEqual(
+    totals.map(({ type }) => type),
+    [0n, 1n, 2n],
+  );
+  const absurd = diskOf(1 << 20, 512, 1 << 16, index => index);
+  await assert.rejects(totalsOf(mapOf(absurd, BASE)), /more than 65536 kinds of status/);
+  assert.ok(absurd.asked.length < 4);
+});
+
+test('statuses of the contexts that are known', async () => {
   const one = (type: bigint) => [{ offset: 0n, length: 1n, type }];
-  const words = (context: string, type: bigint) =>
-    mapText(one(type), context, plain)
-      .replace(/^ +0 +1 +/, '')
-      .trimEnd();
-  assert.equal(words('qemu:dirty-bitmap:x', 1n), '1  dirty');
-  assert.equal(words('qemu:allocation-depth', 0n), '0  absent');
-  assert.equal(words('qemu:allocation-depth', 7n), '7  backing depth 7');
-  assert.equal(words('x:y', 5n), '5');
-  assert.equal(words(BASE, 2n ** 40n), String(2n ** 40n));
+  const words = async (context: string, type: bigint) =>
+    (await whole(mapText(coming(one(type)), context, plain))).replace(/^ +0 +1 +/, '').trimEnd();
+  assert.equal(await words('qemu:dirty-bitmap:x', 1n), '1  dirty');
+  assert.equal(await words('qemu:allocation-depth', 0n), '0  absent');
+  assert.equal(await words('qemu:allocation-depth', 7n), '7  backing depth 7');
+  assert.equal(await words('x:y', 5n), '5');
+  assert.equal(await words(BASE, 2n ** 40n), String(2n ** 40n));
 });
 
 test('questions in any spelling, and no others', () => {

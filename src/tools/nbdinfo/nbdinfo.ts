@@ -1,4 +1,5 @@
 import { UsageError } from '../../block/errors.ts';
+import type { NbdClient } from '../../client/client.ts';
 import { BASE_ALLOCATION } from '../../protocol/constants.ts';
 import {
   COMPLETION,
@@ -15,9 +16,9 @@ import {
 import { openTarget, type Target } from '../target.ts';
 import { question } from './can.ts';
 import { gatherAll, gatherOne, withClient } from './facts.ts';
-import { mapJson, mapOf, mapText, totalsJson, totalsText } from './map.ts';
+import { mapJson, mapOf, mapText, totalsJson, totalsOf, totalsText } from './map.ts';
 import { showJson, showText } from './show.ts';
-import { painter } from './style.ts';
+import { type Painter, painter } from './style.ts';
 
 const OPTIONS = {
   help: { names: ['help'] },
@@ -98,17 +99,9 @@ async function answer(
   if (has('size')) return printed(`${await withClient(target, [], async c => c.size)}\n`);
   if (has('map')) {
     const context = value('map') || BASE_ALLOCATION;
-    return printed(
-      await withClient(target, [context], async client => {
-        const runs = await mapOf(client, context);
-        const { size } = client;
-        if (!has('totals'))
-          return has('json') ? mapJson(runs, context) : mapText(runs, context, paint);
-        return has('json')
-          ? totalsJson(runs, context, size)
-          : totalsText(runs, context, size, paint);
-      }),
-    );
+    const show = has('totals') ? showTotals : showMap;
+    await withClient(target, [context], client => show(client, context, has('json'), paint));
+    return 0;
   }
   let status = 0;
   const warn = (message: string) => {
@@ -120,4 +113,27 @@ async function answer(
     : await gatherOne(target, !has('noContent'));
   await print(has('json') ? showJson(facts) : showText(facts, paint));
   return status;
+}
+
+/** Prints as it comes, however long it is. */
+async function showMap(
+  client: NbdClient,
+  context: string,
+  json: boolean,
+  paint: Painter,
+): Promise<void> {
+  const map = mapOf(client, context);
+  const pieces = json ? mapJson(map, context) : mapText(map, context, paint);
+  for await (const piece of pieces) await print(piece);
+}
+
+async function showTotals(
+  client: NbdClient,
+  context: string,
+  json: boolean,
+  paint: Painter,
+): Promise<void> {
+  const totals = await totalsOf(mapOf(client, context));
+  const { size } = client;
+  await print(json ? totalsJson(totals, context, size) : totalsText(totals, context, size, paint));
 }

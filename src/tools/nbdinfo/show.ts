@@ -1,6 +1,7 @@
 import { humanSize } from '../../block/size.ts';
+import { harmless, jsonText } from '../../protocol/text.ts';
 import { type ExportFacts, type Facts, PROPERTIES } from './facts.ts';
-import { type Colour, escaped, harmless, type Painter } from './style.ts';
+import type { Colour, Painter } from './style.ts';
 
 type Property = (typeof PROPERTIES)[number][0];
 
@@ -15,7 +16,7 @@ export function showText({ connection, exports }: Facts, paint: Painter): string
 function exportText(facts: ExportFacts, paint: Painter): string {
   const { name, description, size, content, uri, contexts } = facts;
   const human = humanSize(size);
-  let head = `export="${escaped(name)}":\n`;
+  let head = `export="${jsonText(name)}":\n`;
   if (description !== undefined) head += `\tdescription: ${harmless(description)}\n`;
   head += `\texport-size: ${size}${human === String(size) ? '' : ` (${human})`}\n`;
   if (content !== undefined) head += `\tcontent: ${harmless(content)}\n`;
@@ -80,4 +81,4 @@ function exportJson(facts: ExportFacts): string {
   return fields.map(field => `\t${field}`).join(',\n');
 }
 
-const quoted = (text: string) => `"${escaped(text)}"`;
+const quoted = (text: string) => `"${jsonText(text)}"`;

@@ -21,16 +21,3 @@ export function painter(coloured: boolean): Painter {
     return `${codes.map(code => `\x1b[${code}m`).join('')}${text}\x1b[0m`;
   };
 }
-
-/** Text from a server for a terminal or for JSON, without its quotation marks. */
-export function escaped(text: string): string {
-  return text.replace(/["\\\x00-\x1f\x7f]/g, character => {
-    if (character === '"' || character === '\\') return `\\${character}`;
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
-}
-
-/** Text from a server for a terminal, where quotation marks do no harm. */
-export function harmless(text: string): string {
-  return text.replace(/[\x00-\x1f\x7f]/g, escaped);
-}

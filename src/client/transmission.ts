@@ -1,4 +1,4 @@
-import type { Data, Memory } from '../block/device.ts';
+import type { BlockSize, Data, Memory } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import {
   Command,
@@ -7,7 +7,7 @@ import {
   REPLY_FLAG_DONE,
   Reply,
 } from '../protocol/constants.ts';
-import { errnoOfNumber, ProtocolError } from '../protocol/errors.ts';
+import { ProtocolError } from '../protocol/errors.ts';
 import {
   decodeErrorPayload,
   decodeReplyHeader,
@@ -18,14 +18,18 @@ import {
 import { encodeRequest, type RequestHeader, requestSize } from '../protocol/request.ts';
 import { Inbox } from '../transport/inbox.ts';
 import type { Transport } from '../transport/transport.ts';
-import type { Answer, Pending, Statuses } from './pending.ts';
+import type { Answer, Expected, Pending, Request, Statuses } from './pending.ts';
 import { Reading } from './reading.ts';
+import { requestError } from './refusal.ts';
+import { AbortListeners } from './signals.ts';
 
 const SLAB = 1 << 14;
 /** An error chunk: its fields and the longest text. */
 const MAX_ERROR_PAYLOAD = 4096 + 14;
 const MAX_STATUS_PAYLOAD = 8 + 16 * MAX_EXTENTS;
 const MAX_ERROR_CHUNKS = 1024;
+/** Longest time that Node can set a timer to, in ms. */
+const LONGEST_WAIT = 2 ** 31 - 1;
 
 /** How replies look on this connection. */
 export interface Form {
@@ -33,16 +37,18 @@ export interface Form {
   readonly extended: boolean;
   /** Names of the metadata contexts by their ids. */
   readonly contexts: ReadonlyMap<number, string>;
+  readonly blockSize: BlockSize | undefined;
 }
 
-/** A request as its caller makes it; the engine adds the cookie. */
-export type Wish = Omit<RequestHeader, 'cookieHigh' | 'cookieLow'>;
+const NOTHING: Expected = { kind: 'nothing' };
 
 /**
  * The transmission phase as a client sees it: any number of requests under way, answered in any
  * order. A server that does not keep to the protocol fails them all and loses the connection.
+ * A request whose signal is aborted rejects with the signal's reason as soon as nothing is put into
+ * or taken from its memory any more, and its reply is passed over when it comes.
  */
-export class Engine {
+export class Transmission {
   readonly #transport: Transport;
   readonly #form: Form;
   readonly #inbox: Inbox;
@@ -52,8 +58,20 @@ export class Engine {
   #used = 0;
   #outgoing: Uint8Array[] = [];
   #scheduled = false;
+  /** The connection is of no more use. */
   #failure: BlockError | undefined;
+  /** No request is taken any more. */
+  #refusal: BlockError | undefined;
+  #closing: Promise<void> | undefined;
+  /** While it is closing: runs out when the server is silent for too long. */
+  #patience: NodeJS.Timeout | undefined;
   #idle: (() => void) | undefined;
+  readonly #signals = new AbortListeners();
+  /** Whose payload is being received. */
+  #receiving: Pending | undefined;
+  /** What waits for that payload, as its memory is in use, and for all to be sent. */
+  #whenReceived: (() => void) | undefined;
+  #whenSent: (() => void)[] = [];
 
   constructor(transport: Transport, form: Form, leftover: Uint8Array) {
     this.#transport = transport;
@@ -63,58 +81,79 @@ export class Engine {
       () => this.#arrived(),
       error => this.#ended(error),
     );
+    transport.onDrain = () => this.#memoryIsFree();
     transport.attach(this.#inbox);
     this.#arrived();
   }
 
-  /** Requests that are not answered yet. */
+  /** Requests that are not answered yet, those that were given up among them. */
   get inFlight(): number {
     return this.#pending.size;
   }
 
-  read(wish: Wish, memory?: Memory): Promise<Data> {
-    return this.#send(wish, undefined, {
-      reading: new Reading(wish.length, memory),
-    }) as Promise<Data>;
+  read(request: Request, memory?: Memory, signal?: AbortSignal): Promise<Data> {
+    const reading = new Reading(request.length, memory);
+    return this.#send(request, undefined, { kind: 'data', reading }, signal) as Promise<Data>;
   }
 
   /** @param contexts the ids that the payload names; unless given, all that were agreed on. */
-  status(wish: Wish, payload?: Uint8Array, contexts?: readonly number[]): Promise<Statuses> {
+  status(
+    request: Request,
+    signal?: AbortSignal,
+    payload?: Uint8Array,
+    contexts?: readonly number[],
+  ): Promise<Statuses> {
     const wanted = contexts?.length ?? this.#form.contexts.size;
-    return this.#send(wish, payload, { statuses: new Map(), wanted }) as Promise<Statuses>;
+    const expected: Expected = { kind: 'statuses', statuses: new Map(), wanted };
+    return this.#send(request, payload, expected, signal) as Promise<Statuses>;
   }
 
   /** A command without data in its answer. */
-  command(wish: Wish, payload?: Uint8Array): Promise<void> {
-    return this.#send(wish, payload, {}) as Promise<void>;
+  command(request: Request, signal?: AbortSignal, payload?: Uint8Array): Promise<void> {
+    return this.#send(request, payload, NOTHING, signal) as Promise<void>;
   }
 
-  /** Waits for the answers under way, says goodbye and closes. Never rejects. */
-  async disconnect(): Promise<void> {
+  /**
+   * Waits for the answers under way, says goodbye and closes. Never rejects.
+   * @param timeout ms without an answer after which the connection is dropped.
+   */
+  disconnect(timeout: number): Promise<void> {
+    this.#closing ??= this.#disconnect(timeout);
+    return this.#closing;
+  }
+
+  async #disconnect(timeout: number): Promise<void> {
+    const closed = new BlockError('ESHUTDOWN', 'the connection was closed');
+    this.#refusal ??= closed;
+    const giveUp = () => {
+      this.abort(new BlockError('ETIMEDOUT', `the server did not answer for ${timeout} ms`));
+      this.#transport.destroy();
+    };
+    this.#patience = setTimeout(giveUp, Math.min(timeout, LONGEST_WAIT));
     if (this.#pending.size > 0) {
       await new Promise<void>(resolve => {
-        const earlier = this.#idle;
-        this.#idle = () => {
-          earlier?.();
-          resolve();
-        };
+        this.#idle = resolve;
       });
     }
     if (!this.#failure) {
-      this.#failure = new BlockError('ESHUTDOWN', 'the connection was closed');
+      this.#failure = closed;
       const goodbye = { type: Command.disconnect, flags: 0, offset: 0n, length: 0 };
       this.#push({ ...goodbye, cookieHigh: 0, cookieLow: 0 }, undefined);
       this.#flush();
     }
     await this.#transport.end();
+    clearTimeout(this.#patience);
   }
 
   /** Fails what is under way and hangs up. */
   abort(error: BlockError): void {
     if (this.#failure) return;
     this.#failure = error;
+    this.#refusal = error;
     this.#inbox.abandon();
     this.#transport.destroy();
+    this.#memoryIsFree();
+    this.#received();
     const failed = [...this.#pending.values()];
     this.#pending.clear();
     for (const pending of failed) pending.reject(error);
@@ -122,38 +161,88 @@ export class Engine {
   }
 
   #send(
-    wish: Wish,
+    fields: Request,
     payload: Uint8Array | undefined,
-    parts: Pick<Pending, 'reading' | 'statuses' | 'wanted'>,
+    expected: Expected,
+    signal: AbortSignal | undefined,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      if (this.#failure) {
-        reject(this.#failure);
+      if (signal?.aborted || this.#refusal) {
+        reject(signal?.aborted ? signal.reason : this.#refusal);
         return;
       }
       const cookie = this.#nextCookie;
       this.#nextCookie = cookie === 0xffffffff ? 1 : cookie + 1;
-      const request = { ...wish, cookieHigh: 0, cookieLow: cookie };
-      const pending = { request, ...parts, error: undefined, errorChunks: 0, resolve, reject };
+      const request = { ...fields, cookieHigh: 0, cookieLow: cookie };
+      const header = this.#push(request, payload);
+      const pending = { request, expected, error: undefined, errorChunks: 0, resolve, reject };
       this.#pending.set(cookie, pending);
-      this.#push(request, payload);
+      if (signal) this.#heed(signal, pending, header, payload);
     });
   }
 
+  /** Gives the request up when the signal is aborted before it is answered. */
+  #heed(signal: AbortSignal, pending: Pending, header: Uint8Array, payload?: Uint8Array): void {
+    const giveUp = () => this.#giveUp(pending, signal.reason, header, payload);
+    const { resolve, reject } = pending;
+    pending.resolve = answer => {
+      this.#signals.remove(signal, giveUp);
+      resolve(answer);
+    };
+    pending.reject = error => {
+      this.#signals.remove(signal, giveUp);
+      reject(error);
+    };
+    this.#signals.add(signal, giveUp);
+  }
+
+  #giveUp(pending: Pending, reason: unknown, header: Uint8Array, payload?: Uint8Array): void {
+    const reject = () => pending.reject(reason);
+    const unsent = this.#outgoing.indexOf(header);
+    if (unsent >= 0) {
+      this.#outgoing.splice(unsent, payload ? 2 : 1);
+      reject();
+      this.#forget(pending);
+      return;
+    }
+    if (pending.expected.kind === 'data') pending.expected.reading.discard();
+    if (pending === this.#receiving) this.#whenReceived = reject;
+    else if (payload && this.#transport.queued > 0) this.#whenSent.push(reject);
+    else reject();
+  }
+
+  #memoryIsFree(): void {
+    if (this.#whenSent.length === 0) return;
+    const waiting = this.#whenSent;
+    this.#whenSent = [];
+    for (const done of waiting) done();
+  }
+
+  /** The payload on its way has come in full, or will never come. */
+  #received(): void {
+    this.#receiving = undefined;
+    const done = this.#whenReceived;
+    this.#whenReceived = undefined;
+    done?.();
+  }
+
   /** Requests made in one turn of the event loop go out together. */
-  #push(request: RequestHeader, payload: Uint8Array | undefined): void {
+  #push(request: RequestHeader, payload: Uint8Array | undefined): Uint8Array {
     const size = requestSize(this.#form.extended);
     if (this.#used + size > SLAB) {
       this.#slab = Buffer.allocUnsafeSlow(SLAB);
       this.#used = 0;
     }
     encodeRequest(this.#slab, this.#used, request, this.#form.extended);
-    this.#outgoing.push(this.#slab.subarray(this.#used, this.#used + size));
+    const header = this.#slab.subarray(this.#used, this.#used + size);
     this.#used += size;
+    this.#outgoing.push(header);
     if (payload) this.#outgoing.push(payload);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    queueMicrotask(() => this.#flush());
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      queueMicrotask(() => this.#flush());
+    }
+    return header;
   }
 
   #flush(): void {
@@ -166,15 +255,8 @@ export class Engine {
   }
 
   #ended(error?: Error): void {
-    this.abort(
-      new BlockError(
-        'ECONNRESET',
-        `the server closed the connection${error ? `: ${error.message}` : ''}`,
-        {
-          cause: error,
-        },
-      ),
-    );
+    const words = `the server closed the connection${error ? `: ${error.message}` : ''}`;
+    this.abort(new BlockError('ECONNRESET', words, { cause: error }));
   }
 
   #arrived(): void {
@@ -210,13 +292,16 @@ export class Engine {
   }
 
   #simple(header: ReplyHeader, pending: Pending): void {
-    const { reading, statuses, request } = pending;
+    const { expected, request } = pending;
     if (header.error !== 0) {
       pending.error = this.#serverError(header.error, '', request);
-    } else if (statuses || (reading && this.#form.structured)) {
+    } else if (
+      expected.kind === 'statuses' ||
+      (expected.kind === 'data' && this.#form.structured)
+    ) {
       throw new ProtocolError('the server sent a simple reply where chunks were agreed on');
-    } else if (reading) {
-      this.#expect(reading.data(0, request.length), () => this.#finish(pending));
+    } else if (expected.kind === 'data') {
+      this.#receive(pending, expected.reading, 0, request.length, () => this.#finish(pending));
       return;
     }
     this.#finish(pending);
@@ -238,7 +323,8 @@ export class Engine {
       if ((header.flags & REPLY_FLAG_DONE) === 0) throw new ProtocolError('an empty chunk is last');
       done();
     } else if (type === Reply.offsetData) {
-      this.#dataChunk(pending, at, length - 8, done);
+      const start = this.#startOf(pending, at);
+      this.#receive(pending, this.#readingOf(pending), start, length - 8, done);
     } else if (type === Reply.offsetHole) {
       if (length !== 12) throw new ProtocolError('a hole chunk has a wrong length');
       this.#readingOf(pending).hole(this.#startOf(pending, at), inbox.buffer.readUInt32BE(at + 8));
@@ -249,13 +335,23 @@ export class Engine {
     return true;
   }
 
-  #dataChunk(pending: Pending, at: number, length: number, done: () => void): void {
-    const reading = this.#readingOf(pending);
-    this.#expect(reading.data(this.#startOf(pending, at), length), done);
+  #receive(
+    pending: Pending,
+    reading: Reading,
+    start: number,
+    length: number,
+    done: () => void,
+  ): void {
+    const memory = reading.data(start, length);
+    this.#receiving = pending;
+    this.#expect(memory, () => {
+      this.#received();
+      done();
+    });
   }
 
-  #readingOf(pending: Pending): Reading {
-    if (pending.reading) return pending.reading;
+  #readingOf({ expected }: Pending): Reading {
+    if (expected.kind === 'data') return expected.reading;
     throw new ProtocolError('the server sent data in answer to something that is not a read');
   }
 
@@ -293,16 +389,17 @@ export class Engine {
   #statusChunk(payload: Buffer, pending: Pending): void {
     const { contextId, runs } = decodeStatus(payload, this.#form.extended);
     const context = this.#form.contexts.get(contextId);
-    if (!pending.statuses || context === undefined) {
+    const { expected } = pending;
+    if (expected.kind !== 'statuses' || context === undefined) {
       throw new ProtocolError('the server sent a block status that was not asked for');
     }
-    if (pending.statuses.has(context)) {
-      throw new ProtocolError(`the server sent the status of ${context} twice`);
+    if (expected.statuses.has(context)) {
+      throw new ProtocolError('the server sent the status of a metadata context twice');
     }
-    pending.statuses.set(context, runs);
+    expected.statuses.set(context, runs);
   }
 
-  #expect(data: Uint8Array, complete: () => void): void {
+  #expect(data: Data, complete: () => void): void {
     const { extended, structured } = this.#form;
     const nextHeader = extended ? 32 : structured ? 20 : 16;
     this.#inbox.expect(data, structured ? nextHeader + 8 : nextHeader, () => {
@@ -315,26 +412,33 @@ export class Engine {
   }
 
   #finish(pending: Pending): void {
-    let answer: Answer;
-    if (!pending.error) {
-      answer = pending.reading?.result() ?? pending.statuses;
-      if (pending.statuses && pending.statuses.size !== pending.wanted) {
-        throw new ProtocolError('the server left out the status of a metadata context');
-      }
-    }
+    const { expected } = pending;
+    const failure =
+      pending.error ?? (expected.kind === 'data' ? expected.reading.failure : undefined);
+    // What does not keep to the protocol must be found while the request is still pending.
+    const answer = failure === undefined ? answerOf(expected) : undefined;
+    if (failure === undefined) pending.resolve(answer);
+    else pending.reject(failure);
+    this.#forget(pending);
+  }
+
+  #forget(pending: Pending): void {
     this.#pending.delete(pending.request.cookieLow);
-    if (pending.error) pending.reject(pending.error);
-    else pending.resolve(answer);
+    if (!this.#closing) return;
+    this.#patience?.refresh();
     if (this.#pending.size === 0) this.#idle?.();
   }
 
-  #serverError(
-    number: number,
-    message: string,
-    request: Readonly<RequestHeader>,
-    offset = request.offset,
-  ): BlockError {
-    const errno = errnoOfNumber(number);
-    return new BlockError(errno, `the server said ${message || errno}`, { offset });
+  #serverError(number: number, text: string, request: Request, offset?: bigint): BlockError {
+    return requestError(number, text, request, this.#form.blockSize, offset);
   }
+}
+
+/** @throws ProtocolError something is missing. */
+function answerOf(expected: Expected): Answer {
+  if (expected.kind === 'nothing') return undefined;
+  if (expected.kind === 'data') return expected.reading.result();
+  const { statuses, wanted } = expected;
+  if (statuses.size === wanted) return statuses;
+  throw new ProtocolError('the server left out the status of a metadata context');
 }
