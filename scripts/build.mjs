@@ -50,7 +50,7 @@ const { output } = await build({
         {
           name: 'core',
           priority: 2,
-          test: /\/src\/(block\/(?!keystream)|declare|protocol|transport|tools\/(?!target)[^/]+\.ts|posix\/(libc|socket-io))/,
+          test: /\/src\/(block|declare|protocol|transport|tools\/(?!target)[^/]+\.ts|posix\/(libc|socket-io))/,
         },
       ],
     },

@@ -6,7 +6,7 @@ import { definePlugin } from '../../declare/declare.ts';
 import { lockFile } from '../../posix/lock.ts';
 import { fileDevice } from '../../stores/file/device.ts';
 import { type OpenFile, openFile, statOf } from '../../stores/file/open.ts';
-import { DISK_PARAMETERS, diskMaker } from '../../stores/new-disk.ts';
+import { DISK_PARAMETERS, diskMaker } from '../../content/new-disk.ts';
 import { Disks } from './disks.ts';
 
 const DEFAULT_EXPORT = 'default';

@@ -1,6 +1,6 @@
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
-import { keystream, seedKey } from '../../block/keystream.ts';
+import { keystream, seedKey } from '../../content/keystream.ts';
 import { verifyWrite } from '../../block/verify.ts';
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
 

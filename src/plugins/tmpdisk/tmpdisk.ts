@@ -7,7 +7,7 @@ import { definePlugin, sourceOf } from '../../declare/declare.ts';
 import { temporaryFolder, withPrivateFolder } from '../../posix/temporary.ts';
 import { fileDevice } from '../../stores/file/device.ts';
 import { openFile } from '../../stores/file/open.ts';
-import { DISK_PARAMETERS, diskMaker } from '../../stores/new-disk.ts';
+import { DISK_PARAMETERS, diskMaker } from '../../content/new-disk.ts';
 
 export default definePlugin({
   name: 'tmpdisk',
