@@ -7,19 +7,25 @@ export type {
   DeviceSource,
   ExportEntry,
   Extent,
+  ExtentsOptions,
   ListRequest,
   Memory,
   MetaContext,
   OpenRequest,
   Peer,
+  ReadOptions,
+  Recipe,
+  RequestOptions,
   StatusRun,
+  Support,
+  WriteBuffer,
   WriteOptions,
   ZeroOptions,
 } from './block/device.ts';
 export { BlockError, type Errno, UsageError } from './block/errors.ts';
 export { ExtentList } from './block/extents.ts';
 export { sliceDevice } from './block/slice.ts';
-export { type DataMethod, PASS, type Wrapping, wrapDevice } from './block/wrap.ts';
+export { PASS, type Wrapping, wrapDevice } from './block/wrap.ts';
 export {
   type Context,
   defineFilter,

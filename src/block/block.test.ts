@@ -141,7 +141,7 @@ describe('zeroing', () => {
   });
 
   test('FUA of a device that has it', async () => {
-    const { device, notes } = noting({ fua: true });
+    const { device, notes } = noting({ fua: 'native' });
     await zeroRange(device, 0n, 512, { fua: true });
     assert.deepEqual(notes, ['write 0+512 fua']);
   });

@@ -8,7 +8,7 @@ export function constantDevice(bytes: Uint8Array): BlockDevice {
   return {
     size: BigInt(bytes.length),
     multiConn: true,
-    fua: true,
+    fua: 'native',
     read: at,
     write: (offset, data) => verifyWrite(offset, data, at(offset, data.length)),
     flush: () => {},
@@ -20,8 +20,8 @@ export function paddingDevice(size: bigint): BlockDevice {
   return {
     size,
     multiConn: true,
-    fua: true,
-    fastZero: true,
+    fua: 'native',
+    fastZero: 'native',
     read: (_offset, length) => zeroes(length),
     write: (offset, data) => verifyWrite(offset, data, zeroes(data.length)),
     zero: () => {},

@@ -3,12 +3,13 @@ import { zeroes } from './data.ts';
 import type { BlockDevice, Extent, WriteOptions, ZeroOptions } from './device.ts';
 import { BlockError, errnoOf } from './errors.ts';
 import { ExtentList } from './extents.ts';
+import { supportOf } from './support.ts';
 
 const PIECE = 1 << 20;
 
 /** Makes what was done durable, when `fua` asks for it and the device did not do so itself. */
-export function settle(device: BlockDevice, options?: WriteOptions): void | Promise<void> {
-  if (options?.fua && !device.fua) return device.flush?.();
+export function settle(device: BlockDevice, options?: WriteOptions): void | PromiseLike<void> {
+  if (options?.fua && device.fua !== 'native') return device.flush?.();
 }
 
 /**
@@ -21,7 +22,7 @@ export async function zeroRange(
   length: number,
   options: ZeroOptions = {},
 ): Promise<void> {
-  if (options.fastZero && device.zero && !device.fastZero) throw notFast();
+  if (options.fastZero && supportOf(device).fastZero !== 'native') throw notFast();
   try {
     if (device.zero) {
       await device.zero(offset, length, options);
@@ -50,7 +51,9 @@ async function writeZeroes(
   const source = zeroes(piece) as Uint8Array;
   for (let done = 0; done < length; done += piece) {
     const bytes = source.subarray(0, Math.min(piece, length - done));
-    await device.write(offset + BigInt(done), bytes, { fua: options.fua && device.fua });
+    await device.write(offset + BigInt(done), bytes, {
+      fua: options.fua && device.fua === 'native',
+    });
   }
 }
 
@@ -59,7 +62,7 @@ export function extentsOf(
   device: BlockDevice,
   offset: bigint,
   length: number,
-): Extent[] | Promise<Extent[]> {
+): Extent[] | PromiseLike<Extent[]> {
   return device.extents ? device.extents(offset, length) : [{ length, hole: false, zero: false }];
 }
 

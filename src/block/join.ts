@@ -1,5 +1,5 @@
 import { viewsOf } from './data.ts';
-import type { BlockDevice, Data, Extent, Memory } from './device.ts';
+import type { BlockDevice, Data, Extent, ReadOptions } from './device.ts';
 import { extentsOf, zeroRange } from './emulate.ts';
 import { ExtentList } from './extents.ts';
 
@@ -45,7 +45,7 @@ class Row {
   async each(
     offset: bigint,
     length: number,
-    act: (part: Part, start: number) => void | Promise<void>,
+    act: (part: Part, start: number) => void | PromiseLike<void>,
   ): Promise<void> {
     let start = 0;
     for (const part of this.cut(offset, length)) {
@@ -54,9 +54,9 @@ class Row {
     }
   }
 
-  read(offset: bigint, length: number, memory?: Memory): Data | Promise<Data> {
+  read(offset: bigint, length: number, options?: ReadOptions): Data | PromiseLike<Data> {
     const [first, ...others] = this.cut(offset, length);
-    if (others.length === 0) return first!.device.read(first!.offset, length, memory);
+    if (others.length === 0) return first!.device.read(first!.offset, length, options);
     return Promise.all(
       [first!, ...others].map(async part =>
         viewsOf(await part.device.read(part.offset, part.length)),
@@ -87,9 +87,9 @@ export function joinDevices(devices: readonly BlockDevice[]): BlockDevice {
     size: row.size,
     multiConn: every(part => part.multiConn),
     rotational: parts.some(part => part.rotational),
-    fua: writable && every(part => part.fua),
-    fastZero: writable && every(part => part.fastZero),
-    read: (offset, length, memory) => row.read(offset, length, memory),
+    fua: writable && every(part => part.fua === 'native') ? 'native' : undefined,
+    fastZero: writable && every(part => part.fastZero === 'native') ? 'native' : undefined,
+    read: (offset, length, options) => row.read(offset, length, options),
     ...(writable && writing(row, parts)),
     cache: (offset, length) =>
       row.each(offset, length, part => part.device.cache?.(part.offset, part.length)),
@@ -107,9 +107,9 @@ function writing(row: Row, parts: readonly BlockDevice[]) {
       row.each(offset, data.length, ({ device, ...part }, start) =>
         device.write!(part.offset, data.subarray(start, start + part.length), options),
       ),
-    landing: (offset, length) => {
+    writeBuffer: (offset, length) => {
       const [first, ...others] = row.cut(offset, length);
-      return others.length > 0 ? undefined : first!.device.landing?.(first!.offset, length);
+      return others.length > 0 ? undefined : first!.device.writeBuffer?.(first!.offset, length);
     },
     zero: (offset, length, options) =>
       row.each(offset, length, part => zeroRange(part.device, part.offset, part.length, options)),

@@ -6,9 +6,11 @@ import { wrapDevice } from './wrap.ts';
 export function sliceDevice(below: BlockDevice, start: bigint, size: bigint): BlockDevice {
   return wrapDevice(below, {
     size,
-    read: (offset, length, memory) => below.read(start + offset, length, memory),
+    read: (offset, length, options) => below.read(start + offset, length, options),
     write: below.write && ((offset, data, options) => below.write!(start + offset, data, options)),
-    landing: below.landing && ((offset, length) => below.landing!(start + offset, length)),
+    writeBuffer:
+      below.writeBuffer && ((offset, length) => below.writeBuffer!(start + offset, length)),
+    resize: undefined,
     trim: below.trim && ((offset, length, options) => below.trim!(start + offset, length, options)),
     zero: below.zero && ((offset, length, options) => below.zero!(start + offset, length, options)),
     cache: below.cache && ((offset, length) => below.cache!(start + offset, length)),

@@ -1,66 +1,95 @@
 import type { BlockDevice } from './device.ts';
 
-/** The methods through which data and offsets pass: a filter must say what it does with each. */
-export type DataMethod = 'read' | 'write' | 'landing' | 'trim' | 'zero' | 'cache' | 'extents';
+/**
+ * Each member of a device, and what a filter has to do with it: `decided` ones carry data, offsets
+ * or sizes, and a filter must say what becomes of them; `inherited` ones are those of the device
+ * below unless the filter gives its own; `own` ones never pass.
+ */
+const MEMBERS = {
+  size: 'inherited',
+  description: 'inherited',
+  rotational: 'inherited',
+  multiConn: 'inherited',
+  blockSize: 'inherited',
+  fua: 'inherited',
+  zeroing: 'inherited',
+  fastZero: 'inherited',
+  caching: 'inherited',
+  contexts: 'decided',
+  recipe: 'own',
+  read: 'decided',
+  write: 'decided',
+  writeBuffer: 'decided',
+  flush: 'inherited',
+  trim: 'decided',
+  zero: 'decided',
+  cache: 'decided',
+  extents: 'decided',
+  resize: 'decided',
+  close: 'inherited',
+} as const satisfies Readonly<Record<keyof BlockDevice, 'inherited' | 'decided' | 'own'>>;
+
+type Member = keyof typeof MEMBERS;
+type Decided = {
+  [M in Member]: (typeof MEMBERS)[M] extends 'decided' ? M : never;
+}[Member];
 
 /**
- * One answer for each of the methods that carry data or offsets: a function of the filter's own,
- * 'pass' to hand the call down as it is, or undefined to take the capability away. Everything else
- * passes through unless it is given here too.
+ * One answer for each member that carries data, offsets or sizes: the filter's own, 'pass' to hand
+ * it down as it is, or undefined to take the capability away. Everything else passes through unless
+ * it is given here too.
  */
 export type Wrapping = {
-  readonly [M in DataMethod]:
+  readonly [M in Decided]:
     | NonNullable<BlockDevice[M]>
     | 'pass'
     | (M extends 'read' ? never : undefined);
-} & {
-  readonly [P in Exclude<keyof BlockDevice, DataMethod | 'contexts' | 'portable'>]?: BlockDevice[P];
-} & {
-  /** Contexts carry offsets too. */
-  readonly contexts: BlockDevice['contexts'] | 'pass';
-};
-
-const DATA_METHODS = ['read', 'write', 'landing', 'trim', 'zero', 'cache', 'extents'] as const;
-const OTHERS = [
-  'size',
-  'description',
-  'rotational',
-  'multiConn',
-  'blockSize',
-  'fua',
-  'fastZero',
-] as const;
+} & { readonly [M in Exclude<Member, Decided>]?: BlockDevice[M] };
 
 /** For filters that change no data and no offset: they name only what they watch or forbid. */
 export const PASS = {
+  contexts: 'pass',
   read: 'pass',
   write: 'pass',
-  landing: 'pass',
+  writeBuffer: 'pass',
   trim: 'pass',
   zero: 'pass',
   cache: 'pass',
   extents: 'pass',
-  contexts: 'pass',
+  resize: 'pass',
 } as const satisfies Wrapping;
 
 /**
  * The device below as the filter shows it. What passes stays absent where the device below lacks it;
  * a function of the filter's own is a capability, so it is given only where it can be kept:
- * `write: below.write && (...)`.
+ * `write: below.write && (...)`. No write goes around a `write` of the filter's own: write buffers
+ * pass only where writes do.
  */
 export function wrapDevice(below: BlockDevice, wrapping: Wrapping): BlockDevice {
-  const device: Record<string, unknown> = {};
-  for (const property of OTHERS) {
-    device[property] = property in wrapping ? wrapping[property] : below[property];
+  const device = {};
+  for (const member of Object.keys(MEMBERS) as Member[]) {
+    const own = member in wrapping ? wrapping[member] : undefined;
+    const passes = own === 'pass' || (MEMBERS[member] === 'inherited' && !(member in wrapping));
+    const bypass = member === 'writeBuffer' && own === 'pass' && wrapping.write !== 'pass';
+    if (!passes || bypass) define(device, member, { value: bypass ? undefined : own });
+    else if (typeof below[member] === 'function') {
+      define(device, member, { value: (below[member] as () => void).bind(below) });
+    } else define(device, member, { get: () => below[member] });
   }
-  device.contexts = wrapping.contexts === 'pass' ? below.contexts : wrapping.contexts;
-  for (const method of DATA_METHODS) {
-    const own = wrapping[method];
-    const passed = below[method] as ((...args: never[]) => unknown) | undefined;
-    if (own === 'pass') device[method] = passed?.bind(below);
-    else device[method] = own;
-  }
-  device.flush = 'flush' in wrapping ? wrapping.flush : below.flush?.bind(below);
-  device.close = 'close' in wrapping ? wrapping.close : below.close?.bind(below);
-  return device as unknown as BlockDevice;
+  return device as BlockDevice;
+}
+
+/** Ordinary properties, so that a device can be spread. */
+function define(device: object, member: Member, descriptor: PropertyDescriptor): void {
+  const writable = 'value' in descriptor && { writable: true };
+  const ordinary = { enumerable: true, configurable: true, ...writable };
+  Object.defineProperty(device, member, { ...descriptor, ...ordinary });
+}
+
+/** Every member by name, if only to say `undefined`: for devices that are made of several others. */
+export type EveryMember = { readonly [M in Member]: BlockDevice[M] | undefined };
+
+/** A device whose maker has thought of every member. */
+export function composed(device: EveryMember): BlockDevice {
+  return device as BlockDevice;
 }

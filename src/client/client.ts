@@ -2,10 +2,11 @@ import type {
   BlockDevice,
   BlockSize,
   Data,
+  ReadOptions as DeviceReadOptions,
   Extent,
-  Memory,
   MetaContext,
   StatusRun,
+  Support,
   WriteOptions,
   ZeroOptions,
 } from '../block/device.ts';
@@ -28,11 +29,9 @@ import type { Statuses } from './pending.ts';
 /** Longest effect of one request in 32 bits, in whole 64-KiB blocks. */
 const LONGEST_COMPACT = 0xffff0000;
 
-export interface ReadOptions {
+export interface ReadOptions extends DeviceReadOptions {
   /** Ask the server for one piece (NBD_CMD_FLAG_DF). */
   readonly df?: boolean | undefined;
-  /** Gives the memory for the answer, when the answer comes. */
-  readonly memory?: Memory | undefined;
 }
 
 export interface StatusOptions {
@@ -54,8 +53,8 @@ export class NbdClient implements BlockDevice {
   readonly readOnly: boolean;
   readonly rotational: boolean;
   readonly multiConn: boolean;
-  readonly fua: boolean;
-  readonly fastZero: boolean;
+  readonly fua: Support | undefined;
+  readonly fastZero: Support;
   readonly canDf: boolean;
   /** The server's constraints; undefined when it announced none. */
   readonly blockSize: BlockSize | undefined;
@@ -84,8 +83,8 @@ export class NbdClient implements BlockDevice {
     this.readOnly = has(TransmissionFlag.readOnly);
     this.rotational = has(TransmissionFlag.rotational);
     this.multiConn = has(TransmissionFlag.multiConn);
-    this.fua = has(TransmissionFlag.fua);
-    this.fastZero = has(TransmissionFlag.fastZero);
+    this.fua = has(TransmissionFlag.fua) ? 'native' : undefined;
+    this.fastZero = has(TransmissionFlag.fastZero) ? 'native' : 'none';
     this.canDf = has(TransmissionFlag.df);
     this.blockSize = blockSize;
     this.description = agreement.description;
@@ -137,12 +136,7 @@ export class NbdClient implements BlockDevice {
   }
 
   /** @throws BlockError EINVAL for a range that is not inside the export. */
-  read(offset: bigint, length: number, memory?: Memory): Promise<Data> {
-    return this.readWith(offset, length, { memory });
-  }
-
-  /** As `read`, with the options that NBD has. */
-  async readWith(offset: bigint, length: number, options: ReadOptions): Promise<Data> {
+  async read(offset: bigint, length: number, options: ReadOptions = {}): Promise<Data> {
     this.#check(offset, length);
     if (length === 0) return Buffer.alloc(0);
     const { df = false, memory } = options;
@@ -246,7 +240,7 @@ export class NbdClient implements BlockDevice {
   }
 
   #fuaFlag(options?: WriteOptions): number {
-    return options?.fua && this.fua ? CommandFlag.fua : 0;
+    return options?.fua && this.fua === 'native' ? CommandFlag.fua : 0;
   }
 
   #zeroFlags(options?: ZeroOptions): number {

@@ -1,6 +1,6 @@
 import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { UsageError } from '../block/errors.ts';
-import type { ParameterDeclaration } from '../declare/parameters.ts';
+import type { ParameterDeclaration, RawParameter } from '../declare/parameters.ts';
 import { runProgram } from '../posix/program.ts';
 
 /** The parameters of plugins that make disks for their clients. */
@@ -36,9 +36,9 @@ export type MakeDisk = (path: string) => Promise<string>;
  * @param extra more variables for the command.
  * @throws UsageError
  */
-export function diskMaker(wishes: Wishes, extra: ReadonlyMap<string, string>): MakeDisk {
+export function diskMaker(wishes: Wishes, extra: readonly RawParameter[]): MakeDisk {
   const { size, type, label, command } = wishes;
-  for (const key of extra.keys()) {
+  for (const { key = '' } of extra) {
     if (key === 'disk') throw new UsageError('disk: its value is not yours to choose');
     if (command === undefined || !/^[A-Za-z_]\w*$/.test(key)) throw unknownParameter(key);
   }
@@ -47,7 +47,8 @@ export function diskMaker(wishes: Wishes, extra: ReadonlyMap<string, string>): M
       throw new UsageError(`type: '${type}': expected one such as ext4`);
     return path => makeFileSystem(path, wishes);
   }
-  const variables = { ...Object.fromEntries(extra), size: String(size), type, label };
+  const given = Object.fromEntries(extra.map(({ key, value }) => [key, value]));
+  const variables = { ...given, size: String(size), type, label };
   const words = ['-c', command, 'command'];
   return disk => runProgram('sh', words, { variables: { ...variables, disk }, name: 'command' });
 }

@@ -1,20 +1,28 @@
 import type { BlockDevice, DeviceSource, OpenRequest } from '../block/device.ts';
-import type { ParameterDeclarations, ParameterValues } from './parameters.ts';
+import { type Maker, recipeOver } from '../block/recipe.ts';
+import type {
+  GivenParameter,
+  ParameterDeclarations,
+  ParameterValues,
+  RawParameter,
+} from './parameters.ts';
 
 /** What the server tells a plugin or filter while it is configured. */
-export interface Context {
+export interface Context<D extends ParameterDeclarations = ParameterDeclarations> {
   /** `-r` was given: every device will be opened for reading only. */
   readonly readOnly: boolean;
-  /** Undeclared `key=value` words, for declarations with `extra`. */
-  readonly extra: ReadonlyMap<string, string>;
-  /** The keys of the parameters in the order in which they were given; a bare word has its key. */
-  readonly order: readonly string[];
+  /** The declared parameters in the order in which they were given, repeats among them. */
+  readonly given: readonly GivenParameter<D>[];
+  /** For declarations with `extra`: the other words, in order; `key` is undefined for bare ones. */
+  readonly extra: readonly RawParameter[];
   /** Debug flags of this part: `-D NAME.FLAG=N`. */
   readonly debugFlags: ReadonlyMap<string, number>;
   /** A line for `-v`. */
   debug(message: string): void;
   /** A line on standard error whether or not `-v` was given. */
   warn(message: string): void;
+  /** Ends the server as a signal does. */
+  shutdown(): void;
 }
 
 interface Declaration<D extends ParameterDeclarations> {
@@ -33,22 +41,43 @@ export interface PluginDeclaration<D extends ParameterDeclarations = ParameterDe
    * Checks and takes the parameters, once, before the server listens.
    * @throws UsageError what is wrong with the parameters.
    */
-  create(parameters: ParameterValues<D>, context: Context): DeviceSource | Promise<DeviceSource>;
+  create(parameters: ParameterValues<D>, context: Context<D>): DeviceSource | Promise<DeviceSource>;
   /**
-   * Makes a device again, in another thread, of what it gave as `portable`. With this method a busy
-   * server serves several connections on several processors.
+   * Makes a device of this plugin again, in another thread, of its `recipe.from`. With this method
+   * a busy server serves several connections on several processors.
    */
-  revive?(portable: unknown): BlockDevice;
+  remake?: Maker;
 }
 
-/** A filter: the default export of its module. A plugin with one more input, the source below. */
-export interface FilterDeclaration<D extends ParameterDeclarations = ParameterDeclarations>
-  extends Declaration<D> {
+/**
+ * A filter: the default export of its module. One that changes each device by itself has `wrap`,
+ * and then works in every thread; one that keeps something for all connections has `create`.
+ */
+export type FilterDeclaration<D extends ParameterDeclarations = ParameterDeclarations> =
+  Declaration<D> & (Wraps<D> | Creates<D>);
+
+interface Wraps<D extends ParameterDeclarations> {
+  /**
+   * The device below as this filter shows it. It must follow from the arguments alone, as it may be
+   * made again in another thread while the connection is open.
+   * @throws BlockError, and then the device below is closed.
+   */
+  wrap(
+    below: BlockDevice,
+    parameters: ParameterValues<D>,
+    request: OpenRequest,
+  ): BlockDevice | PromiseLike<BlockDevice>;
+  readonly create?: undefined;
+}
+
+interface Creates<D extends ParameterDeclarations> {
+  /** As that of a plugin, over the source below, which this source closes. */
   create(
     parameters: ParameterValues<D>,
     below: DeviceSource,
-    context: Context,
+    context: Context<D>,
   ): DeviceSource | Promise<DeviceSource>;
+  readonly wrap?: undefined;
 }
 
 /** Types the parameters of a plugin from its declaration. */
@@ -65,13 +94,36 @@ export function defineFilter<const D extends ParameterDeclarations>(
   return declaration;
 }
 
+/** The source of a filter over another. @param word what the filter is loaded by. */
+export function filtered(
+  filter: FilterDeclaration,
+  word: string,
+  parameters: ParameterValues<ParameterDeclarations>,
+  below: DeviceSource,
+  context: Context,
+): DeviceSource | Promise<DeviceSource> {
+  if (filter.create) return filter.create(parameters, below, context);
+  return wrapSource(below, async (device, request) => {
+    const wrapped = await filter.wrap(device, parameters, request);
+    if (wrapped === device) return device;
+    return Object.defineProperty(wrapped, 'recipe', {
+      get: () => recipeOver(`filter:${word}`, parameters, device),
+    });
+  });
+}
+
+/** What makes the devices of a filter with `wrap` again. */
+export function makerOf(filter: FilterDeclaration): Maker | undefined {
+  if (!filter.wrap) return undefined;
+  return (parameters, [below], request) => filter.wrap(below!, parameters, request);
+}
+
 /** A source whose devices are those of the source below, each changed by `wrap`. */
 export function wrapSource(
   below: DeviceSource,
-  wrap: (device: BlockDevice, request: OpenRequest) => BlockDevice | Promise<BlockDevice>,
+  wrap: (device: BlockDevice, request: OpenRequest) => BlockDevice | PromiseLike<BlockDevice>,
 ): DeviceSource {
-  return {
-    ...passSource(below),
+  return passSource(below, {
     open: async request => {
       const device = await below.open(request);
       try {
@@ -81,22 +133,28 @@ export function wrapSource(
         throw error;
       }
     },
-  };
+  });
 }
 
-/** The source below, unchanged; its methods keep their `this`. */
-export function passSource(below: DeviceSource): DeviceSource {
-  return {
-    open: request => below.open(request),
-    ...(below.list && { list: request => below.list!(request) }),
-    ...(below.defaultExport && { defaultExport: request => below.defaultExport!(request) }),
-    ...(below.close && { close: () => below.close!() }),
-  };
+const SOURCE_METHODS = Object.keys({
+  preconnect: true,
+  open: true,
+  list: true,
+  defaultExport: true,
+  close: true,
+} satisfies Record<keyof DeviceSource, true>) as (keyof DeviceSource)[];
+
+/** The source below, but for what is given here; its methods keep their `this`. */
+export function passSource(below: DeviceSource, own: Partial<DeviceSource> = {}): DeviceSource {
+  const passed = SOURCE_METHODS.flatMap(method =>
+    below[method] ? [[method, (below[method] as () => void).bind(below)]] : [],
+  );
+  return { ...Object.fromEntries(passed), ...own };
 }
 
 /** A source that opens the same kind of device for every export name. */
 export function sourceOf(
-  open: (request: OpenRequest) => BlockDevice | Promise<BlockDevice>,
+  open: (request: OpenRequest) => BlockDevice | PromiseLike<BlockDevice>,
 ): DeviceSource {
   return { open };
 }

@@ -25,12 +25,12 @@ const DECLARED: ParameterDeclarations = {
   key: { type: 'password', help: 'The key' },
 };
 
-function parse(words: readonly string[], rest?: Map<string, string>) {
-  return parseParameters(DECLARED, words.map(splitParameter), outside, rest);
+function parse(words: readonly string[], extra = false) {
+  return parseParameters(DECLARED, words.map(splitParameter), outside, extra);
 }
 
 test('words become typed values', () => {
-  assert.deepEqual(parse(['1K', 'file=x', 'file=y=z', 'count=0x0a', 'key=+f']), {
+  assert.deepEqual(parse(['1K', 'file=x', 'file=y=z', 'count=0x0a', 'key=+f']).values, {
     size: 1024n,
     file: ['/work/x', '/work/y=z'],
     mode: 'a',
@@ -38,7 +38,7 @@ test('words become typed values', () => {
     key: 'secret +f',
   });
   const plain = { size: 1n, file: [], mode: 'b', count: undefined, key: undefined };
-  assert.deepEqual(parse(['size=1', 'mode=b']), plain);
+  assert.deepEqual(parse(['size=1', 'mode=b']).values, plain);
 });
 
 describe('words that are wrong', () => {
@@ -69,9 +69,20 @@ describe('words that are wrong', () => {
   }
 
   test('undeclared keys where they are welcome', () => {
-    const rest = new Map<string, string>();
-    parse(['1', 'colour=red'], rest);
-    assert.deepEqual([...rest], [['colour', 'red']]);
+    const { extra } = parse(['1', 'colour=red', 'file=x', 'colour=blue'], true);
+    const colour = (value: string) => ({ key: 'colour', value });
+    assert.deepEqual(extra, [colour('red'), colour('blue')]);
+    const bare = parseParameters({}, [splitParameter('word')], outside, true);
+    assert.deepEqual(bare.extra, [{ key: undefined, value: 'word' }]);
+  });
+
+  test('parameters in the order in which they were given', () => {
+    const { given } = parse(['file=x', '1K', 'file=y']);
+    assert.deepEqual(given, [
+      { key: 'file', value: '/work/x' },
+      { key: 'size', value: 1024n },
+      { key: 'file', value: '/work/y' },
+    ]);
   });
 
   test('a value alone where nothing takes it', () => {

@@ -58,8 +58,13 @@ export type ParameterValues<D extends ParameterDeclarations> = {
       : ValueOf<D[K]> | undefined;
 };
 
-/** How values that need the outside world are read; the tools give the real ones. */
-export interface Outside {
+/** A parameter as it was given: its key and its typed value. */
+export type GivenParameter<D extends ParameterDeclarations = ParameterDeclarations> = {
+  readonly [K in keyof D]: { readonly key: K; readonly value: ValueOf<D[K]> };
+}[keyof D];
+
+/** How values that need the reader world are read; the tools give the real ones. */
+export interface ParameterReader {
   resolvePath(path: string): string;
   readPassword(parameter: string, value: string): string;
 }
@@ -76,54 +81,55 @@ export function splitParameter(word: string): RawParameter {
   return match ? { key: match[1], value: match[2]! } : { key: undefined, value: word };
 }
 
-/** The keys of words in order, for parameters that apply to those after them. */
-export function keysInOrder(
-  declarations: ParameterDeclarations,
-  words: readonly RawParameter[],
-): string[] {
-  const bare = bareKeyOf(declarations);
-  return words.flatMap(({ key = bare }) => key ?? []);
-}
-
-function bareKeyOf(declarations: ParameterDeclarations): string | undefined {
-  return Object.keys(declarations).find(key => declarations[key]!.bare);
+/** The words of a part's parameters, understood. */
+export interface Parsed {
+  readonly values: Record<string, unknown>;
+  readonly given: readonly GivenParameter[];
+  /** Words with keys that are not declared, and bare ones where no parameter is. */
+  readonly extra: readonly RawParameter[];
 }
 
 /**
  * The typed values of a declaration's parameters.
- * @param rest receives keys that are not declared; without it they are an error.
+ * @param extra other words are allowed; otherwise they are an error.
  * @throws UsageError naming the parameter, what is wrong and what would be right.
  */
 export function parseParameters(
   declarations: ParameterDeclarations,
   words: readonly RawParameter[],
-  outside: Outside,
-  rest?: Map<string, string>,
-): Record<string, unknown> {
-  const bareKey = bareKeyOf(declarations);
-  const texts = new Map<string, string[]>();
+  reader: ParameterReader,
+  extra = false,
+): Parsed {
+  const bareKey = Object.keys(declarations).find(key => declarations[key]!.bare);
+  const given: GivenParameter[] = [];
+  const others: RawParameter[] = [];
   for (const { key = bareKey, value } of words) {
-    if (key === undefined) {
-      throw new UsageError(`'${value}': expected key=value`);
-    }
-    const declaration = Object.hasOwn(declarations, key) ? declarations[key] : undefined;
-    if (!declaration) {
-      if (!rest) throw unknownParameter(key, declarations);
-      rest.set(key, value);
-      continue;
-    }
-    const earlier = texts.get(key);
-    if (!earlier) texts.set(key, [value]);
-    else if (declaration.repeat) earlier.push(value);
-    else throw new UsageError(`${key}: given more than once`);
+    if (key !== undefined && Object.hasOwn(declarations, key)) {
+      const declaration = declarations[key]!;
+      if (!declaration.repeat && given.some(earlier => earlier.key === key)) {
+        throw new UsageError(`${key}: given more than once`);
+      }
+      given.push({ key, value: parseValue(key, declaration, value, reader) });
+    } else if (extra) others.push({ key, value });
+    else if (key === undefined) throw new UsageError(`'${value}': expected key=value`);
+    else throw unknownParameter(key, declarations);
   }
+  return { values: valuesOf(declarations, given, reader), given, extra: others };
+}
+
+function valuesOf(
+  declarations: ParameterDeclarations,
+  given: readonly GivenParameter[],
+  reader: ParameterReader,
+): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const [key, declaration] of Object.entries(declarations)) {
-    const given =
-      texts.get(key) ?? (declaration.default === undefined ? [] : [declaration.default]);
-    if (given.length === 0 && declaration.required) throw missingParameter(key, declaration);
-    const parsed = given.map(text => parseValue(key, declaration, text, outside));
-    values[key] = declaration.repeat ? parsed : parsed[0];
+    const own: unknown[] = given.filter(each => each.key === key).map(({ value }) => value);
+    if (own.length === 0 && declaration.required) throw missingParameter(key, declaration);
+    if (own.length === 0 && declaration.default !== undefined) {
+      own.push(parseValue(key, declaration, declaration.default, reader));
+    }
+    values[key] = declaration.repeat ? own : own[0];
   }
   return values;
 }
@@ -143,10 +149,10 @@ function parseValue(
   key: string,
   declaration: ParameterDeclaration,
   text: string,
-  outside: Outside,
-): unknown {
+  reader: ParameterReader,
+): ParameterTypes[ParameterType] {
   try {
-    const value = PARSERS[declaration.type](text, key, outside);
+    const value = PARSERS[declaration.type](text, key, reader);
     checkRange(value, declaration, text);
     return value;
   } catch (error) {
@@ -170,19 +176,23 @@ function checkRange(value: unknown, declaration: ParameterDeclaration, text: str
 }
 
 const PARSERS: {
-  readonly [T in ParameterType]: (text: string, key: string, outside: Outside) => ParameterTypes[T];
+  readonly [T in ParameterType]: (
+    text: string,
+    key: string,
+    reader: ParameterReader,
+  ) => ParameterTypes[T];
 } = {
   string: text => text,
-  path: (text, _key, outside) => {
+  path: (text, _key, reader) => {
     if (text === '') throw new UsageError('a path must not be empty');
-    return outside.resolvePath(text);
+    return reader.resolvePath(text);
   },
   size: parseSize,
   integer: parseInteger,
   boolean: parseBoolean,
   delay: parseDelay,
   probability: parseProbability,
-  password: (text, key, outside) => outside.readPassword(key, text),
+  password: (text, key, reader) => reader.readPassword(key, text),
 };
 
 /** @throws UsageError */

@@ -1,4 +1,4 @@
-import type { BlockDevice } from '../block/device.ts';
+import type { BlockDevice, WriteBuffer, WriteOptions } from '../block/device.ts';
 import { settle, zeroRange } from '../block/emulate.ts';
 import { Command, CommandFlag } from '../protocol/constants.ts';
 import type { RequestHeader } from '../protocol/request.ts';
@@ -7,7 +7,7 @@ import type { RequestHeader } from '../protocol/request.ts';
 export const isFua = ({ flags }: RequestHeader) => (flags & CommandFlag.fua) !== 0;
 
 /** Does a flush, trim, cache or write zeroes: what has no data in the request nor in the answer. */
-export function perform(device: BlockDevice, request: RequestHeader): void | Promise<void> {
+export function perform(device: BlockDevice, request: RequestHeader): void | PromiseLike<void> {
   const { type, flags, offset, length } = request;
   switch (type) {
     case Command.flush:
@@ -35,9 +35,26 @@ export function write(
   device: BlockDevice,
   request: RequestHeader,
   data: Uint8Array,
-): void | Promise<void> {
+): void | PromiseLike<void> {
   const options = { fua: isFua(request) };
-  const written = device.write!(request.offset, data, options);
-  if (!options.fua || device.fua) return written;
+  return settled(device, device.write!(request.offset, data, options), options);
+}
+
+/** The same for a payload that is in memory which the device has lent. */
+export function finish(
+  device: BlockDevice,
+  request: RequestHeader,
+  buffer: WriteBuffer,
+): void | PromiseLike<void> {
+  const options = { fua: isFua(request) };
+  return settled(device, buffer.done(options), options);
+}
+
+function settled(
+  device: BlockDevice,
+  written: void | PromiseLike<void>,
+  options: WriteOptions,
+): void | PromiseLike<void> {
+  if (!options.fua || device.fua === 'native') return written;
   return Promise.resolve(written).then(() => settle(device, options));
 }

@@ -1,6 +1,7 @@
 import type { BlockDevice, BlockSize, StatusRun } from '../block/device.ts';
 import { extentsOf } from '../block/emulate.ts';
 import { BlockError } from '../block/errors.ts';
+import { type Supports, supportOf } from '../block/support.ts';
 import {
   AllocationFlag,
   BASE_ALLOCATION,
@@ -40,11 +41,13 @@ export class Export {
   readonly device: BlockDevice;
   readonly name: string;
   readonly readOnly: boolean;
+  readonly #supports: Supports;
 
   constructor(device: BlockDevice, name: string, readOnly: boolean) {
     this.device = device;
     this.name = name;
     this.readOnly = readOnly || !device.write;
+    this.#supports = supportOf(device, this.readOnly);
   }
 
   /** 'Transmission flags'. */
@@ -53,14 +56,14 @@ export class Export {
     const flag = TransmissionFlag;
     let flags = flag.hasFlags;
     if (readOnly) flags |= flag.readOnly;
-    else flags |= flag.writeZeroes;
+    if (this.#supports.zero !== 'none') flags |= flag.writeZeroes;
     if (device.rotational) flags |= flag.rotational;
     if (device.multiConn) flags |= flag.multiConn;
-    if (device.cache) flags |= flag.cache;
+    if (this.#supports.cache !== 'none') flags |= flag.cache;
     if (device.flush) flags |= flag.flush;
-    if (this.#canFua()) flags |= flag.fua;
+    if (this.#supports.fua !== 'none') flags |= flag.fua;
     if (!readOnly && device.trim) flags |= flag.trim;
-    if (this.#canFastZero()) flags |= flag.fastZero;
+    if (this.#supports.fastZero !== 'none') flags |= flag.fastZero;
     if (terms.structured || terms.extended) flags |= flag.df;
     if (terms.extended && terms.contexts.length > 0) flags |= flag.blockStatusPayload;
     return flags;
@@ -107,8 +110,8 @@ export class Export {
     let flags: number = CommandFlag.noHole;
     if (terms.structured) flags |= CommandFlag.df | CommandFlag.reqOne;
     if (terms.extended) flags |= CommandFlag.payloadLength;
-    if (this.#canFua()) flags |= CommandFlag.fua;
-    if (this.#canFastZero()) flags |= CommandFlag.fastZero;
+    if (this.#supports.fua !== 'none') flags |= CommandFlag.fua;
+    if (this.#supports.fastZero !== 'none') flags |= CommandFlag.fastZero;
     return flags;
   }
 
@@ -120,7 +123,10 @@ export class Export {
 
   #unsupported({ type, length }: RequestHeader, terms: Terms): BlockError | undefined {
     if (type === Command.trim && !this.device.trim) return unsupported('trim');
-    if (type === Command.cache && !this.device.cache) return unsupported('cache');
+    if (type === Command.cache && this.#supports.cache === 'none') return unsupported('cache');
+    if (type === Command.writeZeroes && this.#supports.zero === 'none') {
+      return unsupported('write zeroes');
+    }
     if (type === Command.blockStatus && terms.contexts.length === 0) {
       return new BlockError('EINVAL', 'no metadata context was selected');
     }
@@ -143,7 +149,8 @@ export class Export {
         `${length} bytes at ${offset} reach past the end of the export at ${size}`,
       );
     }
-    const minimum = blockSize?.minimum ?? 1;
+    if (!blockSize || blockSize.advisory) return undefined;
+    const { minimum } = blockSize;
     if (minimum > 1 && (length % minimum !== 0 || offset % BigInt(minimum) !== 0n)) {
       return new BlockError(
         'EINVAL',
@@ -151,20 +158,11 @@ export class Export {
       );
     }
     const hasPayload = type === Command.read || type === Command.write;
-    if (hasPayload && blockSize !== undefined && length > blockSize.maximum) {
+    if (hasPayload && length > blockSize.maximum) {
       const words = `${length} bytes are over the maximum of one request, ${blockSize.maximum}`;
       return new BlockError('EINVAL', words);
     }
     return undefined;
-  }
-
-  /** Where zeroing is writing zeroes, the answer that it is not fast is quick. */
-  #canFastZero(): boolean {
-    return !this.readOnly && Boolean(this.device.fastZero || !this.device.zero);
-  }
-
-  #canFua(): boolean {
-    return !this.readOnly && Boolean(this.device.fua || this.device.flush);
   }
 }
 

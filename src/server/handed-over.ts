@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { BlockDevice } from '../block/device.ts';
 import { messageOf } from '../block/errors.ts';
+import { type Makers, remake } from '../block/recipe.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Export } from './export.ts';
@@ -11,20 +11,29 @@ import { Transmission } from './transmission.ts';
 /**
  * Serves in this thread what the server in another one hands over, until it is ended from there. What
  * goes wrong, exceptions that nobody catches among it, is told to that server.
- * @param revive makes the device of what it said of itself.
+ * @param makers find what makes the devices of recipes.
  */
 export function serveHandedOver(
   port: MessagePort,
-  revive: (portable: unknown) => BlockDevice,
-): void {
+  makers: Makers,
+): { report(message: string): void } {
   const running = new Set<Transmission>();
   let closing = false;
   const report = (message: Report) => port.postMessage(message);
   const onError = (message: string) => report({ kind: 'error', message });
 
-  const serve = (transport: Transport, pool: number, connection: Connection, ended: () => void) => {
-    const { portable, exportName, readOnly, terms, leftover, threads } = connection;
-    const device = revive(portable);
+  const serve = async (
+    transport: Transport,
+    pool: number,
+    connection: Connection,
+    ended: () => void,
+  ) => {
+    const { recipe, exportName, readOnly, terms, leftover, threads } = connection;
+    const { peer } = transport;
+    const { signal } = new AbortController();
+    const disconnect = () => transport.destroy();
+    const request = { exportName, readOnly, tls: false, peer, signal, disconnect };
+    const device = await remake(recipe, makers, request);
     const finished = async () => {
       running.delete(transmission);
       await device.close?.();
@@ -46,16 +55,13 @@ export function serveHandedOver(
   const take = ({ id, pool, connection }: Extract<Order, { kind: 'serve' }>) => {
     const transport = SocketTransport.adopted(connection.fd);
     const ended = () => report({ kind: 'ended', id });
-    try {
-      serve(transport, pool, connection, ended);
-    } catch (error) {
+    serve(transport, pool, connection, ended).catch(error => {
       onError(messageOf(error));
       transport.destroy();
       ended();
-    }
+    });
   };
 
-  process.on('uncaughtException', error => onError(messageOf(error)));
   port.on('message', (order: Order) => {
     if (order.kind === 'serve') {
       take(order);
@@ -65,4 +71,5 @@ export function serveHandedOver(
     for (const transmission of running) transmission.close();
   });
   report({ kind: 'ready' });
+  return { report: onError };
 }

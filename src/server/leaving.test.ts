@@ -6,7 +6,7 @@ import { contiguous } from '../block/data.ts';
 import type { BlockDevice } from '../block/device.ts';
 import { Command, SIMPLE_REPLY_SIZE } from '../protocol/constants.ts';
 import { sparseStore } from '../stores/sparse.ts';
-import type { Sink, Transport } from '../transport/transport.ts';
+import type { Receiver, Transport } from '../transport/transport.ts';
 import { Export } from './export.ts';
 import { Transmission } from './transmission.ts';
 
@@ -22,11 +22,11 @@ class FakeTransport implements Transport {
   readonly sent: Uint8Array[] = [];
   readonly waiting: Uint8Array[] = [];
   ended = false;
-  #sink: Sink | undefined;
+  #receiver: Receiver | undefined;
   #paused = false;
 
-  attach(sink: Sink): void {
-    this.#sink = sink;
+  attach(receiver: Receiver): void {
+    this.#receiver = receiver;
   }
 
   arrive(bytes: Uint8Array): void {
@@ -38,12 +38,12 @@ class FakeTransport implements Transport {
   #give(): void {
     while (!this.#paused && this.waiting.length > 0) {
       const [bytes] = this.waiting as [Uint8Array];
-      const space = this.#sink!.space();
+      const space = this.#receiver!.space();
       const count = Math.min(space.length, bytes.length);
       space.set(bytes.subarray(0, count));
       this.waiting.shift();
       if (count < bytes.length) this.waiting.unshift(bytes.subarray(count));
-      this.#sink!.received(count);
+      this.#receiver!.received(count);
     }
   }
 

@@ -143,11 +143,11 @@ export class Server {
     transport: Transport,
     { transmit: { device, name, readOnly }, terms }: Agreed,
   ): Promise<boolean> {
-    if (device.portable === undefined) return false;
+    if (device.recipe === undefined) return false;
     const thread = this.#threads?.lighterThan(this.#busy.size);
     const leave = async (): Promise<Connection | undefined> => {
       // Throws now, rather than on the way, if it is not as the contract says.
-      const portable = structuredClone(device.portable);
+      const recipe = structuredClone(device.recipe!);
       const fd = transport.duplicate?.();
       if (fd === undefined) return undefined;
       const leftover = await transmission.leave();
@@ -159,7 +159,7 @@ export class Server {
       transport.destroy();
       this.#options.onDebug?.('a busy connection goes on in another thread');
       const threads = this.#options.threads ?? DEFAULT_THREADS;
-      return { fd, portable, exportName: name, readOnly, terms, leftover, threads };
+      return { fd, recipe, exportName: name, readOnly, terms, leftover, threads };
     };
     try {
       return (await thread?.serve(leave)) ?? false;

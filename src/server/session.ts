@@ -37,6 +37,7 @@ export class Session {
   readonly transport: Transport;
   readonly reader: ByteReader;
   readonly options: ServerOptions;
+  readonly gone = new AbortController();
   /** The client understands option replies. */
   fixed = false;
   noZeroes = false;
@@ -68,7 +69,12 @@ export class Session {
     if (this.#opened?.name === exportName) return this.#opened;
     await this.release();
     const facts = this.facts();
-    const device = await this.options.source.open({ ...facts, exportName });
+    const device = await this.options.source.open({
+      ...facts,
+      exportName,
+      signal: this.gone.signal,
+      disconnect: () => this.transport.destroy(),
+    });
     this.#opened = new Export(device, exportName, facts.readOnly);
     return this.#opened;
   }

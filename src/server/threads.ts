@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
+import type { Recipe } from '../block/device.ts';
 import { messageOf } from '../block/errors.ts';
 import type { Terms } from './export.ts';
 import { POOL } from './share.ts';
@@ -8,8 +9,8 @@ import { POOL } from './share.ts';
 export interface Connection {
   /** Its socket. */
   readonly fd: number;
-  /** What the plugin can make the same device of. */
-  readonly portable: unknown;
+  /** What the same device can be made of. */
+  readonly recipe: Recipe;
   readonly exportName: string;
   readonly readOnly: boolean;
   readonly terms: Terms;

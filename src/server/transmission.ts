@@ -1,7 +1,8 @@
 import { byteLength } from '../block/data.ts';
-import type { Data } from '../block/device.ts';
+import type { Data, WriteBuffer } from '../block/device.ts';
 import { settle } from '../block/emulate.ts';
 import { BlockError, messageOf } from '../block/errors.ts';
+import { isPromise } from '../block/promise.ts';
 import { Command, CommandFlag } from '../protocol/constants.ts';
 import {
   decodeRequest,
@@ -11,7 +12,7 @@ import {
 } from '../protocol/request.ts';
 import { Inbox } from '../transport/inbox.ts';
 import type { Transport } from '../transport/transport.ts';
-import { isFua, perform, write } from './commands.ts';
+import { finish, isFua, perform, write } from './commands.ts';
 import { type Export, MAX_PAYLOAD, type Terms } from './export.ts';
 import { Outbox } from './outbox.ts';
 import { givePayload, takePayload } from './payloads.ts';
@@ -289,12 +290,16 @@ export class Transmission {
 
   #receiveWrite(request: RequestHeader): void {
     const { device } = this.#export;
-    const landing = device.landing?.(request.offset, request.length);
-    if (landing) {
-      // What lands has not gone through `write`, whose business FUA would have been.
-      this.#expect(landing, () => {
-        this.#answer(request, () => (isFua(request) ? device.flush?.() : undefined));
-      });
+    let buffer: WriteBuffer | undefined;
+    try {
+      buffer = device.writeBuffer?.(request.offset, request.length);
+    } catch (error) {
+      this.#discard(request.length, () => this.#refuse(request, error));
+      return;
+    }
+    if (buffer) {
+      const { memory } = buffer;
+      this.#expect(memory, () => this.#answer(request, () => finish(device, request, buffer)));
       return;
     }
     const data = takePayload(request.length);
@@ -314,7 +319,7 @@ export class Transmission {
         this.#discard(request.length - next, () => this.#refuse(request, error));
       this.#exclusively(async () => {
         try {
-          const fua = device.fua && isFua(request);
+          const fua = device.fua === 'native' && isFua(request);
           await device.write!(request.offset + BigInt(done), data, { fua });
           if (next < request.length) this.#receivePieces(request, next);
           else await this.#settlePieces(request);
@@ -358,14 +363,14 @@ export class Transmission {
       return;
     }
     const df = (request.flags & CommandFlag.df) !== 0;
-    let data: Data | Promise<Data>;
+    let data: Data | PromiseLike<Data>;
     try {
-      data = this.#export.device.read(offset, length, this.#lend);
+      data = this.#export.device.read(offset, length, this.#reading);
     } catch (error) {
       this.#refuse(request, error);
       return;
     }
-    if (!(data instanceof Promise)) {
+    if (!isPromise(data)) {
       this.#sendRead(request, data, df);
       return;
     }
@@ -375,6 +380,8 @@ export class Transmission {
       error => this.#settled(length, () => this.#refuse(request, error)),
     );
   }
+
+  readonly #reading = { memory: (length: number) => this.#lend(length) };
 
   /** Memory that is used again as soon as nothing made with it is under way. */
   readonly #lend = (length: number): Buffer => {
@@ -446,13 +453,13 @@ export class Transmission {
   }
 
   /** Runs a command that has no data in its answer. `payload`: given back when it is done. */
-  #answer(request: RequestHeader, work: () => void | Promise<void>, payload?: Buffer): void {
+  #answer(request: RequestHeader, work: () => void | PromiseLike<void>, payload?: Buffer): void {
     const release = () => {
       if (!payload) return;
       this.#payloadBytes -= payload.length;
       givePayload(payload);
     };
-    let result: void | Promise<void>;
+    let result: void | PromiseLike<void>;
     try {
       result = work();
     } catch (error) {
@@ -460,15 +467,19 @@ export class Transmission {
       this.#refuse(request, error);
       return;
     }
-    if (!(result instanceof Promise)) {
+    if (!isPromise(result)) {
       release();
       this.#outbox.success(request);
       return;
     }
     this.#takeOn(0);
-    result.finally(release).then(
-      () => this.#settled(0, () => this.#outbox.success(request)),
-      error => this.#settled(0, () => this.#refuse(request, error)),
+    const settle = (reply: () => void) => {
+      release();
+      this.#settled(0, reply);
+    };
+    result.then(
+      () => settle(() => this.#outbox.success(request)),
+      error => settle(() => this.#refuse(request, error)),
     );
   }
 

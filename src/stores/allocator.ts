@@ -40,9 +40,9 @@ function pagesFor(size: bigint): Pages {
   return (shared && MappedPages.create(Number(size))) || new Slabs();
 }
 
-/** A disk of `memoryStore` in another thread than its own. @param portable what it gave as such. */
-export function sharedStore(portable: { size: bigint; pages: MappedPlace }): BlockDevice {
-  return sparseStore(portable.size, undefined, MappedPages.at(portable.pages));
+/** Makes a disk of `memoryStore` again, in another thread than its own. */
+export function remakeMemory(from: { size: bigint; pages: MappedPlace }): BlockDevice {
+  return sparseStore(from.size, undefined, MappedPages.at(from.pages));
 }
 
 function parseLock(options: readonly string[]): boolean {

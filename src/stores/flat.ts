@@ -3,6 +3,7 @@ import { viewsOf } from '../block/data.ts';
 import type { BlockDevice, Data } from '../block/device.ts';
 import { UsageError } from '../block/errors.ts';
 import { humanSize } from '../block/size.ts';
+import { inPlace } from '../block/write-buffer.ts';
 import { largePages } from '../posix/large-pages.ts';
 import { lockMemory } from '../posix/mlock.ts';
 
@@ -41,9 +42,9 @@ export function flatStore(size: bigint, lock = false): BlockDevice {
   return {
     size,
     multiConn: true,
-    fua: true,
+    fua: 'native',
     read: views,
-    landing: views,
+    writeBuffer: (offset, length) => inPlace(views(offset, length)),
     write: (offset, data) => {
       let at = 0;
       for (const view of viewsOf(views(offset, data.length))) {

@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { contiguous, isKnownZero, isZero, viewsOf, zeroes } from '../block/data.ts';
 import type { BlockDevice } from '../block/device.ts';
-import { memoryStore, sharedStore } from './allocator.ts';
+import { memoryStore, remakeMemory } from './allocator.ts';
 import { Bitmap } from './bitmap.ts';
 import { MappedPages } from './mapped.ts';
 import { PAGE } from './pages.ts';
@@ -37,9 +37,12 @@ test('a bitmap finds bits across its words', () => {
 /** A disk and the same one as another thread has it. */
 function twice(): [BlockDevice, BlockDevice] {
   const disk = memoryStore(BigInt(SIZE), 'sparse');
-  assert.ok(!disk.portable, 'no memory before the first write');
+  assert.ok(!disk.recipe, 'no memory before the first write');
   disk.write!(0n, Buffer.alloc(1, 1));
-  return [disk, sharedStore(structuredClone(disk.portable) as Parameters<typeof sharedStore>[0])];
+  return [
+    disk,
+    remakeMemory(structuredClone(disk.recipe!.from) as Parameters<typeof remakeMemory>[0]),
+  ];
 }
 
 test('two threads see the same pages and holes', { skip }, () => {
@@ -58,9 +61,9 @@ test('two threads see the same pages and holes', { skip }, () => {
 
 test('a page begins with zeroes, whatever was written while it was trimmed', { skip }, () => {
   const [one, other] = twice();
-  const landing = one.landing!(0n, PAGE) as Buffer;
+  const lent = one.writeBuffer!(0n, PAGE)!.memory as Buffer;
   other.zero!(0n, PAGE, { mayTrim: true });
-  landing.fill(7);
+  lent.fill(7);
   assert.ok(isZero(other.read(0n, PAGE) as Uint8Array));
   other.write!(100n, Buffer.alloc(1, 1));
   const page = Buffer.from(contiguous(one.read(0n, PAGE) as Buffer));
@@ -77,7 +80,7 @@ test('a page that is trimmed as soon as it is there is still what is written to'
     pages.release(first, end);
   };
   const disk = sparseStore(BigInt(SIZE), () => pages);
-  for (const view of viewsOf(disk.landing!(100n, PAGE)!)) assert.ok(!isKnownZero(view));
+  for (const view of viewsOf(disk.writeBuffer!(100n, PAGE)!.memory)) assert.ok(!isKnownZero(view));
   disk.write!(0n, Buffer.alloc(PAGE, 7));
   assert.ok(isZero(zeroes(PAGE) as Uint8Array));
 });

@@ -58,7 +58,7 @@ export class MappedPages implements Pages {
     return new MappedPages(mapping, new Bitmap(present), new Bitmap(trimmed), new SharedLock(lock));
   }
 
-  get portable(): MappedPlace {
+  get place(): MappedPlace {
     return {
       place: this.#mapping.place,
       present: this.#present.words,

@@ -64,8 +64,8 @@ export function packedStore(size: bigint): BlockDevice {
   return {
     size,
     multiConn: true,
-    fua: true,
-    fastZero: true,
+    fua: 'native',
+    fastZero: 'native',
     read: (offset, length): Data => {
       const views: Uint8Array[] = [];
       each(offset, length, (page, start, run) => {

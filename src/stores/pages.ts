@@ -24,7 +24,7 @@ export interface Pages extends Presence {
   /** Those from `first` to before `end` are not needed any more. */
   release(first: number, end: number): void;
   /** What another thread finds them by. */
-  readonly portable?: unknown;
+  readonly place?: unknown;
 }
 
 /** A range of a disk in pages: the first one, where in it the range starts, one past the last. */

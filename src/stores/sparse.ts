@@ -1,5 +1,6 @@
 import { viewsOf, zeroes } from '../block/data.ts';
 import type { BlockDevice, Data } from '../block/device.ts';
+import { inPlace } from '../block/write-buffer.ts';
 import { PAGE, type Pages, type Presence, pagesOf, tableExtents, wholePages } from './pages.ts';
 import { Slabs } from './slabs.ts';
 
@@ -7,7 +8,7 @@ const NO_PAGES: Presence = { nextPresent: (_page, end) => end, nextAbsent: page 
 
 /**
  * A disk of zeroes in memory that takes space only where it was written: pages of 32 KiB. Reads and
- * landings are views of them, so that nothing is copied.
+ * write buffers are views of them, so that nothing is copied.
  * @param begin makes the pages, at the first write.
  * @param present those of a disk that is there already.
  */
@@ -56,7 +57,7 @@ export function sparseStore(
     return list.length === 1 ? list[0]! : list;
   };
 
-  const landing = (offset: bigint, length: number): Data => {
+  const room = (offset: bigint, length: number): Data => {
     const { first, within, end } = pagesOf(offset, length);
     pages ??= begin();
     pages.provide(first, end);
@@ -86,20 +87,20 @@ export function sparseStore(
   return {
     size,
     multiConn: true,
-    fua: true,
-    fastZero: true,
-    get portable() {
-      return pages?.portable && { size, pages: pages.portable };
+    fua: 'native',
+    fastZero: 'native',
+    get recipe() {
+      return pages?.place ? { by: 'memory', from: { size, pages: pages.place } } : undefined;
     },
     read: views,
     write: (offset, data) => {
       let at = 0;
-      for (const view of viewsOf(landing(offset, data.length))) {
+      for (const view of viewsOf(room(offset, data.length))) {
         view.set(data.subarray(at, at + view.length));
         at += view.length;
       }
     },
-    landing,
+    writeBuffer: (offset, length) => inPlace(room(offset, length)),
     flush: () => {},
     trim: discard,
     zero: (offset, length, options) => {

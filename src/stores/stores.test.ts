@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isKnownZero, viewsOf } from '../block/data.ts';
-import type { Data, Extent } from '../block/device.ts';
+import type { Extent } from '../block/device.ts';
 import { UsageError } from '../block/errors.ts';
 import { memoryStore } from './allocator.ts';
 import { PageTable } from './page-table.ts';
@@ -41,14 +41,14 @@ test('what is written in one go is read as one view, without a copy', () => {
   assert.equal(again.buffer, whole.buffer);
 });
 
-test('a landing is the memory that is read afterwards, and zeroes until it is filled', () => {
+test('a write buffer is the memory that is read afterwards, and zeroes until it is filled', () => {
   const store = sparseStore(1n << 30n);
-  const [landing, ...more] = viewsOf(store.landing!(100n, 200_000) as Data);
+  const [lent, ...more] = viewsOf(store.writeBuffer!(100n, 200_000)!.memory);
   assert.equal(more.length, 0);
-  assert.ok(Buffer.alloc(200_000).equals(landing!));
-  landing!.fill(9);
+  assert.ok(Buffer.alloc(200_000).equals(lent!));
+  lent!.fill(9);
   const read = store.read(100n, 200_000) as Uint8Array;
-  assert.equal(read.buffer, landing!.buffer);
+  assert.equal(read.buffer, lent!.buffer);
   assert.equal((store.read(99n, 1) as Uint8Array)[0], 0);
 });
 

@@ -1,6 +1,6 @@
 import { viewsOf } from '../block/data.ts';
 import type { Data } from '../block/device.ts';
-import type { Sink } from './transport.ts';
+import type { Receiver } from './transport.ts';
 
 /** Bytes of headers read ahead. */
 const CAPACITY = 1 << 16;
@@ -22,7 +22,7 @@ interface Incoming {
  * Receives a stream of messages, each a header and perhaps a payload. Small ones are read many at a
  * time and parsed where they are; a long payload is read straight to where it belongs.
  */
-export class Inbox implements Sink {
+export class Inbox implements Receiver {
   /** What has come and was not consumed is `buffer` from `start` to `end`. */
   buffer: Buffer;
   start = 0;

@@ -1,5 +1,5 @@
 import { BlockError } from '../block/errors.ts';
-import type { Sink, Transport } from './transport.ts';
+import type { Receiver, Transport } from './transport.ts';
 
 /** There is always space for so many bytes, as some may be under way when reading stops. */
 const SLACK = 4096;
@@ -8,7 +8,7 @@ const SLACK = 4096;
  * Reads a transport piece by piece: what a handshake needs. Stops reading while it holds `limit`
  * bytes or more that nobody has taken.
  */
-export class ByteReader implements Sink {
+export class ByteReader implements Receiver {
   readonly #transport: Transport;
   readonly #limit: number;
   #buffer: Buffer;

@@ -3,7 +3,7 @@ import { byteLength, sliceData, viewsOf } from '../block/data.ts';
 import type { Peer } from '../block/device.ts';
 import { duplicate } from '../posix/duplicate.ts';
 import { SocketIo } from '../posix/socket-io.ts';
-import { deliver, type Sink, type Transport } from './transport.ts';
+import { deliver, type Receiver, type Transport } from './transport.ts';
 import { Watch } from './watch.ts';
 
 /** The part of a libuv stream handle that is used here; every net.Socket has one. */
@@ -31,7 +31,7 @@ let lastServed: SocketTransport | undefined;
 export type Address = { readonly path: string } | { readonly host: string; readonly port: number };
 
 /**
- * A transport over a socket of node:net: the kernel reads straight into the sink's space, and what
+ * A transport over a socket of node:net: the kernel reads straight into the receiver's space, and what
  * is sent together goes out in one gathered write.
  */
 export class SocketTransport implements Transport {
@@ -39,9 +39,9 @@ export class SocketTransport implements Transport {
   onDrain: (() => void) | undefined;
   eager = false;
   readonly #socket: net.Socket;
-  #sink: Sink | undefined;
-  /** The sink that the space given to the kernel belongs to, and that space. */
-  #armed: Sink | undefined;
+  #receiver: Receiver | undefined;
+  /** The receiver that the space given to the kernel belongs to, and that space. */
+  #armed: Receiver | undefined;
   #space: Uint8Array = Buffer.alloc(0);
   #paused = false;
   /** Something of what was sent last waits for the kernel. */
@@ -107,7 +107,7 @@ export class SocketTransport implements Transport {
     let transport: SocketTransport | undefined;
     const idle = Buffer.allocUnsafe(256);
     const socket = create({
-      // Asked for once before a sink is there; reading starts when one is.
+      // Asked for once before a receiver is there; reading starts when one is.
       buffer: () => (transport === undefined ? idle : transport.#arm()),
       callback: (count, buffer) => transport!.#received(count, buffer),
     });
@@ -120,9 +120,9 @@ export class SocketTransport implements Transport {
     return this.#socket.destroyed ? 0 : this.#socket.writableLength;
   }
 
-  attach(sink: Sink): void {
-    this.#sink = sink;
-    if (this.#done) sink.ended(this.#error);
+  attach(receiver: Receiver): void {
+    this.#receiver = receiver;
+    if (this.#done) receiver.ended(this.#error);
     else this.resume();
   }
 
@@ -191,15 +191,15 @@ export class SocketTransport implements Transport {
   }
 
   #arm(): Uint8Array {
-    this.#armed = this.#sink;
-    this.#space = this.#sink?.space() ?? Buffer.allocUnsafe(4096);
+    this.#armed = this.#receiver;
+    this.#space = this.#receiver?.space() ?? Buffer.allocUnsafe(4096);
     return this.#space;
   }
 
   #received(count: number, buffer: Uint8Array): boolean {
-    const sink = this.#sink!;
-    if (sink === this.#armed && buffer === this.#space) sink.received(count);
-    else deliver(buffer.subarray(0, count), () => this.#sink!);
+    const receiver = this.#receiver!;
+    if (receiver === this.#armed && buffer === this.#space) receiver.received(count);
+    else deliver(buffer.subarray(0, count), () => this.#receiver!);
     this.#incoming.came();
     if (this.#io) this.#receiveMore(this.#io);
     else if (this.#traffic < BUSY) this.#count(count);
@@ -225,18 +225,18 @@ export class SocketTransport implements Transport {
     const alone = lastServed === this;
     lastServed = this;
     for (let round = 0; round < MOST_IN_A_ROW; round++) {
-      const sink = this.#sink;
-      if (this.#paused || this.#done || !sink) return;
-      if (!this.eager && !sink.expecting) return;
+      const receiver = this.#receiver;
+      if (this.#paused || this.#done || !receiver) return;
+      if (!this.eager && !receiver.expecting) return;
       const fd = handleOf(this.#socket)?.fd ?? -1;
-      const space = sink.space();
-      const beyond = sink.beyond?.();
+      const space = receiver.space();
+      const beyond = receiver.beyond?.();
       let count = io.receive(fd, space, beyond);
-      if (count < 0 && (alone || sink.expecting)) {
+      if (count < 0 && (alone || receiver.expecting)) {
         count = this.#incoming.watch(() => io.receive(fd, space, beyond));
       }
       if (count <= 0) return;
-      sink.received(count);
+      receiver.received(count);
     }
   }
 
@@ -244,7 +244,7 @@ export class SocketTransport implements Transport {
     if (this.#done) return;
     this.#done = true;
     this.#error = error;
-    this.#sink?.ended(error);
+    this.#receiver?.ended(error);
   }
 }
 

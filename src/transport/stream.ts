@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Peer } from '../block/device.ts';
-import { deliver, type Sink, type Transport } from './transport.ts';
+import { deliver, type Receiver, type Transport } from './transport.ts';
 
 /** A transport over any pair of streams, such as standard input and output. */
 export class StreamTransport implements Transport {
@@ -9,7 +9,7 @@ export class StreamTransport implements Transport {
   eager = false;
   readonly #input: Readable;
   readonly #output: Writable;
-  #sink: Sink | undefined;
+  #receiver: Receiver | undefined;
   /** Something of what was sent last waits in the stream. */
   #congested = false;
   #done = false;
@@ -21,7 +21,7 @@ export class StreamTransport implements Transport {
     this.#output = output;
     this.peer = peer;
     input.pause();
-    input.on('data', (bytes: Buffer) => deliver(bytes, () => this.#sink!));
+    input.on('data', (bytes: Buffer) => deliver(bytes, () => this.#receiver!));
     input.on('end', () => this.#end());
     input.on('error', error => this.#end(error));
     input.on('close', () => this.#end(new Error('the connection was closed')));
@@ -33,9 +33,9 @@ export class StreamTransport implements Transport {
     return this.#output.destroyed ? 0 : this.#output.writableLength;
   }
 
-  attach(sink: Sink): void {
-    this.#sink = sink;
-    if (this.#done) sink.ended(this.#error);
+  attach(receiver: Receiver): void {
+    this.#receiver = receiver;
+    if (this.#done) receiver.ended(this.#error);
     else this.resume();
   }
 
@@ -79,6 +79,6 @@ export class StreamTransport implements Transport {
     if (this.#done) return;
     this.#done = true;
     this.#error = error;
-    this.#sink?.ended(error);
+    this.#receiver?.ended(error);
   }
 }

@@ -1,7 +1,7 @@
 import type { Peer } from '../block/device.ts';
 
 /** Receives what a transport reads. */
-export interface Sink {
+export interface Receiver {
   /** Where the next bytes go: at least one byte, kept for them until `received`. */
   space(): Uint8Array;
   /** Where bytes go that come together with the last ones of that space. */
@@ -14,7 +14,7 @@ export interface Sink {
   ended(error?: Error): void;
 }
 
-/** A byte stream both ways, such as a socket. Reads where the sink says, writes without copying. */
+/** A byte stream both ways, such as a socket. Reads where the receiver says, writes without copying. */
 export interface Transport {
   readonly peer: Peer;
   /** Bytes given to `send` that the kernel has not taken yet. */
@@ -22,12 +22,12 @@ export interface Transport {
   /** Called when `queued` has come back to zero, be it that all was sent or that nothing can be. */
   onDrain: (() => void) | undefined;
   /**
-   * The sink answers what it receives at once, so that the peer's next message is worth watching
+   * The receiver answers what it receives at once, so that the peer's next message is worth watching
    * for. Only where nothing else waits for the event loop: microtasks do not run meanwhile.
    */
   eager: boolean;
-  /** Makes `sink` the receiver from now on. */
-  attach(sink: Sink): void;
+  /** Makes `receiver` the receiver from now on. */
+  attach(receiver: Receiver): void;
   /** Stops and restarts reading; bytes already under way may still come. */
   pause(): void;
   resume(): void;
@@ -35,7 +35,7 @@ export interface Transport {
   send(views: readonly Uint8Array[]): void;
   /** Sends what is queued, then closes; resolves when it is closed, whatever came in between. */
   end(): Promise<void>;
-  /** Closes at once. The sink learns of it through `ended`. */
+  /** Closes at once. The receiver learns of it through `ended`. */
   destroy(): void;
   /**
    * A descriptor by which the connection goes on when this transport is destroyed; undefined if
@@ -44,14 +44,14 @@ export interface Transport {
   duplicate?(): number | undefined;
 }
 
-/** Puts bytes that came elsewhere into the spaces of the sink, which may become another meanwhile. */
-export function deliver(bytes: Uint8Array, current: () => Sink): void {
+/** Puts bytes that came elsewhere into the spaces of the receiver, which may become another meanwhile. */
+export function deliver(bytes: Uint8Array, current: () => Receiver): void {
   for (let rest = bytes; rest.length > 0; ) {
-    const sink = current();
-    const space = sink.space();
+    const receiver = current();
+    const space = receiver.space();
     const count = Math.min(space.length, rest.length);
     space.set(rest.subarray(0, count));
     rest = rest.subarray(count);
-    sink.received(count);
+    receiver.received(count);
   }
 }

@@ -78,13 +78,12 @@ function checkProperties(device: BlockDevice, writes: Writes): void {
     assert.ok(maximum >= preferred && maximum < 2 ** 32);
   }
   if (writes === 'none') {
-    const { write, landing, trim, zero } = device;
-    assert.deepEqual([write, landing, trim, zero], Array(4).fill(undefined));
+    const { write, writeBuffer, trim, zero } = device;
+    assert.deepEqual([write, writeBuffer, trim, zero], Array(4).fill(undefined));
   } else {
     assert.ok(device.write, 'it can be written');
   }
-  if (device.fua) assert.ok(device.flush, 'what is durable can be flushed');
-  if (device.fastZero) assert.ok(device.zero, 'fast zeroing needs zeroing');
+  if (device.fua === 'native') assert.ok(device.flush, 'what is durable can be flushed');
 }
 
 async function checkReads(device: BlockDevice, window: number): Promise<void> {

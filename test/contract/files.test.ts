@@ -68,7 +68,7 @@ deviceContract(
 deviceContract(
   'partitioning: the whole disk',
   async () => {
-    const absent = { write: undefined, landing: undefined, trim: undefined, zero: undefined };
+    const absent = { write: undefined, trim: undefined, zero: undefined };
     return wrapDevice(await partitioned(), { ...PASS, ...absent });
   },
   { writes: 'none' },

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { byteLength, contiguous, viewsOf } from '../../src/block/data.ts';
-import type { BlockDevice } from '../../src/block/device.ts';
+import { byteLength, contiguous } from '../../src/block/data.ts';
+import { type BlockDevice, UNTORN } from '../../src/block/device.ts';
 import { BlockError } from '../../src/block/errors.ts';
+import { put } from '../../src/block/write-buffer.ts';
 
 /** A generator of numbers that follow from a seed. */
 export class Random {
@@ -53,7 +54,9 @@ export async function readBytes(
   length: number,
   scratch?: Uint8Array,
 ): Promise<Buffer> {
-  const data = await device.read(offset, length, scratch && (count => scratch.subarray(0, count)));
+  const data = await device.read(offset, length, {
+    memory: scratch && (count => scratch.subarray(0, count)),
+  });
   assert.equal(byteLength(data), length, `read of ${length} at ${offset}: length of the answer`);
   return Buffer.from(contiguous(data));
 }
@@ -79,10 +82,10 @@ export class Model {
 
   /** One random request, and a look at the range that it changed. */
   async step(): Promise<void> {
-    const { write, landing, trim, zero, flush, cache } = this.#device;
+    const { write, writeBuffer, trim, zero, flush, cache } = this.#device;
     const steps = [this.#read, this.#extents];
     if (write) steps.push(this.#write, this.#write);
-    if (landing) steps.push(this.#land);
+    if (writeBuffer) steps.push(this.#borrow, this.#giveBack);
     if (zero) steps.push(this.#zero);
     if (trim) steps.push(this.#trim);
     if (flush) steps.push(async () => await this.#device.flush!());
@@ -107,33 +110,55 @@ export class Model {
   async #write(start: number, length: number): Promise<void> {
     const bytes = this.#random.bytes(length);
     bytes.copy(this.#bytes, start);
-    const options = this.#random.below(2) ? { fua: this.#device.fua } : undefined;
+    const options = this.#random.below(2) ? { fua: this.#fua } : undefined;
     await this.#device.write!(this.#at(start), bytes, options);
     // It was the caller's, who may use it again.
     bytes.fill(0xdd);
   }
 
-  async #land(start: number, length: number): Promise<void> {
-    const landing = this.#device.landing!(this.#at(start), length);
-    if (landing === undefined) return;
-    assert.equal(byteLength(landing), length, 'length of the landing');
-    // Sometimes the sender vanishes half way.
-    let left = this.#random.below(3) === 0 ? Math.floor(length / 2) : length;
-    let at = start;
-    for (const view of viewsOf(landing)) {
-      const bytes = this.#random.bytes(Math.min(left, view.length));
-      view.set(bytes);
-      bytes.copy(this.#bytes, at);
-      at += bytes.length;
-      left -= bytes.length;
+  get #fua(): boolean {
+    return this.#device.fua === 'native';
+  }
+
+  /** A write by way of the device's own memory. */
+  async #borrow(start: number, length: number): Promise<void> {
+    const buffer = this.#device.writeBuffer!(this.#at(start), length);
+    if (buffer === undefined) return;
+    assert.equal(byteLength(buffer.memory), length, 'length of the write buffer');
+    const bytes = this.#random.bytes(length);
+    put(buffer.memory, 0, bytes);
+    await buffer.done({ fua: this.#fua && this.#random.below(2) === 1 });
+    bytes.copy(this.#bytes, start);
+  }
+
+  /** The sender has vanished half way: what there is are whole blocks, old ones or new ones. */
+  async #giveBack(start: number, length: number): Promise<void> {
+    const buffer = this.#device.writeBuffer!(this.#at(start), length);
+    if (buffer === undefined) return;
+    const after = Buffer.from(this.#bytes);
+    const first = UNTORN - Number(this.#at(start) % BigInt(UNTORN));
+    const part = first + Math.floor(this.#random.below(length) / UNTORN) * UNTORN;
+    if (part < length) {
+      const bytes = this.#random.bytes(part);
+      put(buffer.memory, 0, bytes);
+      bytes.copy(after, start);
     }
+    buffer.abandon();
+    const found = await readBytes(this.#device, this.#at(start), length);
+    for (let at = 0, end = first; at < length; at = end, end += UNTORN) {
+      const block = found.subarray(at, end);
+      const either = [this.#bytes, after].map(all => all.subarray(start + at, start + end));
+      const whole = either.some(one => one.subarray(0, block.length).equals(block));
+      assert.ok(whole, `a block of ${block.length} bytes at ${at} is torn`);
+    }
+    found.copy(this.#bytes, start);
   }
 
   async #zero(start: number, length: number): Promise<void> {
     const options = {
       mayTrim: this.#random.below(2) === 1,
-      fua: this.#device.fua && this.#random.below(4) === 0,
-      fastZero: this.#device.fastZero && this.#random.below(4) === 0,
+      fua: this.#fua && this.#random.below(4) === 0,
+      fastZero: this.#device.fastZero === 'native' && this.#random.below(4) === 0,
     };
     try {
       await this.#device.zero!(this.#at(start), length, options);
@@ -147,7 +172,7 @@ export class Model {
 
   /** It may read as anything afterwards; here: as before or as zeroes. */
   async #trim(start: number, length: number): Promise<void> {
-    await this.#device.trim!(this.#at(start), length, { fua: this.#device.fua });
+    await this.#device.trim!(this.#at(start), length, { fua: this.#fua });
     const bytes = await readBytes(this.#device, this.#at(start), length);
     for (let at = 0; at < length; at++) {
       const old = this.#bytes[start + at];

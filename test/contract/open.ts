@@ -1,8 +1,12 @@
 import { resolve } from 'node:path';
 import type { BlockDevice, DeviceSource, OpenRequest } from '../../src/block/device.ts';
-import type { Context, FilterDeclaration, PluginDeclaration } from '../../src/declare/declare.ts';
 import {
-  keysInOrder,
+  type Context,
+  type FilterDeclaration,
+  filtered,
+  type PluginDeclaration,
+} from '../../src/declare/declare.ts';
+import {
   type ParameterDeclarations,
   type ParameterValues,
   parseParameters,
@@ -17,6 +21,8 @@ export const REQUEST: OpenRequest = {
   readOnly: false,
   tls: false,
   peer: { family: 'unix' },
+  signal: new AbortController().signal,
+  disconnect: () => {},
 };
 
 /** What opens the devices of a plugin, configured by words as they stand on a command line. */
@@ -34,7 +40,7 @@ export async function filterSource(
 ): Promise<DeviceSource> {
   const filter = await load<FilterDeclaration>('filters', name);
   const { parameters, context } = configure(filter, words);
-  return await filter.create(parameters, below, context);
+  return await filtered(filter, name, parameters, below, context);
 }
 
 /** A device of a plugin: `openPlugin('memory', '1M')`. */
@@ -48,21 +54,20 @@ async function load<D>(floor: 'plugins' | 'filters', name: string): Promise<D> {
 }
 
 function configure(declaration: PluginDeclaration | FilterDeclaration, words: readonly string[]) {
-  const extra = new Map<string, string>();
-  const given = words.map(splitParameter);
-  const parameters = parseParameters(
+  const { values, given, extra } = parseParameters(
     declaration.parameters,
-    given,
+    words.map(splitParameter),
     { resolvePath: path => resolve(path), readPassword: (_parameter, value) => value },
-    declaration.extra ? extra : undefined,
-  ) as ParameterValues<ParameterDeclarations>;
+    declaration.extra,
+  );
   const context: Context = {
     readOnly: false,
+    given,
     extra,
-    order: keysInOrder(declaration.parameters, given),
     debugFlags: new Map(),
     debug: () => {},
     warn: () => {},
+    shutdown: () => {},
   };
-  return { parameters, context };
+  return { parameters: values as ParameterValues<ParameterDeclarations>, context };
 }

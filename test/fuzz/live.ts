@@ -9,10 +9,10 @@ export const SIZE = 1 << 20;
 
 /** A server of one small disk with contexts of its own; now and then it is slow. */
 export function smallServer(random: Random, onError?: (message: string) => void): Server {
-  const { landing, ...disk } = sparseStore(BigInt(SIZE));
+  const { writeBuffer, ...disk } = sparseStore(BigInt(SIZE));
   const device: BlockDevice = {
     ...disk,
-    ...(landing && random.below(2) ? { landing } : {}),
+    ...(writeBuffer && random.below(2) ? { writeBuffer } : {}),
     contexts: [{ name: 'x:y', status: (_offset, length) => [{ length, flags: 5 }] }],
     description: 'a small disk',
   };

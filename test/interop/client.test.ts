@@ -42,7 +42,7 @@ async function exercise(client: BlockDevice): Promise<void> {
 /** In oldstyle nbdkit 1.32 offers all its abilities, and refuses every one but these two. */
 function readsAndWrites(client: BlockDevice): BlockDevice {
   const without = { trim: undefined, zero: undefined, cache: undefined };
-  return wrapDevice(client, { ...PASS, ...without, fua: false, flush: () => {} });
+  return wrapDevice(client, { ...PASS, ...without, fua: 'none', flush: () => {} });
 }
 
 const errno = (wanted: string) => (error: unknown) =>

@@ -1,7 +1,11 @@
 import type { BlockDevice, Extent, OpenRequest } from '../../block/device.ts';
+import { supportOf } from '../../block/support.ts';
 import { PASS, type Wrapping } from '../../block/wrap.ts';
 import { quote } from './quote.ts';
 import type { Fields, Log } from './sink.ts';
+
+/** As the C log filter numbers them. */
+const LEVELS = { none: 0, emulated: 1, native: 2 } as const;
 
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;
 
@@ -18,10 +22,10 @@ export class LoggedConnection {
     this.#below = below;
   }
 
-  /** What the device below offers: 0 no, 1 emulated by the server, 2 its own. */
+  /** What the device below offers. */
   connected({ exportName, tls }: OpenRequest): void | Promise<void> {
-    const { size, blockSize, rotational, write, flush, trim, zero, fua, extents, cache, fastZero } =
-      this.#below;
+    const { size, blockSize, rotational, write, flush, trim, extents } = this.#below;
+    const { zero, fua, cache, fastZero } = supportOf(this.#below);
     return this.#log.print(
       { act: 'Connect', connection: this.#connection },
       {
@@ -35,24 +39,23 @@ export class LoggedConnection {
         flush: Number(flush !== undefined),
         rotational: Number(rotational ?? false),
         trim: Number(trim !== undefined),
-        zero: write ? (zero ? 2 : 1) : 0,
-        fua: write ? (fua ? 2 : Number(flush !== undefined)) : 0,
+        zero: LEVELS[zero],
+        fua: LEVELS[fua],
         extents: Number(extents !== undefined),
-        cache: cache ? 2 : 0,
-        fast_zero: Number(fastZero ?? false),
+        cache: LEVELS[cache],
+        fast_zero: Number(fastZero !== 'none'),
       },
     );
   }
 
-  /** A line before and after each call; landings are refused, as nobody would see them. */
+  /** A line before and after each call. */
   wrapping(): Wrapping {
     const { write, trim, zero, flush, cache, extents } = this.#below;
     const below = this.#below as Required<BlockDevice>;
     return {
       ...PASS,
-      landing: undefined,
-      read: (offset, length, memory) =>
-        this.#range('Read', offset, length, {}, () => below.read(offset, length, memory)),
+      read: (offset, length, options) =>
+        this.#range('Read', offset, length, {}, () => below.read(offset, length, options)),
       write:
         write &&
         ((offset, data, options) =>
@@ -76,20 +79,20 @@ export class LoggedConnection {
         }),
       cache:
         cache &&
-        ((offset, length) =>
-          this.#range('Cache', offset, length, {}, () => below.cache(offset, length))),
+        ((offset, length, options) =>
+          this.#range('Cache', offset, length, {}, () => below.cache(offset, length, options))),
       extents:
         extents &&
-        ((offset, length) =>
+        ((offset, length, options) =>
           this.#range(
             'Extents',
             offset,
             length,
-            { req_one: 0 },
-            () => below.extents(offset, length),
+            { req_one: Number(options?.one ?? false) },
+            () => below.extents(offset, length, options),
             answer => ({ extents: extentList(offset, answer) }),
           )),
-      ...(flush && { flush: () => this.#around('Flush', {}, () => below.flush()) }),
+      ...(flush && { flush: options => this.#around('Flush', {}, () => below.flush(options)) }),
       close: async () => {
         const subject = { act: 'Disconnect', connection: this.#connection };
         await this.#log.print(subject, { transactions: this.#transactions });
@@ -103,18 +106,18 @@ export class LoggedConnection {
     offset: bigint,
     length: number,
     fields: Fields,
-    call: () => T | Promise<T>,
+    call: () => T | PromiseLike<T>,
     results?: (value: T) => Fields,
-  ): T | Promise<T> {
+  ): T | PromiseLike<T> {
     return this.#around(act, { offset: hex(offset), count: hex(length), ...fields }, call, results);
   }
 
   #around<T>(
     act: string,
     fields: Fields,
-    call: () => T | Promise<T>,
+    call: () => T | PromiseLike<T>,
     results?: (value: T) => Fields,
-  ): T | Promise<T> {
+  ): T | PromiseLike<T> {
     this.#transactions += 1;
     const subject = { act, connection: this.#connection, id: this.#transactions };
     return this.#log.around(subject, fields, call, results);

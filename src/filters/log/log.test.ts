@@ -35,7 +35,7 @@ test('every request and its end are lines', async () => {
   await device.extents!(0n, 10 << 20);
   await device.close!();
   await source.close!();
-  assert.equal(device.landing, undefined);
+  assert.equal(device.writeBuffer, undefined);
   const connect =
     'connection=1 Connect export="a\'b c" tls=0 size=0xa00000 minsize=0x0 prefsize=0x0 ' +
     'maxsize=0x0 write=1 flush=1 rotational=0 trim=1 zero=2 fua=2 extents=1 cache=2 fast_zero=1';

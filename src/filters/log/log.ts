@@ -1,6 +1,6 @@
 import type { DeviceSource, ListRequest } from '../../block/device.ts';
 import { wrapDevice } from '../../block/wrap.ts';
-import { defineFilter } from '../../declare/declare.ts';
+import { defineFilter, passSource } from '../../declare/declare.ts';
 import { LoggedConnection } from './connection.ts';
 import { quoteList } from './quote.ts';
 import { Log } from './sink.ts';
@@ -24,7 +24,7 @@ function loggedSource(below: DeviceSource, log: Log): DeviceSource {
   let connections = 0;
   let lists = 0;
   const list = async (request: ListRequest) => (await below.list?.(request)) ?? [{ name: '' }];
-  return {
+  return passSource(below, {
     open: async request => {
       const device = await below.open(request);
       const connection = new LoggedConnection(log, ++connections, device);
@@ -38,10 +38,9 @@ function loggedSource(below: DeviceSource, log: Log): DeviceSource {
         () => list(request),
         exports => ({ exports: quoteList(exports.map(({ name }) => name)) }),
       ),
-    ...(below.defaultExport && { defaultExport: request => below.defaultExport!(request) }),
     close: async () => {
       await below.close?.();
       await log.close();
     },
-  };
+  });
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import { isPromise } from '../../block/promise.ts';
 
 /** What a line is about. `connection` only for what a client does. */
 export interface Subject {
@@ -50,9 +51,9 @@ export class Log {
   around<T>(
     subject: Subject,
     fields: Fields,
-    call: () => T | Promise<T>,
+    call: () => T | PromiseLike<T>,
     results: (value: T) => Fields = () => ({}),
-  ): T | Promise<T> {
+  ): T | PromiseLike<T> {
     const entered = this.#emit('ENTER', subject, fields);
     if (entered) return entered.then(() => this.#finish(subject, call, results));
     return this.#finish(subject, call, results);
@@ -65,9 +66,9 @@ export class Log {
 
   #finish<T>(
     subject: Subject,
-    call: () => T | Promise<T>,
+    call: () => T | PromiseLike<T>,
     results: (value: T) => Fields,
-  ): T | Promise<T> {
+  ): T | PromiseLike<T> {
     const succeeded = (value: T): T | Promise<T> => {
       const left = this.#emit('LEAVE', subject, { ...results(value), return: 0 });
       return left ? left.then(() => value) : value;
@@ -76,13 +77,13 @@ export class Log {
       const left = this.#emit('LEAVE', subject, { return: -1, error: errnoOf(error) });
       return Promise.resolve(left).then(() => Promise.reject(error));
     };
-    let answer: T | Promise<T>;
+    let answer: T | PromiseLike<T>;
     try {
       answer = call();
     } catch (error) {
       return failed(error);
     }
-    return answer instanceof Promise ? answer.then(succeeded, failed) : succeeded(answer);
+    return isPromise(answer) ? answer.then(succeeded, failed) : succeeded(answer);
   }
 
   #emit(type: Type, subject: Subject, fields: Fields): void | Promise<void> {

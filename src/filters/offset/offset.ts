@@ -1,7 +1,7 @@
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { sliceDevice } from '../../block/slice.ts';
-import { defineFilter, wrapSource } from '../../declare/declare.ts';
+import { defineFilter } from '../../declare/declare.ts';
 
 export default defineFilter({
   name: 'offset',
@@ -10,9 +10,7 @@ export default defineFilter({
     offset: { type: 'size', default: '0', help: 'Where the part starts' },
     range: { type: 'size', help: 'Its length (default: to the end)' },
   },
-  create({ offset, range }, below) {
-    return wrapSource(below, device => part(device, offset, range));
-  },
+  wrap: (device, { offset, range }) => part(device, offset, range),
 });
 
 function part(device: BlockDevice, start: bigint, range: bigint | undefined): BlockDevice {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
-import { defineFilter, wrapSource } from '../../declare/declare.ts';
+import { defineFilter } from '../../declare/declare.ts';
 
 export default defineFilter({
   name: 'readonly',
@@ -10,21 +10,13 @@ export default defineFilter({
   parameters: {
     'readonly-file': { type: 'path', help: 'Forbid writing while this file exists' },
   },
-  create({ 'readonly-file': file }, below) {
-    return wrapSource(below, device => (file === undefined ? never(device) : unless(file, device)));
-  },
+  wrap: (device, { 'readonly-file': file }) =>
+    file === undefined ? never(device) : unless(file, device),
 });
 
 function never(below: BlockDevice): BlockDevice {
-  return wrapDevice(below, {
-    ...PASS,
-    write: undefined,
-    landing: undefined,
-    trim: undefined,
-    zero: undefined,
-    fua: false,
-    fastZero: false,
-  });
+  const forbidden = { write: undefined, trim: undefined, zero: undefined, resize: undefined };
+  return wrapDevice(below, { ...PASS, ...forbidden });
 }
 
 /** Looks for the file at every write; flushes are always allowed. */
@@ -42,9 +34,13 @@ function unless(file: string, below: BlockDevice): BlockDevice {
         check(offset);
         return below.write!(offset, data, options);
       }),
-    landing:
-      below.landing &&
-      ((offset, length) => (existsSync(file) ? undefined : below.landing!(offset, length))),
+    writeBuffer:
+      below.writeBuffer &&
+      ((offset, length) => {
+        check(offset);
+        return below.writeBuffer!(offset, length);
+      }),
+    resize: undefined,
     trim:
       below.trim &&
       ((offset, length, options) => {

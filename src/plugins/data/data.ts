@@ -37,8 +37,13 @@ export default definePlugin({
   },
 });
 
-async function described(data: string, size: bigint | undefined, context: Context): Promise<Image> {
-  const variables = (name: string) => context.extra.get(name) ?? process.env[name];
+async function described(
+  data: string,
+  size: bigint | undefined,
+  context: Pick<Context, 'extra' | 'debugFlags' | 'debug' | 'warn'>,
+): Promise<Image> {
+  const variables = (name: string) =>
+    context.extra.findLast(({ key }) => key === name)?.value ?? process.env[name];
   const tree = optimise(parse(sourceText(data), variables));
   if (context.debugFlags.get('AST')) {
     for (const line of treeLines(tree)) context.debug(line);

@@ -1,5 +1,5 @@
 import { viewsOf } from '../../block/data.ts';
-import type { BlockDevice, Data, Extent } from '../../block/device.ts';
+import type { BlockDevice, Data, Extent, WriteBuffer } from '../../block/device.ts';
 import { ExtentList } from '../../block/extents.ts';
 import { PageTable } from '../../stores/page-table.ts';
 import { PAGE, pagesOf } from '../../stores/pages.ts';
@@ -9,7 +9,7 @@ import type { Contents } from './contents.ts';
 interface Store {
   read(offset: bigint, length: number): Data;
   write(offset: bigint, data: Uint8Array): void;
-  landing?(offset: bigint, length: number): Data;
+  writeBuffer?(offset: bigint, length: number): WriteBuffer | undefined;
   trim(offset: bigint, length: number): void;
   extents(offset: bigint, length: number): Extent[];
 }
@@ -30,16 +30,16 @@ export function overlayDevice(below: Contents, top: BlockDevice): BlockDevice {
   return {
     size: below.size,
     multiConn: true,
-    fua: true,
-    fastZero: true,
+    fua: 'native',
+    fastZero: 'native',
     read: (offset, length) => overlay.read(offset, length),
     write: (offset, data) => {
       overlay.claim(offset, data.length);
       store.write(offset, data);
     },
-    ...(store.landing && {
-      landing: (offset, length) =>
-        overlay.isAbove(offset, length) ? store.landing!(offset, length) : undefined,
+    ...(store.writeBuffer && {
+      writeBuffer: (offset, length) =>
+        overlay.isAbove(offset, length) ? store.writeBuffer!(offset, length) : undefined,
     }),
     flush: () => {},
     trim: clear,

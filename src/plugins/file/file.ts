@@ -1,20 +1,9 @@
 import { readdirSync, statSync } from 'node:fs';
-import type { BlockDevice, DeviceSource } from '../../block/device.ts';
+import type { DeviceSource } from '../../block/device.ts';
 import { BlockError, UsageError } from '../../block/errors.ts';
 import { definePlugin } from '../../declare/declare.ts';
 import { type Caching, fileDevice } from '../../stores/file/device.ts';
-import {
-  isServable,
-  type OpenFile,
-  openFile,
-  sharedDescriptor,
-  statOf,
-} from '../../stores/file/open.ts';
-
-interface Portable {
-  readonly file: OpenFile;
-  readonly caching: Caching;
-}
+import { isServable, openFile, sharedDescriptor, statOf } from '../../stores/file/open.ts';
 
 export default definePlugin({
   name: 'file',
@@ -49,14 +38,7 @@ export default definePlugin({
     if (fd !== undefined) return descriptorSource(fd, caching);
     return fileSource(file!, caching);
   },
-  revive({ file, caching }: Portable) {
-    return fileDevice({ ...file, shared: true }, caching);
-  },
 });
-
-function served(file: OpenFile, caching: Caching): BlockDevice {
-  return { ...fileDevice(file, caching), portable: { file, caching } satisfies Portable };
-}
 
 function fileSource(path: string, caching: Caching): DeviceSource {
   const stat = statOf('file', path);
@@ -66,7 +48,7 @@ function fileSource(path: string, caching: Caching): DeviceSource {
   if (!isServable(stat)) {
     throw new UsageError(`file: '${path}': expected a regular file or a block device`);
   }
-  return { open: ({ readOnly }) => served(openFile(path, readOnly), caching) };
+  return { open: ({ readOnly }) => fileDevice(openFile(path, readOnly), caching) };
 }
 
 function descriptorSource(fd: number, caching: Caching): DeviceSource {
@@ -74,7 +56,7 @@ function descriptorSource(fd: number, caching: Caching): DeviceSource {
   if (!isServable(stat)) {
     throw new UsageError(`fd: descriptor ${fd}: expected a regular file or a block device`);
   }
-  return { open: ({ readOnly }) => served(sharedDescriptor(fd, readOnly), caching) };
+  return { open: ({ readOnly }) => fileDevice(sharedDescriptor(fd, readOnly), caching) };
 }
 
 /** The files directly inside a directory; the client names one, and links are followed. */
@@ -88,7 +70,7 @@ function directorySource(key: string, path: string, caching: Caching): DeviceSou
         const why = exportName === '' ? 'there is no default export' : 'not the name of a file';
         throw new BlockError('ENOENT', `export '${exportName}': ${why}`);
       }
-      return served(openFile(`${path}/${exportName}`, readOnly), caching);
+      return fileDevice(openFile(`${path}/${exportName}`, readOnly), caching);
     },
     list: () =>
       readdirSync(path)

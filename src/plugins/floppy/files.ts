@@ -57,8 +57,8 @@ export function lazyFile({ path, size }: FatFile): BlockDevice {
   return {
     size: BigInt(size),
     multiConn: true,
-    read: async (offset, length, memory) => {
-      const bytes = memory?.(length) ?? Buffer.allocUnsafeSlow(length);
+    read: async (offset, length, options) => {
+      const bytes = options?.memory?.(length) ?? Buffer.allocUnsafeSlow(length);
       try {
         await readExactly(path, Number(offset), bytes);
       } catch (error) {

@@ -1,5 +1,5 @@
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
-import { ALLOCATOR, memoryStore, sharedStore } from '../../stores/allocator.ts';
+import { ALLOCATOR, memoryStore } from '../../stores/allocator.ts';
 
 export default definePlugin({
   name: 'memory',
@@ -12,5 +12,4 @@ export default definePlugin({
     const disk = memoryStore(size, allocator);
     return sourceOf(() => disk);
   },
-  revive: sharedStore,
 });

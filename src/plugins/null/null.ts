@@ -1,5 +1,6 @@
 import { zeroes } from '../../block/data.ts';
 import type { BlockDevice, Data } from '../../block/device.ts';
+import { inPlace } from '../../block/write-buffer.ts';
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
 
 export default definePlugin({
@@ -11,7 +12,7 @@ export default definePlugin({
   create({ size }) {
     return sourceOf(() => nullDevice(size));
   },
-  revive: nullDevice,
+  remake: nullDevice,
 });
 
 const SCRATCH = 1 << 20;
@@ -27,14 +28,14 @@ function nullDevice(size: bigint): BlockDevice {
   };
   return {
     size,
-    portable: size,
+    recipe: { from: size },
     multiConn: true,
-    fua: true,
-    fastZero: true,
+    fua: 'native',
+    fastZero: 'native',
     read: (_offset, length) => zeroes(length),
     write: () => {},
     // All writes end in the same place, as nobody reads them.
-    landing: (_offset, length) => land(length),
+    writeBuffer: (_offset, length) => inPlace(land(length)),
     flush: () => {},
     trim: () => {},
     zero: () => {},

@@ -5,7 +5,11 @@ import type { BlockDevice } from '../../block/device.ts';
 import { BlockError, messageOf, UsageError } from '../../block/errors.ts';
 import { joinDevices } from '../../block/join.ts';
 import { definePlugin } from '../../declare/declare.ts';
-import { parseInteger } from '../../declare/parameters.ts';
+import {
+  type GivenParameter,
+  type ParameterDeclarations,
+  parseInteger,
+} from '../../declare/parameters.ts';
 import { LINUX_FILESYSTEM, parseGuid } from '../../formats/partition-table/gpt.ts';
 import { MBR_LIMIT, SECTOR } from '../../formats/partition-table/mbr.ts';
 import { fileDevice } from '../../stores/file/device.ts';
@@ -18,63 +22,56 @@ const MBR_PARTITIONS = 4;
 const MBR_FILES = MBR_LIMIT * BigInt(SECTOR) - 5n * LARGEST_ALIGNMENT;
 const LINUX = 0x83;
 
+const PARAMETERS = {
+  file: { type: 'path', bare: true, required: true, repeat: true, help: 'File or files' },
+  'partition-type': {
+    type: 'string',
+    choices: ['mbr', 'gpt'],
+    help: 'Kind of partition table; gpt for more than 4 files or 2 TB',
+  },
+  alignment: {
+    type: 'size',
+    repeat: true,
+    minimum: SECTOR,
+    maximum: LARGEST_ALIGNMENT,
+    help: 'Alignment of the files that follow; 1M unless given',
+  },
+  'mbr-id': {
+    type: 'string',
+    repeat: true,
+    help: 'MBR type byte of the files that follow: 0 to 0xff or default (0x83)',
+  },
+  'type-guid': {
+    type: 'string',
+    repeat: true,
+    help: 'GPT type of the files that follow: a GUID or default (Linux file system)',
+  },
+} as const satisfies ParameterDeclarations;
+
 export default definePlugin({
   name: 'partitioning',
   description: 'a partitioned disk made of files that hold one partition each',
-  parameters: {
-    file: { type: 'path', bare: true, required: true, repeat: true, help: 'File or files' },
-    'partition-type': {
-      type: 'string',
-      choices: ['mbr', 'gpt'],
-      help: 'Kind of partition table; gpt for more than 4 files or 2 TB',
-    },
-    alignment: {
-      type: 'size',
-      repeat: true,
-      minimum: SECTOR,
-      maximum: LARGEST_ALIGNMENT,
-      help: 'Alignment of the files that follow; 1M unless given',
-    },
-    'mbr-id': {
-      type: 'string',
-      repeat: true,
-      help: 'MBR type byte of the files that follow: 0 to 0xff or default (0x83)',
-    },
-    'type-guid': {
-      type: 'string',
-      repeat: true,
-      help: 'GPT type of the files that follow: a GUID or default (Linux file system)',
-    },
-  },
-  create(parameters, { order }) {
-    const files = readFiles(parameters, order);
-    const layout = layOut(files, parameters['partition-type']);
+  parameters: PARAMETERS,
+  create({ 'partition-type': type }, { given }) {
+    const files = readFiles(given);
+    const layout = layOut(files, type);
     return { open: ({ readOnly }) => openLayout(files, layout, readOnly) };
   },
 });
 
-interface Lists {
-  readonly file: readonly string[];
-  readonly alignment: readonly bigint[];
-  readonly 'mbr-id': readonly string[];
-  readonly 'type-guid': readonly string[];
-}
-
 /** Each file with what was last said before it. */
-function readFiles(lists: Lists, order: readonly string[]): PartitionFile[] {
+function readFiles(given: readonly GivenParameter<typeof PARAMETERS>[]): PartitionFile[] {
   const files: PartitionFile[] = [];
-  const used = { file: 0, alignment: 0, 'mbr-id': 0, 'type-guid': 0 };
   let alignment = LARGEST_ALIGNMENT;
   let mbrType = LINUX;
   let typeGuid = LINUX_FILESYSTEM;
-  for (const key of order) {
-    if (key === 'alignment') alignment = checkAlignment(lists.alignment[used[key]++]!);
-    else if (key === 'mbr-id') mbrType = readMbrType(lists[key][used[key]++]!);
-    else if (key === 'type-guid') typeGuid = readTypeGuid(lists[key][used[key]++]!);
+  for (const { key, value } of given) {
+    if (key === 'alignment') alignment = checkAlignment(value);
+    else if (key === 'mbr-id') mbrType = readMbrType(value);
+    else if (key === 'type-guid') typeGuid = readTypeGuid(value);
     else if (key === 'file') {
-      const path = lists.file[used.file++]!;
-      const size = sizeOf(path);
-      files.push({ path, name: basename(path), size, alignment, mbrType, typeGuid });
+      const size = sizeOf(value);
+      files.push({ path: value, name: basename(value), size, alignment, mbrType, typeGuid });
     }
   }
   return files;

@@ -29,7 +29,8 @@ test('a long read from anywhere is the same bytes as short ones', async () => {
 test('memory that the caller lends is used when it fits', async () => {
   const device = await openPlugin('pattern', '1G');
   const scratch = Buffer.alloc(4096);
-  const bytes = contiguous(await device.read(8n, 1024, length => scratch.subarray(0, length)));
+  const memory = (length: number) => scratch.subarray(0, length);
+  const bytes = contiguous(await device.read(8n, 1024, { memory }));
   assert.equal(bytes.buffer, scratch.buffer);
   assert.equal(Buffer.from(bytes).readBigUInt64BE(1016), 1024n);
 });

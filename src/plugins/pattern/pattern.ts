@@ -12,15 +12,15 @@ export default definePlugin({
   create({ size }) {
     return sourceOf(() => patternDevice(size));
   },
-  revive: patternDevice,
+  remake: patternDevice,
 });
 
 function patternDevice(size: bigint): BlockDevice {
   return {
     size,
-    portable: size,
+    recipe: { from: size },
     multiConn: true,
-    read: pattern,
+    read: (offset, length, options) => pattern(offset, length, options?.memory),
     write: (offset, data) => verifyWrite(offset, data, pattern(offset, data.length)),
     cache: () => {},
   };

@@ -15,7 +15,7 @@ export default definePlugin({
     const disk = { size, key: seedKey('random', seed) };
     return sourceOf(() => randomDevice(disk));
   },
-  revive: randomDevice,
+  remake: randomDevice,
 });
 
 interface Disk {
@@ -28,7 +28,7 @@ function randomDevice(disk: Disk): BlockDevice {
   const read = (offset: bigint, length: number) => keystream(key, offset, length);
   return {
     size,
-    portable: disk,
+    recipe: { from: disk },
     multiConn: true,
     read,
     write: (offset, data) => verifyWrite(offset, data, read(offset, data.length)),

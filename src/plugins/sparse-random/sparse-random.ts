@@ -58,8 +58,8 @@ function sparseRandomDevice(size: bigint, shape: Shape, content: Content): Block
   return {
     size,
     multiConn: true,
-    fua: true,
-    fastZero: true,
+    fua: 'native',
+    fastZero: 'native',
     read: (offset, length) => {
       const views: Uint8Array[] = [];
       shape.walk(offset, length, (at, run, data) => {

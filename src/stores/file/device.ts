@@ -1,7 +1,7 @@
 import { close, fdatasync, read, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { zeroes } from '../../block/data.ts';
-import type { BlockDevice, Data, Memory } from '../../block/device.ts';
+import type { BlockDevice, Data, Memory, ReadOptions } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { CachedIo } from '../../posix/cached-io.ts';
 import { advise, writeOutAndDrop } from '../../posix/fadvise.ts';
@@ -28,8 +28,9 @@ const sync = promisify(fdatasync);
 const ORDINARY: Caching = { cache: 'default', fadvise: 'normal' };
 
 /** An open file as a device, which closes it. */
-export function fileDevice(file: OpenFile, { cache, fadvise }: Caching = ORDINARY): BlockDevice {
+export function fileDevice(file: OpenFile, caching = ORDINARY): BlockDevice {
   const { fd } = file;
+  const { cache, fadvise } = caching;
   const keep = cache === 'default';
   if (fadvise !== 'normal') advise(fd, fadvise, 0n, 0);
   const cached = new CachedIo(fd);
@@ -38,10 +39,12 @@ export function fileDevice(file: OpenFile, { cache, fadvise }: Caching = ORDINAR
     size: file.size,
     rotational: file.rotational,
     multiConn: true,
+    recipe: { by: 'file', from: { file, caching } },
     read: keep
-      ? (offset: bigint, length: number, memory?: Memory) => reader.read(offset, length, memory)
-      : async (offset: bigint, length: number, memory?: Memory) => {
-          const data = await reader.read(offset, length, memory);
+      ? (offset: bigint, length: number, options?: ReadOptions) =>
+          reader.read(offset, length, options?.memory)
+      : async (offset: bigint, length: number, options?: ReadOptions) => {
+          const data = await reader.read(offset, length, options?.memory);
           advise(fd, 'dontNeed', offset, length);
           return data;
         },
@@ -65,8 +68,8 @@ export function fileDevice(file: OpenFile, { cache, fadvise }: Caching = ORDINAR
   const zeroing = new Zeroing(file, put);
   return {
     ...common,
-    fua: true,
-    fastZero: true,
+    fua: 'native',
+    fastZero: 'native',
     write: (offset, data, options) => {
       const written = put(offset, data);
       if (!options?.fua) return written;
@@ -86,6 +89,11 @@ export function fileDevice(file: OpenFile, { cache, fadvise }: Caching = ORDINAR
       },
     }),
   };
+}
+
+/** Makes a file's device again, in another thread than that which opened the file and closes it. */
+export function remakeFile(from: { file: OpenFile; caching: Caching }): BlockDevice {
+  return fileDevice({ ...from.file, shared: true }, from.caching);
 }
 
 /** Reads of one open file. */

@@ -1,9 +1,10 @@
 import type { DeviceSource } from '../../block/device.ts';
 import { UsageError } from '../../block/errors.ts';
-import type { Context } from '../../declare/declare.ts';
+import { type Context, filtered } from '../../declare/declare.ts';
 import {
-  keysInOrder,
   type ParameterDeclarations,
+  type ParameterValues,
+  type Parsed,
   parseParameters,
   type RawParameter,
   splitParameter,
@@ -11,7 +12,7 @@ import {
 import type { Loaded } from './load.ts';
 import type { Log } from './log.ts';
 import type { DebugFlag } from './options.ts';
-import { OUTSIDE } from './outside.ts';
+import { PARAMETER_READER } from './parameter-reader.ts';
 
 /** A plugin under its filters, the first of them nearest the client. */
 export interface Stack {
@@ -19,34 +20,45 @@ export interface Stack {
   readonly plugin: Loaded<'plugin'>;
 }
 
-export interface Surroundings {
+/** What the parts of a stack are told of the server. */
+export interface Host {
   readonly readOnly: boolean;
   readonly debugFlags: readonly DebugFlag[];
   readonly log: Log;
+  /** Ends the server. */
+  shutdown(): void;
 }
 
 type Part = Loaded<'filter'> | Loaded<'plugin'>;
 
 /**
  * Gives each `key=value` to the first filter that declares the key, else to the plugin, and makes
- * the source of the whole stack.
+ * the source of the whole stack, when all the words are understood.
  * @throws UsageError that begins with the part's name.
  */
 export async function configure(
   { filters, plugin }: Stack,
   words: readonly string[],
-  surroundings: Surroundings,
+  host: Host,
 ): Promise<DeviceSource> {
-  warnOfUnusedFlags([...filters, plugin], surroundings);
+  warnOfUnusedFlags([...filters, plugin], host);
   const dealt = deal(filters, words);
-  let source = await make(plugin, dealt.plugin, surroundings, (values, context) =>
-    plugin.declaration.create(values as never, context),
+  const forFilters = filters.map((filter, index) =>
+    understood(filter, dealt.filters[index]!, host),
   );
+  const { values, context } = understood(plugin, dealt.plugin, host);
+  let source = await named(plugin, () => plugin.declaration.create(values, context));
   for (const [index, filter] of [...filters.entries()].reverse()) {
+    const own = forFilters[index]!;
     const below = source;
-    source = await make(filter, dealt.filters[index]!, surroundings, (values, context) =>
-      filter.declaration.create(values as never, below, context),
-    );
+    try {
+      source = await named(filter, () =>
+        filtered(filter.declaration, filter.word, own.values, below, own.context),
+      );
+    } catch (error) {
+      await below.close?.();
+      throw error;
+    }
   }
   return source;
 }
@@ -64,41 +76,46 @@ function deal(filters: readonly Loaded<'filter'>[], words: readonly string[]) {
   return { filters: forFilters, plugin: forPlugin };
 }
 
-async function make(
-  part: Part,
-  words: readonly RawParameter[],
-  surroundings: Surroundings,
-  create: (
-    values: Record<string, unknown>,
-    context: Context,
-  ) => DeviceSource | Promise<DeviceSource>,
-): Promise<DeviceSource> {
+/** The words of a part, and what else it is told. */
+function understood(part: Part, words: readonly RawParameter[], host: Host) {
   const { name, extra, parameters } = part.declaration;
-  const rest = extra ? new Map<string, string>() : undefined;
-  const { log, readOnly } = surroundings;
+  let parsed: Parsed;
   try {
-    const declared = parameters as ParameterDeclarations;
-    const values = parseParameters(declared, words, OUTSIDE, rest);
-    return await create(values, {
-      readOnly,
-      extra: rest ?? new Map(),
-      order: keysInOrder(declared, words),
-      debugFlags: flagsOf(name, surroundings),
-      debug: message => log.debug(`${name}: ${message}`),
-      warn: message => log.error(`${name}: ${message}`),
-    });
+    parsed = parseParameters(parameters, words, PARAMETER_READER, extra);
   } catch (error) {
-    if (error instanceof Error) error.message = `${name}: ${error.message}`;
-    throw error;
+    throw inPart(name, error);
+  }
+  const context: Context = {
+    readOnly: host.readOnly,
+    given: parsed.given,
+    extra: parsed.extra,
+    debugFlags: flagsOf(name, host),
+    debug: message => host.log.debug(`${name}: ${message}`),
+    warn: message => host.log.error(`${name}: ${message}`),
+    shutdown: host.shutdown,
+  };
+  return { values: parsed.values as ParameterValues<ParameterDeclarations>, context };
+}
+
+async function named<T>({ declaration }: Part, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw inPart(declaration.name, error);
   }
 }
 
-function flagsOf(name: string, { debugFlags }: Surroundings): Map<string, number> {
+function inPart(name: string, error: unknown): unknown {
+  if (error instanceof Error) error.message = `${name}: ${error.message}`;
+  return error;
+}
+
+function flagsOf(name: string, { debugFlags }: Host): Map<string, number> {
   const own = debugFlags.filter(({ part }) => part === name);
   return new Map(own.map(({ flag, value }) => [flag, value]));
 }
 
-function warnOfUnusedFlags(parts: readonly Part[], { debugFlags, log }: Surroundings): void {
+function warnOfUnusedFlags(parts: readonly Part[], { debugFlags, log }: Host): void {
   const names = new Set(['nbdkit', ...parts.map(part => part.declaration.name)]);
   for (const { part, flag } of debugFlags) {
     if (!names.has(part)) log.error(`warning: debug flag -D ${part}.${flag} was not used`);

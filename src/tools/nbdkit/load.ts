@@ -92,12 +92,12 @@ async function loadForeign(file: string): Promise<unknown> {
 
 function isDeclaration(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
-  const { name, description, parameters, create } = value as Record<string, unknown>;
+  const { name, description, parameters, create, wrap } = value as Record<string, unknown>;
   return (
     typeof name === 'string' &&
     typeof description === 'string' &&
     typeof parameters === 'object' &&
     parameters !== null &&
-    typeof create === 'function'
+    typeof (create ?? wrap) === 'function'
   );
 }

@@ -29,10 +29,10 @@ export async function serve(
   reportReady: (() => void) | undefined,
 ): Promise<number> {
   const { where } = settings;
-  const signal = nextSignal();
+  const { signal, shutdown } = ending();
   if (settings.exitWithParent) (await import('./parent.ts')).exitWithParent();
   const log = new ServerLog(settings.log, settings.verbose);
-  const source = await configure(stack, words, { ...settings, log });
+  const source = await configure(stack, words, { ...settings, log, shutdown });
   // What goes wrong beside a request must not end the service of the others.
   process.removeAllListeners('uncaughtException');
   process.on('uncaughtException', error => log.error(messageOf(error)));
@@ -57,23 +57,26 @@ export async function serve(
   }
 }
 
-/** Other threads know only what the plugin's own devices say of themselves, and no filter. */
-function helpersFor({ plugin, filters }: Stack): ThreadOptions | undefined {
-  if (!plugin.declaration.revive || filters.length > 0) return undefined;
+/** Threads that know the plugin, in which busy connections go on. */
+function helpersFor({ plugin }: Stack): ThreadOptions {
   const most = Math.min(availableParallelism(), MOST_THREADS) - 1;
   const start = async () => (await import('./helper.ts')).startHelper(plugin.word);
   return { most, start };
 }
 
-/** The first signal that asks to stop; the next one ends the program as signals do. */
-function nextSignal(): Promise<NodeJS.Signals> {
-  return new Promise(resolveSignal => {
-    const stop = (signal: NodeJS.Signals) => {
+/** What ends the service: the first signal that asks to stop, or `shutdown`, which acts as one. */
+function ending(): { signal: Promise<NodeJS.Signals>; shutdown(): void } {
+  let shutdown = () => {};
+  const signal = new Promise<NodeJS.Signals>(resolveSignal => {
+    // The next one ends the program as signals do.
+    const stop = (name: NodeJS.Signals) => {
       for (const each of SIGNALS) process.off(each, stop);
-      resolveSignal(signal);
+      resolveSignal(name);
     };
     for (const each of SIGNALS) process.on(each, stop);
+    shutdown = () => resolveSignal('SIGTERM');
   });
+  return { signal, shutdown };
 }
 
 function uriOf(address: UriAddress, exportName: string): string {

@@ -2,12 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UsageError } from '../../block/errors.ts';
-import type { Outside } from '../../declare/parameters.ts';
+import type { ParameterReader } from '../../declare/parameters.ts';
 
 const MAX_PASSWORD = 1 << 16;
 
 /** Reads paths against the directory in which the server was started, and secrets as C does. */
-export const OUTSIDE: Outside = {
+export const PARAMETER_READER: ParameterReader = {
   resolvePath: path => resolve(path),
   readPassword(parameter, value) {
     if (value === '-') return askPassword(parameter);
