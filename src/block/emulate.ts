@@ -47,12 +47,15 @@ async function writeZeroes(
   options: WriteOptions,
 ): Promise<void> {
   if (!device.write) throw new BlockError('EPERM', 'the device is read-only');
-  const piece = Math.min(PIECE, device.blockSize?.maximum ?? PIECE);
+  const { minimum, maximum } = device.blockSize ?? { minimum: 1, maximum: PIECE };
+  const longest = Math.min(PIECE, maximum);
+  const piece = Math.max(minimum, longest - (longest % minimum));
   const source = zeroes(piece) as Uint8Array;
   for (let done = 0; done < length; done += piece) {
     const bytes = source.subarray(0, Math.min(piece, length - done));
     await device.write(offset + BigInt(done), bytes, {
       fua: options.fua && device.fua === 'native',
+      signal: options.signal,
     });
   }
 }

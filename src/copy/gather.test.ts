@@ -29,7 +29,7 @@ test('known zeroes stay zeroes as far as they are whole blocks', () => {
   assert.deepEqual(shapes(8, 3, -10, 3), ['16']);
   assert.deepEqual(shapes(8, -8, -8), ['8z', '8z']);
   assert.deepEqual(shapes(1, 3, -2, 3), ['3', '2z', '3']);
-  assert.deepEqual(shapes(8, 4, -9), ['8', '5']);
+  assert.deepEqual(shapes(8, 4, -9), ['13']);
 });
 
 test('long views are not copied but for their ragged ends', () => {

@@ -1,4 +1,5 @@
 /** Copies of which one end is a stream: in order, and of a length that nobody knows before. */
+import { Readable } from 'node:stream';
 import { viewsOf, zeroes } from '../block/data.ts';
 import type { Data } from '../block/device.ts';
 import { BufferPool } from './buffer-pool.ts';
@@ -105,7 +106,9 @@ function readerOf(stream: AsyncIterable<Uint8Array>): ReadBytes {
   const watch = (signal: AbortSignal) => {
     signal.addEventListener('abort', () => {
       giveUp?.(signal.reason);
-      iterator.return?.().then(undefined, () => {});
+      // A stream of Node's that is asked for its next bytes would return only when it has them.
+      if (stream instanceof Readable) stream.destroy();
+      else iterator.return?.().then(undefined, () => {});
     });
   };
   return async (memory, signal) => {
