@@ -46,11 +46,13 @@ const { output } = await build({
     codeSplitting: {
       groups: [
         { name: 'server', priority: 1, test: /\/src\/server\// },
+        { name: 'copy', priority: 1, test: /\/src\/copy\// },
+        { name: 'stores', priority: 2, test: /\/src\/stores\/(arena|file\/(?!image))/ },
         { name: 'client', priority: 1, test: /\/src\/(client\/(?!command)|tools\/target)/ },
         {
           name: 'core',
-          priority: 2,
-          test: /\/src\/(block\/(?!keystream)|declare|protocol|transport|tools\/(?!target)[^/]+\.ts|posix\/(libc|socket-io))/,
+          priority: 3,
+          test: /\/src\/(block|declare|protocol|transport|tools\/(?!target)[^/]+\.ts|posix\/(libc|socket-io))/,
         },
       ],
     },

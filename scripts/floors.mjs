@@ -11,6 +11,7 @@ const FLOORS = [
   ['transport'],
   ['client'],
   ['formats'],
+  ['copy', 'content'],
   ['plugins', 'filters'],
   ['server'],
   ['tools'],

@@ -21,6 +21,16 @@ export {
 export { type ConnectOptions, connect, negotiate } from './client/connect.ts';
 export type { GoOptions, Negotiation, NegotiationOptions } from './client/negotiation.ts';
 export { OptionError } from './client/refusal.ts';
+export { type Connections, type CopyOptions, copy, type WriteSettings } from './copy/copy.ts';
+export type { Move } from './copy/kernel.ts';
+export type { Parallelism } from './copy/request-size.ts';
+export {
+  copyFromStream,
+  copyToStream,
+  type ReadBytes,
+  type WriteBytes,
+} from './copy/streams.ts';
+export type { Chunk } from './copy/work-queue.ts';
 export * from './plugin.ts';
 export { ProtocolError } from './protocol/errors.ts';
 export { formatNbdUri, isNbdUri, type NbdUri, parseNbdUri } from './protocol/uri.ts';

@@ -1,8 +1,8 @@
 import { existsSync, linkSync } from 'node:fs';
 import { join } from 'node:path';
 import { BlockError } from '../../block/errors.ts';
+import type { MakeDisk } from '../../content/new-disk.ts';
 import { withPrivateFolder } from '../../posix/temporary.ts';
-import type { MakeDisk } from '../../stores/new-disk.ts';
 
 /** The disks of a directory: each is made once, and there as a whole or not at all. */
 export class Disks {

@@ -1,7 +1,7 @@
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
-import { keystream, seedKey } from '../../block/keystream.ts';
 import { verifyWrite } from '../../block/verify.ts';
+import { keystream, seedKey } from '../../content/keystream.ts';
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
 
 export default definePlugin({

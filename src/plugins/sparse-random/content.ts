@@ -1,6 +1,6 @@
 import { contiguous } from '../../block/data.ts';
 import type { Data } from '../../block/device.ts';
-import { keystream } from '../../block/keystream.ts';
+import { keystream } from '../../content/keystream.ts';
 import { BLOCK } from './shape.ts';
 
 /** Blocks that are taken from one place of the tile. */

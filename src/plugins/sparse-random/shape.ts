@@ -1,6 +1,6 @@
 import { contiguous } from '../../block/data.ts';
 import { ExtentList } from '../../block/extents.ts';
-import { keystream } from '../../block/keystream.ts';
+import { keystream } from '../../content/keystream.ts';
 
 /** Bytes of a block: data and holes are whole blocks. */
 export const BLOCK = 4096;

@@ -1,8 +1,8 @@
 import { isZero, viewsOf, zeroes } from '../../block/data.ts';
 import type { BlockDevice, Data } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
-import { keystream, seedKey } from '../../block/keystream.ts';
 import { verifyWrite } from '../../block/verify.ts';
+import { keystream, seedKey } from '../../content/keystream.ts';
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
 import { repeatedBytes } from './content.ts';
 import { meansOf, Shape } from './shape.ts';

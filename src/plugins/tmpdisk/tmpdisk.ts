@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
+import { DISK_PARAMETERS, diskMaker } from '../../content/new-disk.ts';
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
 import { temporaryFolder, withPrivateFolder } from '../../posix/temporary.ts';
 import { fileDevice } from '../../stores/file/device.ts';
 import { openFile } from '../../stores/file/open.ts';
-import { DISK_PARAMETERS, diskMaker } from '../../stores/new-disk.ts';
 
 export default definePlugin({
   name: 'tmpdisk',

@@ -1,4 +1,4 @@
-import { constants, fstatSync, ftruncateSync, openSync, statSync } from 'node:fs';
+import { constants, fstatSync, openSync, statSync } from 'node:fs';
 import { type BlockDevice, MAX_SIZE } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
 import type { NbdClient } from '../../client/client.ts';
@@ -17,8 +17,8 @@ export interface DeviceEnd {
   readonly kind: 'device';
   readonly name: string;
   readonly device: BlockDevice;
-  /** For regular files: what the kernel needs to copy them. */
-  readonly file?: OpenFile;
+  /** The descriptor of a regular file, for the kernel to copy it. */
+  readonly file?: number;
   /** On this machine: what is asked for is there at once. */
   readonly local: boolean;
   /** Any number of connections are as good as one. */
@@ -75,6 +75,7 @@ export async function openDestination(endpoint: Endpoint, source: End): Promise<
   return fileEnd(name, file);
 }
 
+/** The copy gives it its size. */
 function newFile(name: string): DeviceEnd {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC;
   const fd = opened(name, flags);
@@ -100,7 +101,7 @@ function statOf(name: string) {
 }
 
 function refuseSame(name: string, stat: { dev: number; ino: number }, source: End): void {
-  const fd = source.kind === 'stream' ? source.fd : source.file?.fd;
+  const fd = source.kind === 'stream' ? source.fd : source.file;
   if (fd === undefined) return;
   const { dev, ino } = fstatSync(fd);
   if (dev === stat.dev && ino === stat.ino) {
@@ -109,16 +110,16 @@ function refuseSame(name: string, stat: { dev: number; ino: number }, source: En
 }
 
 function fileEnd(name: string, file: OpenFile): DeviceEnd {
-  return localEnd(name, fileDevice(file), file.blockDevice ? undefined : file);
+  return localEnd(name, fileDevice(file), file.blockDevice ? undefined : file.fd);
 }
 
 /** A device that needs no connection: one is as good as several. */
-function localEnd(name: string, device: BlockDevice, file?: OpenFile): DeviceEnd {
+function localEnd(name: string, device: BlockDevice, file?: number): DeviceEnd {
   return {
     kind: 'device',
     name,
     device,
-    ...(file && { file }),
+    ...(file !== undefined && { file }),
     local: true,
     shareable: true,
     connections: async count => Array(count).fill(device),
@@ -186,16 +187,5 @@ async function enter(target: Target, contexts: readonly string[]): Promise<NbdCl
   } catch (error) {
     await negotiation.close();
     throw error;
-  }
-}
-
-/** Gives a new file its size, with a hole where nothing was written. @throws BlockError */
-export function setSize(file: OpenFile, size: bigint): void {
-  const words = `the destination cannot hold ${size} bytes`;
-  if (size > Number.MAX_SAFE_INTEGER) throw new BlockError('ENOSPC', words);
-  try {
-    ftruncateSync(file.fd, Number(size));
-  } catch (error) {
-    throw new BlockError(errnoOf(error), `${words}: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -94,7 +94,8 @@ function wholeNumber(key: Key, text: string, minimum: number): number {
 function bytes(key: Key, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   try {
-    return Number(parseSize(text));
+    const size = Number(parseSize(text));
+    return Math.min(size, Number.MAX_SAFE_INTEGER);
   } catch (error) {
     throw error instanceof UsageError
       ? new UsageError(`${optionOf(key)}: ${error.message}`)

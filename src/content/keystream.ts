@@ -1,6 +1,6 @@
 import { createCipheriv, createHash, randomBytes } from 'node:crypto';
-import type { Data } from './device.ts';
-import { UsageError } from './errors.ts';
+import type { Data } from '../block/device.ts';
+import { UsageError } from '../block/errors.ts';
 
 const PIECE = Buffer.alloc(1 << 20);
 const BLOCK = 16;

@@ -1,0 +1,67 @@
+/** Pipes, terminals and all that is read and written in order, by their descriptors. */
+import { read, write } from 'node:fs';
+import { promisify } from 'node:util';
+import { located } from '../../copy/errors.ts';
+
+const readOnce = promisify(read);
+const writeOnce = promisify(write);
+const RETRY_MS = 5;
+const PIPE_BUFFER = 1 << 20;
+
+/** Reads what there is, 0 bytes at the end. */
+export function readFrom(fd: number): (memory: Uint8Array) => Promise<number> {
+  return async memory => {
+    const { bytesRead } = await patiently(() => readOnce(fd, memory, 0, memory.length, null));
+    return bytesRead;
+  };
+}
+
+/** Writes all of the bytes. */
+export function writeTo(fd: number): (bytes: Uint8Array) => Promise<void> {
+  return async bytes => {
+    for (let done = 0; done < bytes.length; ) {
+      const part = bytes.subarray(done);
+      const { bytesWritten } = await patiently(() => writeOnce(fd, part, 0, part.length, null));
+      done += bytesWritten;
+    }
+  };
+}
+
+/** Hands on all that comes. @throws BlockError that says where. */
+export async function passOn(
+  from: number,
+  to: number,
+  progress: (bytes: number) => void,
+): Promise<void> {
+  const [readNext, writeAll] = [readFrom(from), writeTo(to)];
+  const buffer = Buffer.allocUnsafeSlow(PIPE_BUFFER);
+  for (let offset = 0n; ; ) {
+    const count = await readNext(buffer).catch(error => {
+      throw located('read', offset, error);
+    });
+    if (count === 0) return;
+    await writeAll(buffer.subarray(0, count)).catch(error => {
+      throw located('write', offset, error);
+    });
+    offset += BigInt(count);
+    progress(count);
+  }
+}
+
+/** Whether an error says that whoever reads a pipe has left. */
+export function isBrokenPipe(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return (cause as NodeJS.ErrnoException | undefined)?.code === 'EPIPE';
+}
+
+/** A pipe that someone else has made non-blocking says EAGAIN instead of waiting. */
+async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      await new Promise(resolve => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
