@@ -1,4 +1,4 @@
-import { close, fdatasync, read, write } from 'node:fs';
+import { close, fdatasync, ftruncate, read, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { zeroes } from '../../block/data.ts';
 import type { BlockDevice, Data, Memory, ReadOptions } from '../../block/device.ts';
@@ -24,6 +24,7 @@ const linux = process.platform === 'linux';
 
 const closeAsync = promisify(close);
 const sync = promisify(fdatasync);
+const truncate = promisify(ftruncate);
 
 const ORDINARY: Caching = { cache: 'default', fadvise: 'normal' };
 
@@ -68,6 +69,10 @@ export function fileDevice(file: OpenFile, caching = ORDINARY): BlockDevice {
   const zeroing = new Zeroing(file, put);
   return {
     ...common,
+    get size() {
+      return reader.size;
+    },
+    ...(!file.blockDevice && { resize: size => reader.resize(size) }),
     fua: 'native',
     fastZero: 'native',
     write: (offset, data, options) => {
@@ -96,12 +101,12 @@ export function remakeFile(from: { file: OpenFile; caching: Caching }): BlockDev
   return fileDevice({ ...from.file, shared: true }, from.caching);
 }
 
-/** Reads of one open file. */
+/** Size and bytes of one open file. */
 class Reader {
   readonly #fd: number;
   readonly #cached: CachedIo;
-  /** The end of the file as it was opened. */
-  readonly #size: bigint;
+  /** The end of the file as it was opened or made since. */
+  size: bigint;
   readonly #mayHaveHoles: boolean;
   readonly lastRun: DataRun = { start: 0n, end: 0n };
   /** Holes are looked for before reading. */
@@ -110,7 +115,7 @@ class Reader {
   constructor(file: OpenFile, cached: CachedIo) {
     this.#fd = file.fd;
     this.#cached = cached;
-    this.#size = file.size;
+    this.size = file.size;
     this.#mayHaveHoles = linux && !file.blockDevice;
     this.#sparse = this.#mayHaveHoles && file.sparse;
   }
@@ -121,9 +126,17 @@ class Reader {
     this.lastRun.end = 0n;
   }
 
+  /** What is new is a hole. */
+  async resize(size: bigint): Promise<void> {
+    if (size > Number.MAX_SAFE_INTEGER) throw new BlockError('ENOSPC', 'files are not so large');
+    await truncate(this.#fd, Number(size));
+    this.size = size;
+    this.expectHoles();
+  }
+
   /** Holes as known zeroes, cached bytes at once, the rest when the disk has given it. */
   read(offset: bigint, length: number, memory?: Memory): Data | Promise<Data> {
-    if (this.#sparse && isHole(this.#fd, offset, length, this.#size)) return zeroes(length);
+    if (this.#sparse && isHole(this.#fd, offset, length, this.size)) return zeroes(length);
     const bytes = memory?.(length) ?? allocate(length);
     const done = length > AT_ONCE ? 0 : (this.#cached.read(bytes, offset) ?? 0);
     return done === length ? bytes : this.#readRest(bytes, offset, done);

@@ -16,6 +16,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import type { BlockDevice } from '../../block/device.ts';
+import { BlockError } from '../../block/errors.ts';
 import { sourceOf } from '../../declare/declare.ts';
 import { Server } from '../../server/server.ts';
 import { sparseStore } from '../../stores/sparse.ts';
@@ -110,6 +112,35 @@ test('a reader that leaves early ends the copy without a word', async () => {
   const [status] = await once(child, 'close');
   assert.deepEqual([status, errors], [141, '']);
 });
+
+test('a failure ends the copy though nothing more comes from the pipe', async t => {
+  const server = new Server({ source: sourceOf(() => failing) });
+  t.after(() => server.close());
+  const path = join(folder, 'failing');
+  await server.listen({ path });
+  const words = ['--request-size=4096', '-', `nbd+unix:///?socket=${path}`];
+  const child = spawn(process.execPath, [...COMMAND, ...words], { stdio: 'pipe' });
+  let errors = '';
+  child.stderr.on('data', bytes => {
+    errors += bytes;
+  });
+  // It stays open.
+  child.stdin.write(Buffer.alloc(5000, 1));
+  const [status] = await once(child, 'exit');
+  assert.equal(status, 1);
+  assert.match(errors, /^nbdcopy: write at offset 0 failed: /);
+});
+
+/** Has no room. */
+const failing: BlockDevice = {
+  size: 1n << 20n,
+  read: () => {
+    throw new BlockError('EIO', 'it cannot be read');
+  },
+  write: () => {
+    throw new BlockError('ENOSPC', 'it is full');
+  },
+};
 
 test('what cannot be copied is one line, and nothing is lost', () => {
   const source = sparseFile('source');

@@ -2,18 +2,38 @@
 import { read, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { located } from '../../copy/errors.ts';
+import type { ReadBytes } from '../../copy/streams.ts';
+import { libcFunction } from '../../posix/libc.ts';
 
 const readOnce = promisify(read);
 const writeOnce = promisify(write);
+const exit = libcFunction('void _exit(int status)');
 const RETRY_MS = 5;
 const PIPE_BUFFER = 1 << 20;
 
-/** Reads what there is, 0 bytes at the end. */
-export function readFrom(fd: number): (memory: Uint8Array) => Promise<number> {
-  return async memory => {
-    const { bytesRead } = await patiently(() => readOnce(fd, memory, 0, memory.length, null));
-    return bytesRead;
-  };
+/** Reads what there is, 0 bytes at the end. A pipe that is silent when it ends is left alone. */
+export function readFrom(fd: number): ReadBytes {
+  return (memory, signal) =>
+    new Promise((resolve, reject) => {
+      const leave = () => {
+        exitWithoutWaiting();
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', leave);
+      readNext(fd, memory)
+        .then(resolve, reject)
+        .finally(() => signal.removeEventListener('abort', leave));
+    });
+}
+
+/** Node would wait for the thread that reads, and so for whoever writes the pipe. */
+function exitWithoutWaiting(): void {
+  process.once('exit', status => exit()?.(status));
+}
+
+async function readNext(fd: number, memory: Uint8Array): Promise<number> {
+  const { bytesRead } = await patiently(() => readOnce(fd, memory, 0, memory.length, null));
+  return bytesRead;
 }
 
 /** Writes all of the bytes. */
@@ -33,10 +53,10 @@ export async function passOn(
   to: number,
   progress: (bytes: number) => void,
 ): Promise<void> {
-  const [readNext, writeAll] = [readFrom(from), writeTo(to)];
+  const writeAll = writeTo(to);
   const buffer = Buffer.allocUnsafeSlow(PIPE_BUFFER);
   for (let offset = 0n; ; ) {
-    const count = await readNext(buffer).catch(error => {
+    const count = await readNext(from, buffer).catch(error => {
       throw located('read', offset, error);
     });
     if (count === 0) return;
