@@ -4,16 +4,20 @@ const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
+const FIONREAD = 0x541b;
 /** Most pieces in one call; the system's limit is 1024. */
 const MAX_PIECES = 512;
 
 const recvOf = libcFunction('int64_t recv(int fd, void *bytes, uint64_t length, int flags)');
 const sendOf = libcFunction('int64_t send(int fd, void *bytes, uint64_t length, int flags)');
+const ioctlOf = libcFunction('int ioctl(int fd, ulong request, void *argument)');
 const setsockoptOf = libcFunction(
   'int setsockopt(int fd, int level, int option, void *value, uint32_t length)',
 );
 const readvOf = libcFunction('int64_t readv(int fd, uintptr_t vector, int count)');
 const writevOf = libcFunction('int64_t writev(int fd, uintptr_t vector, int count)');
+
+type Calls = [CFunction, CFunction, CFunction, CFunction, CFunction];
 
 /** Non-blocking system calls on a socket, some microseconds each. */
 export class SocketIo {
@@ -21,24 +25,21 @@ export class SocketIo {
   readonly #send: CFunction;
   readonly #readv: CFunction;
   readonly #writev: CFunction;
+  readonly #ioctl: CFunction;
+  readonly #count = new Int32Array(1);
+  readonly #countBytes = new Uint8Array(this.#count.buffer);
   readonly #vector = new BigUint64Array(2 * MAX_PIECES);
   readonly #address: bigint;
 
-  private constructor(recv: CFunction, send: CFunction, readv: CFunction, writev: CFunction) {
-    this.#recv = recv;
-    this.#send = send;
-    this.#readv = readv;
-    this.#writev = writev;
+  private constructor(calls: readonly CFunction[]) {
+    [this.#recv, this.#send, this.#readv, this.#writev, this.#ioctl] = calls as Calls;
     this.#address = addressOf(new Uint8Array(this.#vector.buffer));
   }
 
   /** undefined where the system or its FFI has none; loads the FFI when first called. */
   static load(): SocketIo | undefined {
-    const recv = recvOf();
-    const send = sendOf();
-    const readv = readvOf();
-    const writev = writevOf();
-    return recv && send && readv && writev ? new SocketIo(recv, send, readv, writev) : undefined;
+    const calls = [recvOf, sendOf, readvOf, writevOf, ioctlOf].flatMap(bind => bind() ?? []);
+    return calls.length === 5 ? new SocketIo(calls) : undefined;
   }
 
   /** Asks for room for so many bytes on their way out; the system gives what its limit allows. */
@@ -61,6 +62,11 @@ export class SocketIo {
   #point(index: number, view: Uint8Array): void {
     this.#vector[2 * index] = addressOf(view);
     this.#vector[2 * index + 1] = BigInt(view.length);
+  }
+
+  /** Bytes that can be received without waiting. */
+  available(fd: number): number {
+    return this.#ioctl(fd, FIONREAD, this.#countBytes) === 0 ? this.#count[0]! : 0;
   }
 
   /**

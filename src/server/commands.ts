@@ -1,60 +1,48 @@
-import type { BlockDevice, WriteBuffer, WriteOptions } from '../block/device.ts';
-import { settle, zeroRange } from '../block/emulate.ts';
+import type { BlockDevice, WriteOptions } from '../block/device.ts';
+import { cacheRange, settle, trimRange, zeroRange } from '../block/emulate.ts';
 import { Command, CommandFlag } from '../protocol/constants.ts';
 import type { RequestHeader } from '../protocol/request.ts';
+import type { Piece } from './incoming-write.ts';
 
 /** Whether what a request does must be durable when it is answered. */
-export const isFua = ({ flags }: RequestHeader) => (flags & CommandFlag.fua) !== 0;
+const isFua = ({ flags }: RequestHeader) => (flags & CommandFlag.fua) !== 0;
 
 /** Does a flush, trim, cache or write zeroes: what has no data in the request nor in the answer. */
-export function perform(device: BlockDevice, request: RequestHeader): void | PromiseLike<void> {
+export function perform(
+  device: BlockDevice,
+  request: RequestHeader,
+  signal: AbortSignal,
+): void | PromiseLike<void> {
   const { type, flags, offset, length } = request;
+  const fua = isFua(request);
   switch (type) {
     case Command.flush:
-      return device.flush!();
+      return device.flush!({ signal });
     case Command.cache:
-      return device.cache!(offset, length);
+      return cacheRange(device, offset, length, { signal });
     case Command.trim:
-      return trim(device, request);
+      return trimRange(device, offset, length, { fua, signal });
     case Command.writeZeroes: {
       const mayTrim = (flags & CommandFlag.noHole) === 0;
       const fastZero = (flags & CommandFlag.fastZero) !== 0;
-      return zeroRange(device, offset, length, { fua: isFua(request), mayTrim, fastZero });
+      return zeroRange(device, offset, length, { fua, mayTrim, fastZero, signal });
     }
   }
 }
 
-async function trim(device: BlockDevice, request: RequestHeader): Promise<void> {
-  const options = { fua: isFua(request) };
-  await device.trim!(request.offset, request.length, options);
-  await settle(device, options);
-}
-
-/** Writes the payload of a request, at once where the device can. */
+/**
+ * Writes a piece of a request's payload, at once where the device can.
+ * @param last what FUA asks for is done after it.
+ */
 export function write(
   device: BlockDevice,
-  request: RequestHeader,
-  data: Uint8Array,
+  { request, offset, payload, buffer }: Piece,
+  last: boolean,
+  signal: AbortSignal,
 ): void | PromiseLike<void> {
-  const options = { fua: isFua(request) };
-  return settled(device, device.write!(request.offset, data, options), options);
-}
-
-/** The same for a payload that is in memory which the device has lent. */
-export function finish(
-  device: BlockDevice,
-  request: RequestHeader,
-  buffer: WriteBuffer,
-): void | PromiseLike<void> {
-  const options = { fua: isFua(request) };
-  return settled(device, buffer.done(options), options);
-}
-
-function settled(
-  device: BlockDevice,
-  written: void | PromiseLike<void>,
-  options: WriteOptions,
-): void | PromiseLike<void> {
-  if (!options.fua || device.fua === 'native') return written;
-  return Promise.resolve(written).then(() => settle(device, options));
+  const native = device.fua === 'native';
+  const options: WriteOptions = { fua: native && isFua(request), signal };
+  const written = buffer ? buffer.done(options) : device.write!(offset, payload!, options);
+  if (native || !last || !isFua(request)) return written;
+  return Promise.resolve(written).then(() => settle(device, { fua: true, signal }));
 }

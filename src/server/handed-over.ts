@@ -1,75 +1,139 @@
+import { setMaxListeners } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
-import { messageOf } from '../block/errors.ts';
+import type { BlockDevice } from '../block/device.ts';
+import { errnoOf, messageOf } from '../block/errors.ts';
 import { type Makers, remake } from '../block/recipe.ts';
 import { SocketTransport } from '../transport/socket.ts';
-import type { Transport } from '../transport/transport.ts';
 import { Export } from './export.ts';
 import { shareOf } from './share.ts';
-import type { Connection, Order, Report } from './threads.ts';
+import type { Handover, Order, Remade, Report } from './threads.ts';
 import { Transmission } from './transmission.ts';
 
+/** A device that was made again, for a connection that comes or is here. */
+class Guest {
+  readonly #report: (message: Report) => void;
+  readonly #id: number;
+  readonly #device: BlockDevice;
+  readonly #made: Remade;
+  readonly #gone: AbortController;
+  #transmission: Transmission | undefined;
+
+  /** Makes the device. @throws what its maker throws. */
+  static async make(
+    report: (message: Report) => void,
+    id: number,
+    made: Remade,
+    makers: Makers,
+  ): Promise<Guest> {
+    const gone = new AbortController();
+    setMaxListeners(0, gone.signal);
+    let guest: Guest | undefined;
+    const disconnect = (force?: boolean) => guest?.disconnect(force);
+    const request = { ...made.request, signal: gone.signal, disconnect };
+    const device = await remake(made.recipe, makers, request);
+    guest = new Guest(report, id, made, device, gone);
+    return guest;
+  }
+
+  private constructor(
+    report: (message: Report) => void,
+    id: number,
+    made: Remade,
+    device: BlockDevice,
+    gone: AbortController,
+  ) {
+    this.#report = report;
+    this.#id = id;
+    this.#made = made;
+    this.#device = device;
+    this.#gone = gone;
+  }
+
+  #disconnected: () => void = () => {};
+
+  serve({ fd, terms, leftover, threads }: Handover, share: () => number, over: () => void): void {
+    const { exportName, readOnly } = this.#made.request;
+    const transport = SocketTransport.adopted(fd);
+    this.#disconnected = () => transport.destroy();
+    const onError = (error: unknown) => this.#report(reportOf(error, this.#id));
+    this.#transmission = new Transmission(
+      transport,
+      new Export(this.#device, exportName, readOnly),
+      terms,
+      { threads, gone: this.#gone, share, onError },
+      leftover,
+      over,
+    );
+    this.#transmission.start();
+  }
+
+  close(): void {
+    this.#transmission?.close();
+  }
+
+  disconnect(force = false): void {
+    if (force) this.#disconnected();
+    else this.close();
+  }
+
+  async end(): Promise<void> {
+    try {
+      await this.#device.close?.();
+    } catch (error) {
+      this.#report(reportOf(error, this.#id));
+    }
+  }
+}
+
+function reportOf(error: unknown, id?: number): Report {
+  return { kind: 'error', id, errno: errnoOf(error), message: messageOf(error) };
+}
+
 /**
- * Serves in this thread what the server in another one hands over, until it is ended from there. What
- * goes wrong, exceptions that nobody catches among it, is told to that server.
+ * Serves in this thread what the server in another one hands over, until it is ended from there.
  * @param makers find what makes the devices of recipes.
+ * @returns a function that tells that server of an error beside a connection.
  */
-export function serveHandedOver(
-  port: MessagePort,
-  makers: Makers,
-): { report(message: string): void } {
-  const running = new Set<Transmission>();
+export function serveHandedOver(port: MessagePort, makers: Makers): (error: unknown) => void {
+  const guests = new Map<number, Guest>();
+  let serving = 0;
   let closing = false;
   const report = (message: Report) => port.postMessage(message);
-  const onError = (message: string) => report({ kind: 'error', message });
 
-  const serve = async (
-    transport: Transport,
-    pool: number,
-    connection: Connection,
-    ended: () => void,
-  ) => {
-    const { recipe, exportName, readOnly, terms, leftover, threads } = connection;
-    const { peer } = transport;
-    const { signal } = new AbortController();
-    const disconnect = () => transport.destroy();
-    const request = { exportName, readOnly, tls: false, peer, signal, disconnect };
-    const device = await remake(recipe, makers, request);
-    const finished = async () => {
-      running.delete(transmission);
-      await device.close?.();
-      ended();
-    };
-    const transmission = new Transmission(
-      transport,
-      new Export(device, exportName, readOnly),
-      terms,
-      { threads, share: () => shareOf(pool, running.size), onError },
-      leftover,
-      () => void finished(),
-    );
-    running.add(transmission);
-    transmission.start();
-    if (closing) transmission.close();
+  const make = async (id: number, device: Remade) => {
+    try {
+      guests.set(id, await Guest.make(report, id, device, makers));
+      report({ kind: 'made', id });
+    } catch (error) {
+      report(reportOf(error, id));
+      report({ kind: 'ended', id });
+    }
   };
-
-  const take = ({ id, pool, connection }: Extract<Order, { kind: 'serve' }>) => {
-    const transport = SocketTransport.adopted(connection.fd);
-    const ended = () => report({ kind: 'ended', id });
-    serve(transport, pool, connection, ended).catch(error => {
-      onError(messageOf(error));
-      transport.destroy();
-      ended();
-    });
+  const end = async (id: number) => {
+    await guests.get(id)?.end();
+    guests.delete(id);
+    report({ kind: 'ended', id });
+  };
+  const serve = ({ id, pool, handover }: Extract<Order, { kind: 'serve' }>) => {
+    const guest = guests.get(id)!;
+    serving += 1;
+    const over = () => {
+      serving -= 1;
+      void end(id);
+    };
+    guest.serve(handover, () => shareOf(pool, serving), over);
+    if (closing) guest.close();
   };
 
   port.on('message', (order: Order) => {
-    if (order.kind === 'serve') {
-      take(order);
-      return;
+    if (order.kind === 'make') void make(order.id, order.device);
+    else if (order.kind === 'serve') serve(order);
+    else if (order.kind === 'drop') void end(order.id);
+    else {
+      closing = true;
+      for (const guest of guests.values()) guest.close();
     }
-    closing = true;
-    for (const transmission of running) transmission.close();
   });
   report({ kind: 'ready' });
-  return { report: onError };
+  return error => report(reportOf(error));
 }

@@ -14,7 +14,7 @@ import type { DeviceSource } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import { Option, Rep } from '../protocol/constants.ts';
 import { sparseStore } from '../stores/sparse.ts';
-import type { ServerOptions } from './session.ts';
+import type { ServerOptions } from './options.ts';
 
 const SIZE = 1n << 20n;
 
@@ -334,13 +334,13 @@ test('an export is opened once for the options about it, and closed when they ar
   assert.deepEqual(events, ['open a', 'close a', 'open b']);
   client.request({ type: 2 });
   await client.wire.end();
-  while (server.connections > 0) await new Promise(setImmediate);
+  while (server.clients().length > 0) await new Promise(setImmediate);
   assert.deepEqual(events, ['open a', 'close a', 'open b', 'close b']);
   const other = await connect();
   await other.greet();
   assert.equal(await other.ask(Option.info, infoRequest('c')), Rep.ack);
   other.wire.hangUp();
-  while (server.connections > 0) await new Promise(setImmediate);
+  while (server.clients().length > 0) await new Promise(setImmediate);
   assert.deepEqual(events.slice(4), ['open c', 'close c']);
 });
 

@@ -8,12 +8,12 @@ import {
   OPTION_HEADER_SIZE,
 } from '../protocol/handshake.ts';
 import type { Export, Terms } from './export.ts';
-import { exportName } from './options/export-name.ts';
-import { go, info } from './options/info-go.ts';
-import { list } from './options/list.ts';
-import { listMetaContext, setMetaContext } from './options/meta-context.ts';
-import type { OptionHandler, Outcome } from './options/option.ts';
-import { abort, extendedHeaders, startTls, structuredReply } from './options/simple.ts';
+import { exportName } from './option-handlers/export-name.ts';
+import { go, info } from './option-handlers/info-go.ts';
+import { list } from './option-handlers/list.ts';
+import { listMetaContext, setMetaContext } from './option-handlers/meta-context.ts';
+import type { OptionHandler, Outcome } from './option-handlers/option.ts';
+import { abort, extendedHeaders, startTls, structuredReply } from './option-handlers/simple.ts';
 import type { Session } from './session.ts';
 
 /** Most bytes of data with one option. */
@@ -81,7 +81,7 @@ async function oldstyle(session: Session): Promise<Agreed> {
 async function option(session: Session): Promise<Outcome> {
   const header = await session.reader.take(OPTION_HEADER_SIZE);
   const { option, length } = decodeOptionHeader(header);
-  session.options.onDebug?.(`option ${option} with ${length} bytes of data`);
+  session.debug(`option ${option} with ${length} bytes of data`);
   if (!session.fixed && option !== Option.exportName) {
     throw new BlockError('EPROTO', `option ${option} needs fixed newstyle negotiation`);
   }

@@ -70,10 +70,11 @@ class FakeTransport implements Transport {
 }
 
 function begin(transport: Transport, device: BlockDevice, leftover: Uint8Array): Transmission {
-  const fail = (message: string) => assert.fail(message);
-  const surroundings = { threads: 16, share: () => SIZE, onError: fail };
+  const onError = (error: unknown) => assert.fail(String(error));
+  const gone = new AbortController();
+  const host = { threads: 16, gone, share: () => SIZE, onError };
   const opened = new Export(device, '', false);
-  const transmission = new Transmission(transport, opened, TERMS, surroundings, leftover, () => {});
+  const transmission = new Transmission(transport, opened, TERMS, host, leftover, () => {});
   transmission.start();
   return transmission;
 }

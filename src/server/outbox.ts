@@ -30,6 +30,8 @@ export class Outbox {
   #used = 0;
   /** Bytes collected and not yet sent. */
   bytes = 0;
+  /** Answers that were begun since everything was sent. */
+  unsent = 0;
 
   constructor(transport: Transport, terms: Terms) {
     this.#transport = transport;
@@ -119,16 +121,21 @@ export class Outbox {
     this.#views = [];
     this.bytes = 0;
     this.#transport.send(views);
-    if (this.#transport.queued === 0) this.#used = 0;
+    if (this.#transport.queued === 0) {
+      this.#used = 0;
+      this.unsent = 0;
+    }
   }
 
   #simple(cookie: Cookie, error: number): void {
+    this.unsent += 1;
     const at = this.#reserve(SIMPLE_REPLY_SIZE);
     encodeSimpleReply(this.#slab, at, cookie, error);
     this.#push(this.#slab.subarray(at, at + SIMPLE_REPLY_SIZE));
   }
 
   #chunk(cookie: Cookie, type: number, done: boolean, length: number): void {
+    if (done) this.unsent += 1;
     const at = this.#reserve(this.#chunkSize);
     encodeChunkHeader(this.#slab, at, cookie, type, done, length, this.#extended);
     this.#push(this.#slab.subarray(at, at + this.#chunkSize));
@@ -136,6 +143,7 @@ export class Outbox {
 
   /** The header of a data chunk and the offset with which its payload begins. */
   #dataChunk(cookie: Cookie, offset: bigint, length: number, done: boolean): void {
+    if (done) this.unsent += 1;
     const size = this.#chunkSize + 8;
     const at = this.#reserve(size);
     encodeChunkHeader(this.#slab, at, cookie, Reply.offsetData, done, length + 8, this.#extended);

@@ -1,24 +1,45 @@
-/** Shorter buffers are cheap to make, longer ones too large to keep. */
-const SMALLEST = 1 << 14;
-const LARGEST = 1 << 20;
-/** Buffers of one size that are kept. */
-const KEPT = 16;
+import type { Memory } from '../block/device.ts';
+import { giveBuffer, takeBuffer } from '../transport/buffers.ts';
 
-const spare = new Map<number, Buffer[]>();
+/** Bytes that answers are read into, one after the other; longer ones get memory of their own. */
+const SLAB = 1 << 20;
 
-/** Memory for a payload, if possible used before: a fresh page costs a fault at its first touch. */
-export function takePayload(length: number): Buffer {
-  if (length < SMALLEST || length > LARGEST) return Buffer.allocUnsafeSlow(length);
-  const capacity = 2 ** Math.ceil(Math.log2(length));
-  const buffer = spare.get(capacity)?.pop() ?? Buffer.allocUnsafeSlow(capacity);
-  return buffer.subarray(0, length);
-}
+/** The memory that the payloads of one connection take. */
+export class Payloads {
+  /** Bytes of payloads on their way in, being written or being read. */
+  held = 0;
+  #slab: Buffer | undefined;
+  #used = 0;
 
-/** Gives back what `takePayload` gave; nothing may use it any more. */
-export function givePayload(payload: Buffer): void {
-  const capacity = payload.buffer.byteLength;
-  if (payload.length < SMALLEST || payload.length > LARGEST) return;
-  const buffers = spare.get(capacity) ?? [];
-  if (buffers.length < KEPT) buffers.push(Buffer.from(payload.buffer));
-  spare.set(capacity, buffers);
+  /** Memory for the payload of a write. @throws BlockError ENOMEM */
+  take(length: number): Buffer {
+    const payload = takeBuffer(length);
+    this.held += length;
+    return payload;
+  }
+
+  /** Gives back what `take` gave. */
+  give(payload: Buffer): void {
+    this.held -= payload.length;
+    giveBuffer(payload);
+  }
+
+  /** Lends memory to devices for the answers to reads. */
+  readonly lend: Memory = length => {
+    if (length > SLAB) return takeBuffer(length);
+    if (this.#slab === undefined || this.#used + length > SLAB) {
+      this.#slab = takeBuffer(SLAB);
+      this.#used = 0;
+    }
+    const at = this.#used;
+    this.#used = (at + length + 7) & ~7;
+    return this.#slab.subarray(at, at + length);
+  };
+
+  /** No answer that was read into lent memory is under way any more. */
+  reclaim(): void {
+    if (this.#slab === undefined) return;
+    giveBuffer(this.#slab);
+    this.#slab = undefined;
+  }
 }

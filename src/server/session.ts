@@ -3,41 +3,29 @@ import { encodeOptionReply } from '../protocol/handshake.ts';
 import { messageBytes } from '../protocol/text.ts';
 import type { ByteReader } from '../transport/reader.ts';
 import type { Transport } from '../transport/transport.ts';
+import type { Client } from './connection.ts';
 import { Export, type Terms } from './export.ts';
-import type { ThreadOptions } from './threads.ts';
-
-/** How the server behaves, the same for all connections. */
-export interface ServerOptions {
-  readonly source: DeviceSource;
-  /** Refuse every write. */
-  readonly readOnly?: boolean | undefined;
-  /** Most requests of one connection under way at once; 16 unless said. */
-  readonly threads?: number | undefined;
-  /** Other threads for connections that keep this one busy; none unless given. */
-  readonly helpers?: ThreadOptions | undefined;
-  /** Oldstyle negotiation, which has no export names and no options. */
-  readonly oldstyle?: boolean | undefined;
-  /** Do not offer structured replies, nor what depends on them. */
-  readonly noStructuredReplies?: boolean | undefined;
-  /** Do not offer metadata contexts. */
-  readonly noMetaContexts?: boolean | undefined;
-  /** Bits of the handshake flags that may be shown; all unless said. */
-  readonly maskHandshake?: number | undefined;
-  /** One line for people about something that went wrong on a connection. */
-  readonly onError?: ((message: string) => void) | undefined;
-  /** One line of detail. */
-  readonly onDebug?: ((message: string) => void) | undefined;
-}
+import type { ServerOptions } from './options.ts';
 
 /** Bytes of replies that wait for a client before it may ask for more. */
 const MAX_QUEUED = 1 << 16;
+
+/** The connection that a session is of. */
+export interface SessionHost {
+  readonly client: Client;
+  readonly source: DeviceSource;
+  readonly options: ServerOptions;
+  /** Aborted when the client is gone. */
+  readonly signal: AbortSignal;
+}
 
 /** One connection while it is negotiating. */
 export class Session {
   readonly transport: Transport;
   readonly reader: ByteReader;
   readonly options: ServerOptions;
-  readonly gone = new AbortController();
+  readonly source: DeviceSource;
+  readonly #host: SessionHost;
   /** The client understands option replies. */
   fixed = false;
   noZeroes = false;
@@ -46,10 +34,21 @@ export class Session {
   contextsExport: string | undefined;
   #opened: Export | undefined;
 
-  constructor(transport: Transport, reader: ByteReader, options: ServerOptions) {
+  constructor(transport: Transport, reader: ByteReader, host: SessionHost) {
     this.transport = transport;
     this.reader = reader;
-    this.options = options;
+    this.options = host.options;
+    this.source = host.source;
+    this.#host = host;
+  }
+
+  /** Tells the observer what went wrong. */
+  complain(error: unknown): void {
+    this.options.observer?.error?.(error, this.#host.client);
+  }
+
+  debug(message: string): void {
+    this.options.observer?.debug?.(message, this.#host.client);
   }
 
   /** What a source is told of the client. */
@@ -69,12 +68,9 @@ export class Session {
     if (this.#opened?.name === exportName) return this.#opened;
     await this.release();
     const facts = this.facts();
-    const device = await this.options.source.open({
-      ...facts,
-      exportName,
-      signal: this.gone.signal,
-      disconnect: () => this.transport.destroy(),
-    });
+    const { signal, client } = this.#host;
+    const disconnect = (force?: boolean) => client.disconnect(force);
+    const device = await this.source.open({ ...facts, exportName, signal, disconnect });
     this.#opened = new Export(device, exportName, facts.readOnly);
     return this.#opened;
   }

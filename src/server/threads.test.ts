@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { temporaryFolder } from '../../test/peer/wire.ts';
 import { zeroes } from '../block/data.ts';
+import { messageOf } from '../block/errors.ts';
 import type { NbdClient } from '../client/client.ts';
 import { connect } from '../client/connect.ts';
 import { Server } from './server.ts';
@@ -39,12 +40,16 @@ for (const [what, start] of Object.entries(START)) {
     const errors: string[] = [];
     const device = {
       size: BigInt(MIB),
-      portable: 1,
+      recipe: { from: 1 },
       multiConn: true,
       read: (_offset: bigint, length: number) => [Buffer.from(zeroes(length) as Uint8Array)],
     };
     const source = { open: () => device };
-    const server = new Server({ source, helpers, onError: message => errors.push(message) });
+    const server = new Server({
+      source,
+      helpers,
+      observer: { error: error => errors.push(messageOf(error)) },
+    });
     const path = join(temporaryFolder(t), 'socket');
     await server.listen({ path });
     const clients = await Promise.all([1, 2, 3].map(() => connect(`nbd+unix:///?socket=${path}`)));

@@ -1,40 +1,53 @@
 import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
-import type { Recipe } from '../block/device.ts';
-import { messageOf } from '../block/errors.ts';
+import type { OpenRequest, Recipe } from '../block/device.ts';
+import { BlockError, type Errno, errnoOf, messageOf } from '../block/errors.ts';
 import type { Terms } from './export.ts';
-import { POOL } from './share.ts';
+
+/** The device of a connection, as another thread makes it again. */
+export interface Remade {
+  readonly recipe: Recipe;
+  /** What was asked for when it was opened. */
+  readonly request: Omit<OpenRequest, 'signal' | 'disconnect'>;
+}
 
 /** A connection in its transmission phase, on its way to another thread. */
-export interface Connection {
+export interface Handover {
   /** Its socket. */
   readonly fd: number;
-  /** What the same device can be made of. */
-  readonly recipe: Recipe;
-  readonly exportName: string;
-  readonly readOnly: boolean;
   readonly terms: Terms;
   /** What has come of the next requests. */
   readonly leftover: Uint8Array;
-  /** Most requests under way at once. */
+  /** Most requests in flight at once. */
   readonly threads: number;
 }
 
-/** What a thread is told: to serve a connection, payloads being of the thread's pool; to end. */
+/**
+ * What a thread is told: to make a device again, to serve the connection that it is for (with its
+ * payloads from the thread's pool) or to close it, and to end.
+ */
 export type Order =
+  | { readonly kind: 'make'; readonly id: number; readonly device: Remade }
   | {
       readonly kind: 'serve';
       readonly id: number;
       readonly pool: number;
-      readonly connection: Connection;
+      readonly handover: Handover;
     }
+  | { readonly kind: 'drop'; readonly id: number }
   | { readonly kind: 'close' };
 
-/** What a thread tells: that it can serve, that a connection is over, what went wrong on one. */
+/** What a thread tells: that it can serve, what became of a device or a connection, what went wrong. */
 export type Report =
   | { readonly kind: 'ready' }
+  | { readonly kind: 'made'; readonly id: number }
   | { readonly kind: 'ended'; readonly id: number }
-  | { readonly kind: 'error'; readonly message: string };
+  | {
+      readonly kind: 'error';
+      readonly id?: number | undefined;
+      readonly errno: Errno;
+      readonly message: string;
+    };
 
 /** Where a server gets threads. */
 export interface ThreadOptions {
@@ -47,12 +60,15 @@ export interface ThreadOptions {
 /** The threads to which a busy server gives some of its connections, started when first needed. */
 export class Threads {
   readonly #options: ThreadOptions;
-  readonly #onError: (message: string) => void;
+  readonly #pool: number;
+  readonly #onError: (error: unknown) => void;
   readonly #running = new Set<Thread>();
   #most: number;
 
-  constructor(options: ThreadOptions, onError: (message: string) => void) {
+  /** @param pool bytes of payload that the connections of a thread may hold together. */
+  constructor(options: ThreadOptions, pool: number, onError: (error: unknown) => void) {
     this.#options = options;
+    this.#pool = pool;
     this.#onError = onError;
     this.#most = options.most;
   }
@@ -72,8 +88,7 @@ export class Threads {
   }
 
   #start(): Thread {
-    const pool = POOL / (1 + this.#options.most);
-    const thread: Thread = new Thread(this.#options.start(), pool, this.#onError, () => {
+    const thread: Thread = new Thread(this.#options.start(), this.#pool, this.#onError, () => {
       this.#running.delete(thread);
       // Another one would fail as well.
       this.#most = this.#running.size;
@@ -93,6 +108,13 @@ export class Threads {
   }
 }
 
+/** What a connection in another thread is told. */
+interface Listener {
+  made(): void;
+  error(error: BlockError): void;
+  ended(): void;
+}
+
 /** A thread that serves connections which began in another one. */
 export class Thread {
   /** Connections that it has or will have. */
@@ -101,9 +123,8 @@ export class Thread {
   /** Once it can serve; undefined if it will not. */
   readonly #worker: Promise<Worker | undefined>;
   readonly #pool: number;
-  readonly #onError: (message: string) => void;
-  /** What to do at the end of each connection. */
-  readonly #atEnd = new Map<number, () => void>();
+  readonly #onError: (error: unknown) => void;
+  readonly #listeners = new Map<number, Listener>();
   #count = 0;
   #exited = false;
 
@@ -111,7 +132,7 @@ export class Thread {
   constructor(
     worker: Promise<Worker>,
     pool: number,
-    onError: (message: string) => void,
+    onError: (error: unknown) => void,
     onExit: () => void,
   ) {
     this.#starting = worker;
@@ -120,7 +141,7 @@ export class Thread {
     this.#worker = worker.then(
       started => this.#ready(started, onExit),
       error => {
-        onError(`a thread cannot be started: ${messageOf(error)}`);
+        onError(failure('cannot be started', error));
         onExit();
         return undefined;
       },
@@ -131,53 +152,94 @@ export class Thread {
     return new Promise(resolve => {
       worker.on('message', (report: Report) => {
         if (report.kind === 'ready') resolve(worker);
-        else if (report.kind === 'ended') this.#atEnd.get(report.id)?.();
-        else this.#onError(report.message);
+        else this.#take(report);
       });
-      worker.on('error', error => this.#onError(`a thread has failed: ${messageOf(error)}`));
+      worker.on('error', error => this.#onError(failure('has failed', error)));
       worker.on('exit', () => {
         this.#exited = true;
         onExit();
         resolve(undefined);
-        for (const over of this.#atEnd.values()) over();
+        for (const listener of this.#listeners.values()) listener.ended();
       });
     });
   }
 
+  #take(report: Exclude<Report, { kind: 'ready' }>): void {
+    const listener = report.id === undefined ? undefined : this.#listeners.get(report.id);
+    if (report.kind === 'made') listener?.made();
+    else if (report.kind === 'ended') listener?.ended();
+    else {
+      const error = new BlockError(report.errno, report.message);
+      if (listener) listener.error(error);
+      else this.#onError(error);
+    }
+  }
+
   /**
-   * Serves a connection to its end, once the thread runs and `leave` has taken it out of its own.
-   * @returns whether it has left: not if the thread does not run, nor if `leave` gives nothing.
+   * Serves a connection to its end, once the thread has made its device again and `leave` has taken
+   * it out of its own thread.
+   * @returns whether it has left: not if the thread does not run, cannot make the device, or if
+   * `leave` gives nothing.
    */
-  async serve(leave: () => Promise<Connection | undefined>): Promise<boolean> {
+  async serve(
+    device: Remade,
+    leave: () => Promise<Handover | undefined>,
+    onError: (error: unknown) => void,
+  ): Promise<boolean> {
     this.load += 1;
+    const id = ++this.#count;
     try {
       const worker = await this.#worker;
-      const connection = worker && (await leave());
-      if (!connection) return false;
-      if (this.#exited) {
-        closeSync(connection.fd);
-        return true;
-      }
-      const id = ++this.#count;
-      const order: Order = { kind: 'serve', id, pool: this.#pool, connection };
-      await new Promise<void>(resolve => {
-        this.#atEnd.set(id, resolve);
-        worker.postMessage(order);
+      if (!worker || !(await this.#make(worker, id, device, onError))) return false;
+      const ended = new Promise<void>(resolve => {
+        this.#listeners.set(id, { made: () => {}, error: onError, ended: resolve });
       });
-      this.#atEnd.delete(id);
+      const handover = await leave();
+      if (!handover || this.#exited) {
+        if (handover) closeSync(handover.fd);
+        this.#tell(worker, { kind: 'drop', id });
+        return handover !== undefined;
+      }
+      this.#tell(worker, { kind: 'serve', id, pool: this.#pool, handover });
+      await ended;
       return true;
     } finally {
+      this.#listeners.delete(id);
       this.load -= 1;
     }
   }
 
+  /** Whether the thread has made the device; until then the connection stays where it is. */
+  #make(
+    worker: Worker,
+    id: number,
+    device: Remade,
+    onError: (error: unknown) => void,
+  ): Promise<boolean> {
+    return new Promise(resolve => {
+      this.#listeners.set(id, {
+        made: () => resolve(true),
+        error: onError,
+        ended: () => resolve(false),
+      });
+      this.#tell(worker, { kind: 'make', id, device });
+    });
+  }
+
+  #tell(worker: Worker, order: Order): void {
+    worker.postMessage(order);
+  }
+
   close(): void {
-    const order: Order = { kind: 'close' };
-    void this.#worker.then(worker => worker?.postMessage(order));
+    void this.#worker.then(worker => worker && this.#tell(worker, { kind: 'close' }));
   }
 
   async end(): Promise<void> {
     const worker = await this.#starting.catch(() => undefined);
     await worker?.terminate();
   }
+}
+
+function failure(what: string, cause: unknown): BlockError {
+  return new BlockError(errnoOf(cause), `a thread ${what}: ${messageOf(cause)}`, { cause });
 }

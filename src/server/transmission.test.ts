@@ -7,7 +7,7 @@ import type { BlockDevice, WriteOptions } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import { Command, CommandFlag, Reply, TransmissionFlag } from '../protocol/constants.ts';
 import { sparseStore } from '../stores/sparse.ts';
-import type { ServerOptions } from './session.ts';
+import type { ServerOptions } from './options.ts';
 
 const SIZE = 1n << 20n;
 const EPERM = 1;
@@ -571,7 +571,7 @@ describe('clients that vanish', () => {
       const other = await dial();
       await enter(other, 'simple');
       assert.deepEqual(await readBack(other, 0n, 100_000), Buffer.alloc(100_000));
-      assert.equal(server.connections, 1);
+      assert.equal(server.clients().length, 1);
     });
   }
 
@@ -599,7 +599,7 @@ describe('clients that vanish', () => {
     await enter(other, 'simple');
     release();
     assert.equal(await other.outcome({ type: Command.flush }), 0);
-    while (server.connections > 1) await new Promise(setImmediate);
+    while (server.clients().length > 1) await new Promise(setImmediate);
     assert.equal(closed, 1);
   });
 });

@@ -1,7 +1,6 @@
 import { byteLength } from '../block/data.ts';
-import type { Data, WriteBuffer } from '../block/device.ts';
-import { settle } from '../block/emulate.ts';
-import { BlockError, messageOf } from '../block/errors.ts';
+import type { BlockDevice, Data, ReadOptions } from '../block/device.ts';
+import { BlockError } from '../block/errors.ts';
 import { isPromise } from '../block/promise.ts';
 import { Command, CommandFlag } from '../protocol/constants.ts';
 import {
@@ -12,19 +11,17 @@ import {
 } from '../protocol/request.ts';
 import { Inbox } from '../transport/inbox.ts';
 import type { Transport } from '../transport/transport.ts';
-import { finish, isFua, perform, write } from './commands.ts';
+import { perform, write } from './commands.ts';
 import { type Export, MAX_PAYLOAD, type Terms } from './export.ts';
+import { IncomingWrite, type Piece, type Rest, type WriteHost } from './incoming-write.ts';
 import { Outbox } from './outbox.ts';
-import { givePayload, takePayload } from './payloads.ts';
+import { Payloads } from './payloads.ts';
 import { statusReply } from './status.ts';
 
 /** Answers are sent when so many bytes have come together: more would leave the processor's cache. */
 const BATCH = 1 << 18;
 
 const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
-
-/** Memory lent to devices for the answers to reads, a connection. */
-const LENT = 1 << 20;
 
 /** From so much traffic on a connection is a busy one, in bytes of reads and writes. */
 const BUSY = 1 << 26;
@@ -34,38 +31,46 @@ const REQUEST = 1 << 14;
 /** Longest list of context ids with a block status request, in bytes. */
 const MAX_STATUS_PAYLOAD = 1 << 16;
 
-/** What a connection may hold in memory, and where it says what goes wrong. */
-export interface Surroundings {
-  /** Most requests under way at once. */
+/** After so many writes in a row that were there at once, other connections get their turn. */
+const MOST_IN_A_ROW = 32;
+
+/** The limits of a connection, and whom it tells what. */
+export interface TransmissionHost {
+  /** Most requests in flight at once. */
   readonly threads: number;
+  /** Aborted when the client is gone, or the server does not wait any longer. */
+  readonly gone: AbortController;
   /** Bytes of payload that this connection may hold now; changes as connections come and go. */
   share(): number;
-  onError(message: string): void;
+  onError(error: unknown): void;
   /** Called once, when there has been much traffic. */
   readonly onBusy?: () => void;
+  readonly onRequest?: ((request: RequestHeader) => void) | undefined;
 }
 
 /**
  * The transmission phase of one connection. Requests are parsed where they were received, payloads
- * are received where the device wants them, answers that are ready go out together, and nothing is
- * taken from a client that does not take its answers.
+ * are received where the device wants them, answers that are ready go out together. Requests are
+ * taken while answers wait, too, up to the limits: a client may send many before it reads any.
  */
-export class Transmission {
-  readonly #transport: Transport;
+export class Transmission implements WriteHost {
+  readonly transport: Transport;
   readonly #export: Export;
   readonly #terms: Terms;
-  readonly #surroundings: Surroundings;
+  readonly #host: TransmissionHost;
   readonly #outbox: Outbox;
-  readonly #headerSize: number;
+  readonly headerSize: number;
   readonly #finished: () => void;
+  /** The options of every read. */
+  readonly #reading: ReadOptions;
 
-  readonly #inbox: Inbox;
-  /** Lent memory, in use up to `#lent`. */
-  #memory: Buffer | undefined;
-  #lent = 0;
+  readonly inbox: Inbox;
+  readonly payloads = new Payloads();
+  /** A write whose payload is coming in. */
+  #incoming: IncomingWrite | undefined;
+  #inARow = 0;
 
   #requests = 0;
-  #payloadBytes = 0;
   #paused = false;
   /** Long requests have the connection to themselves; one may begin before the last piece ends. */
   #exclusive = 0;
@@ -81,27 +86,40 @@ export class Transmission {
     transport: Transport,
     opened: Export,
     terms: Terms,
-    surroundings: Surroundings,
+    host: TransmissionHost,
     leftover: Uint8Array,
     finished: () => void,
   ) {
-    this.#inbox = new Inbox(
+    this.inbox = new Inbox(
       leftover,
       () => this.#pump(),
       error => this.#ended(error),
     );
-    this.#transport = transport;
+    this.transport = transport;
     this.#export = opened;
     this.#terms = terms;
-    this.#surroundings = surroundings;
+    this.#host = host;
     this.#finished = finished;
     this.#outbox = new Outbox(transport, terms);
-    this.#headerSize = requestSize(terms.extended);
-    transport.onDrain = () => this.#pump();
+    this.headerSize = requestSize(terms.extended);
+    this.#reading = { memory: this.payloads.lend, signal: host.gone.signal };
+    transport.onDrain = () => this.#drainedNow();
+  }
+
+  get device(): BlockDevice {
+    return this.#export.device;
+  }
+
+  share(): number {
+    return this.#host.share();
+  }
+
+  flush(): void {
+    this.#outbox.flush();
   }
 
   start(): void {
-    this.#transport.attach(this.#inbox);
+    this.transport.attach(this.inbox);
     this.#pump();
   }
 
@@ -124,70 +142,107 @@ export class Transmission {
   }
 
   #ended(error?: Error): void {
-    if (error && !this.#closing) this.#surroundings.onError(`connection lost: ${error.message}`);
+    if (error && !this.#closing) {
+      const words = `connection lost: ${error.message}`;
+      this.#host.onError(new BlockError('ECONNRESET', words, { cause: error }));
+    }
+    if (!this.#closing) this.#leave('the client is gone');
     this.#closing = true;
+    this.#dropIncoming();
+    this.#pump();
+  }
+
+  /** Whatever is under way may stop: nobody waits for it. */
+  #leave(why: string): void {
+    const { gone } = this.#host;
+    if (!gone.signal.aborted) gone.abort(new BlockError('ESHUTDOWN', why));
+  }
+
+  #dropIncoming(): void {
+    this.#incoming?.cancel();
+    this.#incoming = undefined;
+  }
+
+  #drainedNow(): void {
+    this.#outbox.unsent = 0;
     this.#pump();
   }
 
   /** Does what can be done now: takes requests, sends answers, pauses or resumes the client. */
   #pump(first?: () => void): void {
+    this.#inARow = 0;
     try {
       first?.();
       this.#parse();
     } catch (error) {
-      this.#surroundings.onError(messageOf(error));
+      this.#host.onError(error);
       this.#abandon();
       return;
     }
     this.#outbox.flush();
-    this.#transport.eager = this.#requests === 0;
+    const sent = this.transport.queued === 0;
+    this.transport.eager = this.#requests === 0 && sent;
     const idle = this.#requests === 0 && this.#exclusive === 0;
+    if (idle && sent) this.payloads.reclaim();
     if (this.#closing && idle) this.#finish();
     else this.#setPaused(this.#blocked());
-    if (this.#leaving && idle && this.#paused && this.#transport.queued === 0) this.#depart();
+    if (this.#leaving && idle && this.#paused && this.transport.queued === 0) this.#depart();
   }
 
-  /** Inbox bytes that cannot be taken yet stay there; reading on would only pile up more. */
+  /**
+   * Requests that cannot be taken yet stay in the inbox. While answers wait it goes on filling: the
+   * client may be sending what it wants to send before it reads.
+   */
   #blocked(): boolean {
-    const full = this.#inbox.available >= this.#headerSize || this.#leaving !== undefined;
-    return this.#closing || this.#exclusive > 0 || (full && !this.#inbox.expecting);
+    const { available, expecting, full } = this.inbox;
+    if (this.#closing || this.#exclusive > 0) return true;
+    if (expecting) return false;
+    if (this.#leaving !== undefined) return true;
+    return this.transport.queued > 0 ? full : available >= this.headerSize;
   }
 
   #setPaused(paused: boolean): void {
     if (paused === this.#paused) return;
     this.#paused = paused;
-    if (paused) this.#transport.pause();
-    else this.#transport.resume();
+    if (paused) this.transport.pause();
+    else this.transport.resume();
   }
 
   #finish(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#transport.onDrain = undefined;
-    void this.#transport.end().then(this.#finished);
+    this.#leave('the connection is closed');
+    this.transport.onDrain = undefined;
+    void this.transport.end().then(this.#finished);
     this.#leaving?.(undefined);
   }
 
   #depart(): void {
     if (this.#closed) return;
     this.#closed = this.#closing = true;
-    this.#transport.onDrain = undefined;
-    const { buffer, start, end } = this.#inbox;
+    this.transport.onDrain = undefined;
+    const { buffer, start, end } = this.inbox;
     this.#leaving!(new Uint8Array(buffer.subarray(start, end)));
   }
 
   /** Hangs up: the stream cannot be understood any more, or what was promised cannot be sent. */
   #abandon(): void {
     this.#closing = true;
-    this.#inbox.abandon();
-    this.#transport.destroy();
+    this.#leave('the connection was given up');
+    this.inbox.abandon();
+    this.#dropIncoming();
+    this.transport.destroy();
     if (this.#requests === 0) this.#finish();
   }
 
   #parse(): void {
-    const inbox = this.#inbox;
+    const inbox = this.inbox;
     while (this.#exclusive === 0 && !this.#closing && !this.#leaving && !inbox.expecting) {
-      if (inbox.available < this.#headerSize) return;
+      if (inbox.available < this.headerSize) return;
+      if (this.#inARow >= MOST_IN_A_ROW) {
+        setImmediate(() => this.#pump());
+        return;
+      }
       const request = decodeRequest(inbox.buffer, inbox.start, this.#terms.extended);
       if (!this.#admits(request)) {
         // Answers that wait here take room too, and no one else would send them.
@@ -195,8 +250,9 @@ export class Transmission {
         this.#outbox.flush();
         if (!this.#admits(request)) return;
       }
-      inbox.start += this.#headerSize;
+      inbox.start += this.headerSize;
       if (this.#traffic < BUSY) this.#count(request);
+      this.#host.onRequest?.(request);
       this.#begin(request);
       if (this.#outbox.bytes >= BATCH) this.#outbox.flush();
     }
@@ -205,22 +261,25 @@ export class Transmission {
   #count({ type, length }: RequestHeader): void {
     const hasData = type === Command.read || type === Command.write;
     this.#traffic += REQUEST + (hasData ? length : 0);
-    if (this.#traffic >= BUSY) this.#surroundings.onBusy?.();
+    if (this.#traffic >= BUSY) this.#host.onBusy?.();
   }
 
-  /** Whether there is room for one more request. */
+  /** Whether there is room for one more request, in number and in bytes. */
   #admits({ type, length }: RequestHeader): boolean {
-    const busy = this.#payloadBytes + this.#transport.queued + this.#outbox.bytes;
-    if (this.#requests >= this.#surroundings.threads) return false;
-    if (this.#transport.queued > 0) return false;
+    const { queued } = this.transport;
+    // Answers that wait count as well, but there is no hurry while more can be read ahead.
+    if (queued > 0 && !this.inbox.full) return false;
+    const inFlight = this.#requests + (queued > 0 ? this.#outbox.unsent : 0);
+    if (inFlight >= this.#host.threads) return false;
     if (type !== Command.read && type !== Command.write) return true;
-    const share = this.#surroundings.share();
-    if (length > share) return this.#requests === 0 && busy === 0;
-    return busy === 0 || busy + length <= share;
+    const held = this.payloads.held + queued + this.#outbox.bytes;
+    const share = this.#host.share();
+    if (length > share) return this.#requests === 0 && held === 0;
+    return held === 0 || held + length <= share;
   }
 
   #expect(data: Data, complete: () => void): void {
-    this.#inbox.expect(data, this.#headerSize, complete);
+    this.inbox.expect(data, this.headerSize, complete);
   }
 
   #begin(request: RequestHeader): void {
@@ -256,7 +315,6 @@ export class Transmission {
         : new BlockError('EINVAL', 'the command takes no payload');
     if (refusal) this.#discard(request.length, () => this.#refuse(request, refusal));
     else if (request.length === 0) this.#outbox.success(request);
-    else if (request.length > this.#surroundings.share()) this.#receivePieces(request, 0);
     else this.#receiveWrite(request);
   }
 
@@ -289,57 +347,42 @@ export class Transmission {
   }
 
   #receiveWrite(request: RequestHeader): void {
-    const { device } = this.#export;
-    let buffer: WriteBuffer | undefined;
-    try {
-      buffer = device.writeBuffer?.(request.offset, request.length);
-    } catch (error) {
-      this.#discard(request.length, () => this.#refuse(request, error));
-      return;
-    }
-    if (buffer) {
-      const { memory } = buffer;
-      this.#expect(memory, () => this.#answer(request, () => finish(device, request, buffer)));
-      return;
-    }
-    const data = takePayload(request.length);
-    this.#payloadBytes += data.length;
-    this.#expect(data, () => this.#answer(request, () => write(device, request, data), data));
+    this.#inARow += 1;
+    this.#incoming = new IncomingWrite(this, request);
+    this.#incoming.receive();
   }
 
-  /** A write that is longer than the connection may hold is written piece by piece. */
-  #receivePieces(request: RequestHeader, done: number): void {
-    const { device } = this.#export;
-    const data = Buffer.allocUnsafeSlow(
-      Math.min(this.#surroundings.share(), request.length - done),
-    );
-    this.#expect(data, () => {
-      const next = done + data.length;
-      const fail = (error: unknown) =>
-        this.#discard(request.length - next, () => this.#refuse(request, error));
-      this.#exclusively(async () => {
-        try {
-          const fua = device.fua === 'native' && isFua(request);
-          await device.write!(request.offset + BigInt(done), data, { fua });
-          if (next < request.length) this.#receivePieces(request, next);
-          else await this.#settlePieces(request);
-        } catch (error) {
-          fail(error);
-        }
-      });
+  arrived(piece: Piece, rest?: Rest): void {
+    const { signal } = this.#host.gone;
+    const work = () => write(this.device, piece, rest === undefined, signal);
+    if (!rest) {
+      this.#incoming = undefined;
+      this.#answer(piece.request, work, piece.payload);
+      return;
+    }
+    this.#exclusively(async () => {
+      try {
+        await work();
+      } catch (error) {
+        this.failed(piece.request, rest.left, error);
+        return;
+      } finally {
+        if (piece.payload) this.payloads.give(piece.payload);
+      }
+      if (!signal.aborted) rest.receive();
     });
   }
 
-  async #settlePieces(request: RequestHeader): Promise<void> {
-    await settle(this.#export.device, { fua: isFua(request) });
-    this.#outbox.success(request);
+  failed(request: RequestHeader, left: number, error: unknown): void {
+    this.#incoming = undefined;
+    this.#discard(left, () => this.#refuse(request, error));
   }
 
   #exclusively(work: () => Promise<void>): void {
     this.#exclusive += 1;
     work()
       .catch(error => {
-        this.#surroundings.onError(messageOf(error));
+        this.#host.onError(error);
         this.#abandon();
       })
       .finally(() => {
@@ -353,12 +396,12 @@ export class Transmission {
     if (length === 0 && type !== Command.flush) this.#outbox.nothing(request);
     else if (type === Command.read) this.#read(request);
     else if (type === Command.blockStatus) this.#status(request);
-    else this.#answer(request, () => perform(this.#export.device, request));
+    else this.#answer(request, () => perform(this.device, request, this.#host.gone.signal));
   }
 
   #read(request: RequestHeader): void {
     const { offset, length } = request;
-    if (length > this.#surroundings.share()) {
+    if (length > this.#host.share()) {
       this.#exclusively(() => this.#readPieces(request));
       return;
     }
@@ -381,23 +424,6 @@ export class Transmission {
     );
   }
 
-  readonly #reading = { memory: (length: number) => this.#lend(length) };
-
-  /** Memory that is used again as soon as nothing made with it is under way. */
-  readonly #lend = (length: number): Buffer => {
-    if (this.#requests === 0 && this.#outbox.bytes === 0 && this.#transport.queued === 0) {
-      this.#lent = 0;
-    }
-    if (length > LENT) return Buffer.allocUnsafeSlow(length);
-    if (this.#memory === undefined || this.#lent + length > LENT) {
-      this.#memory = Buffer.allocUnsafeSlow(LENT);
-      this.#lent = 0;
-    }
-    const at = this.#lent;
-    this.#lent = (at + length + 7) & ~7;
-    return this.#memory.subarray(at, at + length);
-  };
-
   #sendRead(request: RequestHeader, data: Data, df: boolean): void {
     if (isOf(data, request.length)) this.#outbox.read(request, data, df);
     else this.#refuse(request, wrongBytes());
@@ -408,13 +434,13 @@ export class Transmission {
     const { device } = this.#export;
     const df = (request.flags & CommandFlag.df) !== 0;
     const inChunks = this.#terms.structured && !df;
-    const share = this.#surroundings.share();
+    const share = this.#host.share();
     for (let done = 0; done < request.length; ) {
       const count = Math.min(share, request.length - done);
       const offset = request.offset + BigInt(done);
       let data: Data;
       try {
-        data = await device.read(offset, count);
+        data = await device.read(offset, count, this.#reading);
         if (!isOf(data, count)) throw wrongBytes();
       } catch (error) {
         // Once a length has been promised, only hanging up can take it back.
@@ -432,11 +458,11 @@ export class Transmission {
   }
 
   async #drained(): Promise<void> {
-    if (this.#transport.queued === 0 || this.#closed) return;
+    if (this.transport.queued === 0 || this.#closed) return;
     await new Promise<void>(resolve => {
-      this.#transport.onDrain = resolve;
+      this.transport.onDrain = resolve;
     });
-    this.#transport.onDrain = () => this.#pump();
+    this.transport.onDrain = () => this.#drainedNow();
   }
 
   #status(request: RequestHeader, contextIds?: readonly number[]): void {
@@ -455,9 +481,7 @@ export class Transmission {
   /** Runs a command that has no data in its answer. `payload`: given back when it is done. */
   #answer(request: RequestHeader, work: () => void | PromiseLike<void>, payload?: Buffer): void {
     const release = () => {
-      if (!payload) return;
-      this.#payloadBytes -= payload.length;
-      givePayload(payload);
+      if (payload) this.payloads.give(payload);
     };
     let result: void | PromiseLike<void>;
     try {
@@ -485,17 +509,17 @@ export class Transmission {
 
   #takeOn(bytes: number): void {
     this.#requests += 1;
-    this.#payloadBytes += bytes;
+    this.payloads.held += bytes;
   }
 
   #settled(bytes: number, reply: () => void): void {
     this.#requests -= 1;
-    this.#payloadBytes -= bytes;
+    this.payloads.held -= bytes;
     this.#pump(this.#closed ? undefined : reply);
   }
 
   #refuse(request: RequestHeader, error: unknown): void {
-    this.#surroundings.onError(messageOf(error));
+    this.#host.onError(error);
     this.#outbox.failure(request, error);
   }
 }

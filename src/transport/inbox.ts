@@ -69,6 +69,29 @@ export class Inbox implements Receiver {
     while (this.#incoming && this.available > 0) this.#fill(this.#incoming);
   }
 
+  /** The next `length` bytes, which are there; valid until more is received. */
+  take(length: number): Buffer {
+    this.start += length;
+    return this.buffer.subarray(this.start - length, this.start);
+  }
+
+  /** Where a header goes that is received with the end of a payload, while nothing else is here. */
+  headerSpace(headerSize: number): Uint8Array {
+    this.start = this.end = 0;
+    this.#alone = headerSize;
+    return this.buffer.subarray(0, headerSize);
+  }
+
+  /** So many bytes have come into that space. */
+  headerCame(count: number): void {
+    this.end += count;
+  }
+
+  /** So much has come that nothing more is read before some of it is taken. */
+  get full(): boolean {
+    return this.available >= CAPACITY;
+  }
+
   /** Forgets the payload that is being received. */
   abandon(): void {
     this.#incoming = undefined;

@@ -44,6 +44,8 @@ export class SocketTransport implements Transport {
   #armed: Receiver | undefined;
   #space: Uint8Array = Buffer.alloc(0);
   #paused = false;
+  /** The receiver is being told of what has come. */
+  #receiving = false;
   /** Something of what was sent last waits for the kernel. */
   #congested = false;
   #done = false;
@@ -198,12 +200,34 @@ export class SocketTransport implements Transport {
 
   #received(count: number, buffer: Uint8Array): boolean {
     const receiver = this.#receiver!;
+    this.#receiving = true;
     if (receiver === this.#armed && buffer === this.#space) receiver.received(count);
     else deliver(buffer.subarray(0, count), () => this.#receiver!);
     this.#incoming.came();
     if (this.#io) this.#receiveMore(this.#io);
     else if (this.#traffic < BUSY) this.#count(count);
+    this.#receiving = false;
     return !this.#paused;
+  }
+
+  ready(least: number, before: () => void): number {
+    const io = this.#io;
+    // The space that the event loop reads into is asked for anew only after this.
+    if (!io || !this.#receiving || this.#done) return 0;
+    const fd = handleOf(this.#socket)?.fd ?? -1;
+    const now = io.available(fd);
+    if (now >= least) return now;
+    before();
+    const look = () => {
+      const count = io.available(fd);
+      return count >= least ? count : -1;
+    };
+    return Math.max(0, this.#incoming.watch(look));
+  }
+
+  receive(into: Uint8Array, next?: Uint8Array): number {
+    const fd = handleOf(this.#socket)?.fd ?? -1;
+    return Math.max(0, this.#io!.receive(fd, into, next));
   }
 
   /** Takes note of a message; the one that makes the connection busy brings its system calls. */

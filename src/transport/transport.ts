@@ -38,6 +38,14 @@ export interface Transport {
   /** Closes at once. The receiver learns of it through `ended`. */
   destroy(): void;
   /**
+   * Bytes that have come and can be received at once, at least `least` or none. Looks for some
+   * microseconds, after `before`, if there are fewer now. Only while the receiver is being told of
+   * bytes, and only where the system can do it.
+   */
+  ready?(least: number, before: () => void): number;
+  /** Receives bytes that are ready, into one place and what comes after it into the next. */
+  receive?(into: Uint8Array, next?: Uint8Array): number;
+  /**
    * A descriptor by which the connection goes on when this transport is destroyed; undefined if
    * there is none to be had.
    */

@@ -8,7 +8,7 @@ import type { Random } from '../contract/model.ts';
 export const SIZE = 1 << 20;
 
 /** A server of one small disk with contexts of its own; now and then it is slow. */
-export function smallServer(random: Random, onError?: (message: string) => void): Server {
+export function smallServer(random: Random): Server {
   const { writeBuffer, ...disk } = sparseStore(BigInt(SIZE));
   const device: BlockDevice = {
     ...disk,
@@ -23,7 +23,7 @@ export function smallServer(random: Random, onError?: (message: string) => void)
     return read(offset, length);
   };
   const source = { open: () => (slow ? { ...device, read: later } : device) };
-  return new Server({ source, onError, threads: 1 + random.below(16) });
+  return new Server({ source, threads: 1 + random.below(16) });
 }
 
 export interface Line {

@@ -3,7 +3,7 @@ import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { BlockDevice, DeviceSource } from '../../src/block/device.ts';
-import type { ServerOptions } from '../../src/server/session.ts';
+import type { ServerOptions } from '../../src/server/options.ts';
 import { openPlugin } from '../contract/open.ts';
 import { only, startServer } from '../peer/scripted-client.ts';
 import { temporaryFolder } from '../peer/wire.ts';

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { join as joinPath } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { BlockDevice, DeviceSource } from '../../src/block/device.ts';
+import { messageOf } from '../../src/block/errors.ts';
+import type { ServerOptions } from '../../src/server/options.ts';
 import { Server } from '../../src/server/server.ts';
-import type { ServerOptions } from '../../src/server/session.ts';
 import { hex, join, u16, u32, u64 } from './bytes.ts';
 import { temporaryFolder, Wire } from './wire.ts';
 
@@ -189,7 +190,7 @@ export async function startServer(
   const complaints: string[] = [];
   const server = new Server({
     source,
-    onError: message => complaints.push(message),
+    observer: { error: error => complaints.push(messageOf(error)) },
     ...options,
   });
   await server.listen({ path });

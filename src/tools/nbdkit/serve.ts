@@ -2,6 +2,7 @@ import { renameSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { messageOf } from '../../block/errors.ts';
+import { harmless } from '../../protocol/text.ts';
 import { formatNbdUri, type UriAddress } from '../../protocol/uri.ts';
 import { Server } from '../../server/server.ts';
 import type { ThreadOptions } from '../../server/threads.ts';
@@ -40,8 +41,10 @@ export async function serve(
     ...settings,
     source,
     helpers: helpersFor(stack),
-    onError: message => log.error(message),
-    onDebug: message => log.debug(message),
+    observer: {
+      error: error => log.error(harmless(messageOf(error))),
+      debug: message => log.debug(harmless(message)),
+    },
   });
   try {
     if (where.kind === 'stdio') {

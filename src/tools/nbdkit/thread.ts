@@ -1,6 +1,6 @@
 /** What a helper's thread runs. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { BlockError, messageOf } from '../../block/errors.ts';
+import { BlockError } from '../../block/errors.ts';
 import type { Maker } from '../../block/recipe.ts';
 import { makerOf } from '../../declare/declare.ts';
 import { serveHandedOver } from '../../server/handed-over.ts';
@@ -20,6 +20,6 @@ async function makerNamed(by: string | undefined): Promise<Maker> {
   throw new BlockError('EIO', `nothing makes the device of '${by ?? workerData}' again`);
 }
 
-const server = serveHandedOver(parentPort!, makerNamed);
+const report = serveHandedOver(parentPort!, makerNamed);
 // What goes wrong beside a request must not end the service of the others.
-process.on('uncaughtException', error => server.report(messageOf(error)));
+process.on('uncaughtException', report);

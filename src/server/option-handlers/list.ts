@@ -9,7 +9,7 @@ export const list: OptionHandler = async (session, data): Promise<Outcome> => {
     session.reply(Option.list, Rep.errInvalid, 'this option has no data');
     return 'next';
   }
-  const { source } = session.options;
+  const { source } = session;
   try {
     const request = session.facts();
     const exports = (await source.list?.(request)) ?? [
@@ -21,7 +21,7 @@ export const list: OptionHandler = async (session, data): Promise<Outcome> => {
     }
     session.reply(Option.list, Rep.ack);
   } catch (error) {
-    session.options.onError?.(messageOf(error));
+    session.complain(error);
     session.reply(Option.list, Rep.errPlatform, messageOf(error));
   }
   return 'next';

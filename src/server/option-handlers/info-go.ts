@@ -33,7 +33,7 @@ async function describe(
     return { opened, terms };
   } catch (error) {
     const malformed = errnoOf(error) === 'EPROTO';
-    session.options.onError?.(messageOf(error));
+    session.complain(error);
     session.reply(option, malformed ? Rep.errInvalid : Rep.errUnknown, messageOf(error));
     return undefined;
   }
@@ -51,8 +51,7 @@ async function infoReplies(
     { info: 'export', size: device.size, flags },
   ];
   if (requests.includes(Info.name)) {
-    const canonical =
-      name === '' ? await session.options.source.defaultExport?.(session.facts()) : name;
+    const canonical = name === '' ? await session.source.defaultExport?.(session.facts()) : name;
     replies.push({ info: 'name', text: canonical ?? '' });
   }
   if (requests.includes(Info.description) && device.description !== undefined) {

@@ -1,0 +1,38 @@
+import type { DeviceSource } from '../block/device.ts';
+import type { RequestHeader } from '../protocol/request.ts';
+import type { Client } from './connection.ts';
+import type { ThreadOptions } from './threads.ts';
+
+/** How the server behaves, the same for all connections. */
+export interface ServerOptions {
+  readonly source: DeviceSource;
+  /** Refuse every write. */
+  readonly readOnly?: boolean | undefined;
+  /** Most requests of one connection under way at once; 16 unless said. */
+  readonly threads?: number | undefined;
+  /** Bytes of payload that all connections may hold together; 128 MiB unless said. */
+  readonly memory?: number | undefined;
+  /** Other threads for connections that keep this one busy; none unless given. */
+  readonly helpers?: ThreadOptions | undefined;
+  /** Oldstyle negotiation, which has no export names and no options. */
+  readonly oldstyle?: boolean | undefined;
+  /** Do not offer structured replies, nor what depends on them. */
+  readonly noStructuredReplies?: boolean | undefined;
+  /** Do not offer metadata contexts. */
+  readonly noMetaContexts?: boolean | undefined;
+  /** Bits of the handshake flags that may be shown; all unless said. */
+  readonly maskHandshake?: number | undefined;
+  readonly observer?: ServerObserver | undefined;
+}
+
+/** Whoever wants to know what happens. Its methods return soon and do not throw. */
+export interface ServerObserver {
+  connected?(client: Client): void;
+  disconnected?(client: Client): void;
+  /** A request was taken. With this method every connection stays in the server's own thread. */
+  request?(client: Client, request: RequestHeader): void;
+  /** Something went wrong, on the connection of the client if there is one. */
+  error?(error: unknown, client?: Client): void;
+  /** One line of detail. */
+  debug?(message: string, client?: Client): void;
+}
