@@ -152,6 +152,7 @@ export class Connection implements Client {
         finished,
       );
       this.#transmission = transmission;
+      void this.#givenUp.then(finished);
       transmission.start();
       if (this.#gone.signal.aborted) transmission.close();
     });

@@ -252,7 +252,6 @@ export class Transmission implements WriteHost {
       }
       inbox.start += this.headerSize;
       if (this.#traffic < BUSY) this.#count(request);
-      this.#host.onRequest?.(request);
       this.#begin(request);
       if (this.#outbox.bytes >= BATCH) this.#outbox.flush();
     }
@@ -287,6 +286,7 @@ export class Transmission implements WriteHost {
       this.#closing = true;
       return;
     }
+    this.#host.onRequest?.(request);
     const hasPayload = this.#terms.extended
       ? (request.flags & CommandFlag.payloadLength) !== 0
       : request.type === Command.write;

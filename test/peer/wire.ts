@@ -34,6 +34,7 @@ export class Wire {
       this.#over = true;
       this.#changed();
     };
+    socket.on('drain', () => this.#changed());
     socket.on('end', over);
     socket.on('close', over);
     socket.on('error', over);
@@ -49,6 +50,11 @@ export class Wire {
 
   send(...parts: readonly (Uint8Array | string)[]): void {
     this.#socket.write(join(...parts));
+  }
+
+  /** Waits until the peer's system has taken everything that was sent. */
+  async sent(): Promise<void> {
+    await this.#until(() => this.#socket.writableLength === 0 || this.#over);
   }
 
   /** Each byte by itself. */

@@ -1,0 +1,134 @@
+/** The end of a server, and another source while it runs. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { only, startServer } from '../../test/peer/scripted-client.ts';
+import type { OpenRequest } from '../block/device.ts';
+import { connect } from '../client/connect.ts';
+import { Command } from '../protocol/constants.ts';
+
+const SIZE = 1n << 20n;
+const filled = (byte: number) => ({
+  size: SIZE,
+  read: (_offset: bigint, length: number) => Buffer.alloc(length, byte),
+});
+
+test('a server ends although a device never answers; the device is told and closed', async t => {
+  const requests: OpenRequest[] = [];
+  let closed = 0;
+  let asked = () => {};
+  const reading = new Promise<void>(resolve => {
+    asked = resolve;
+  });
+  const device = {
+    size: SIZE,
+    read: () => {
+      asked();
+      return new Promise<never>(() => {});
+    },
+    close: () => {
+      closed += 1;
+    },
+  };
+  const source = {
+    open: (request: OpenRequest) => {
+      requests.push(request);
+      return device;
+    },
+  };
+  const { server, dial, complaints } = await startServer(t, source);
+  const client = await dial();
+  await client.greet();
+  await client.go();
+  client.request({ type: Command.read, length: 512 });
+  await reading;
+  assert.equal(requests[0]!.signal.aborted, false);
+  await server.close({ timeout: 50 });
+  assert.equal(requests[0]!.signal.aborted, true);
+  assert.equal(server.clients().length, 0);
+  await new Promise(setImmediate);
+  assert.equal(closed, 1);
+  assert.match(complaints.join(), /given up/);
+});
+
+test('a request that heeds its signal ends with its client', async t => {
+  let given: unknown;
+  const source = {
+    open: ({ signal }: OpenRequest) => ({
+      size: SIZE,
+      read: () =>
+        new Promise<never>((_resolve, reject) => {
+          signal.addEventListener('abort', () => {
+            given = signal.reason;
+            reject(signal.reason);
+          });
+        }),
+    }),
+  };
+  const { server, dial } = await startServer(t, source);
+  const client = await dial();
+  await client.greet();
+  await client.go();
+  client.request({ type: Command.read, length: 512 });
+  while (server.clients()[0]?.exportName === undefined) await new Promise(setImmediate);
+  client.wire.hangUp();
+  while (server.clients().length > 0) await new Promise(setImmediate);
+  assert.match(String(given), /the client is gone/);
+});
+
+test('a source may turn a client away before anything is opened, or hang up on it later', async t => {
+  const opened: OpenRequest[] = [];
+  let open = true;
+  const source = {
+    preconnect: () => {
+      if (!open) throw new Error('closed today');
+    },
+    open: (request: OpenRequest) => {
+      opened.push(request);
+      return filled(1);
+    },
+  };
+  const { dial, complaints } = await startServer(t, source);
+  const client = await dial();
+  await client.greet();
+  await client.go();
+  open = false;
+  const other = await dial();
+  assert.equal((await other.wire.end()).length, 0);
+  assert.deepEqual([opened.length, complaints], [1, ['closed today']]);
+  opened[0]!.disconnect();
+  assert.equal((await client.wire.end()).length, 0);
+});
+
+test('another source for those who come later', async t => {
+  const { server, path } = await startServer(t, only(filled(1)));
+  const uri = `nbd+unix:///?socket=${path}`;
+  const early = await connect(uri);
+  let alone = false;
+  const replaced = server.replace(only(filled(2))).then(() => {
+    alone = true;
+  });
+  const late = await connect(uri);
+  assert.equal((await early.read(0n, 1))[0], 1);
+  assert.equal((await late.read(0n, 1))[0], 2);
+  assert.equal(alone, false);
+  await early.close();
+  await replaced;
+  await late.close();
+});
+
+test('an observer sees connections and requests', async t => {
+  const seen: string[] = [];
+  const { path, server } = await startServer(t, only(filled(1)), {
+    observer: {
+      connected: ({ id, peer }) => void seen.push(`${peer.family} ${id}`),
+      request: ({ exportName }, { type, length }) =>
+        void seen.push(`${exportName}: ${type} of ${length}`),
+      disconnected: ({ id }) => void seen.push(`end of ${id}`),
+    },
+  });
+  const client = await connect(`nbd+unix:///disk?socket=${path}`);
+  await client.read(0n, 512);
+  await client.close();
+  while (server.clients().length > 0) await new Promise(setImmediate);
+  assert.deepEqual(seen, ['unix 1', 'disk: 0 of 512', 'end of 1']);
+});
