@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { only, startServer } from '../../test/peer/scripted-client.ts';
-import type { OpenRequest } from '../block/device.ts';
+import type { OpenRequest, Peer } from '../block/device.ts';
 import { connect } from '../client/connect.ts';
 import { Command } from '../protocol/constants.ts';
 
@@ -131,4 +131,20 @@ test('an observer sees connections and requests', async t => {
   await client.close();
   while (server.clients().length > 0) await new Promise(setImmediate);
   assert.deepEqual(seen, ['unix 1', 'disk: 0 of 512', 'end of 1']);
+});
+
+test('who is at the other end of a Unix socket', async t => {
+  const peers: Peer[] = [];
+  const source = {
+    open: ({ peer }: OpenRequest) => {
+      peers.push(peer);
+      return filled(1);
+    },
+  };
+  const { path } = await startServer(t, source);
+  const client = await connect(`nbd+unix:///?socket=${path}`);
+  const { pid, uid, gid } = structuredClone(peers[0]!);
+  await client.close();
+  if (process.platform !== 'linux') return;
+  assert.deepEqual([pid, uid, gid], [process.pid, process.getuid!(), process.getgid!()]);
 });

@@ -1,7 +1,8 @@
 import net from 'node:net';
 import type { DeviceSource } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
-import { SocketTransport } from '../transport/socket.ts';
+import { descriptorLimit } from '../posix/descriptor-limit.ts';
+import { descriptorOf, SocketTransport } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { type Client, Connection, type ConnectionHost } from './connection.ts';
 import type { ServerOptions } from './options.ts';
@@ -17,6 +18,9 @@ export type ListenAddress =
 /** How long requests under way, and clients that do not take their answers, hold up the end, in ms. */
 const PATIENCE = 5000;
 
+/** Descriptors that no client gets. */
+const RESERVED = 16;
+
 /** An NBD server: listens, negotiates, and serves the devices of a source. */
 export class Server {
   readonly #options: ServerOptions;
@@ -26,6 +30,8 @@ export class Server {
   readonly #threads: Threads | undefined;
   #source: DeviceSource;
   #count = 0;
+  /** The last client was turned away. */
+  #full = false;
   #closed: Promise<void> | undefined;
   /** Told whenever a connection is over. */
   readonly #watchers = new Set<() => void>();
@@ -58,7 +64,8 @@ export class Server {
    */
   listen(address: ListenAddress): Promise<net.AddressInfo | string | null> {
     const listener = net.createServer({ pauseOnConnect: true, noDelay: true }, socket => {
-      void this.serve(SocketTransport.accepted(socket));
+      if (this.#hasRoomFor(socket)) void this.serve(SocketTransport.accepted(socket));
+      else socket.destroy();
     });
     return new Promise((resolve, reject) => {
       listener.once('error', reject);
@@ -69,6 +76,20 @@ export class Server {
         resolve(listener.address());
       });
     });
+  }
+
+  /**
+   * The last descriptors are kept for what connections open. Without any, the system would turn
+   * clients away and tell nobody.
+   */
+  #hasRoomFor(socket: net.Socket): boolean {
+    const room = descriptorOf(socket) < descriptorLimit() - RESERVED;
+    if (!room && !this.#full) {
+      const words = 'out of file descriptors: clients are turned away until others have left';
+      this.#options.observer?.error?.(new BlockError('ENOMEM', words));
+    }
+    this.#full = !room;
+    return room;
   }
 
   /** Serves one client to the end of its connection. Never rejects. */

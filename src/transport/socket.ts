@@ -2,6 +2,7 @@ import net from 'node:net';
 import { byteLength, sliceData, viewsOf } from '../block/data.ts';
 import type { Peer } from '../block/device.ts';
 import { duplicate } from '../posix/duplicate.ts';
+import { type PeerCredentials, peerCredentials } from '../posix/peer-credentials.ts';
 import { SocketIo } from '../posix/socket-io.ts';
 import { deliver, type Receiver, type Transport } from './transport.ts';
 import { Watch } from './watch.ts';
@@ -13,6 +14,11 @@ interface Handle {
 
 function handleOf(socket: net.Socket): Handle | null {
   return (socket as unknown as { _handle: Handle | null })._handle;
+}
+
+/** The descriptor of a socket; -1 when it has none. */
+export function descriptorOf(socket: net.Socket): number {
+  return handleOf(socket)?.fd ?? -1;
 }
 
 /** A connection with so much traffic, in bytes, is worth the time to load what makes it fast. */
@@ -161,7 +167,7 @@ export class SocketTransport implements Transport {
 
   /** Sends by system calls what the kernel takes, and watches for more room; gives back the rest. */
   #sendNow(io: SocketIo, views: readonly Uint8Array[]): readonly Uint8Array[] {
-    const fd = handleOf(this.#socket)?.fd ?? -1;
+    const fd = descriptorOf(this.#socket);
     let rest = views;
     let left = byteLength(views);
     let sent = io.send(fd, rest);
@@ -188,7 +194,7 @@ export class SocketTransport implements Transport {
   }
 
   duplicate(): number | undefined {
-    const fd = handleOf(this.#socket)?.fd ?? -1;
+    const fd = descriptorOf(this.#socket);
     return fd < 0 ? undefined : duplicate(fd);
   }
 
@@ -214,7 +220,7 @@ export class SocketTransport implements Transport {
     const io = this.#io;
     // The space that the event loop reads into is asked for anew only after this.
     if (!io || !this.#receiving || this.#done) return 0;
-    const fd = handleOf(this.#socket)?.fd ?? -1;
+    const fd = descriptorOf(this.#socket);
     const now = io.available(fd);
     if (now >= least) return now;
     before();
@@ -226,7 +232,7 @@ export class SocketTransport implements Transport {
   }
 
   receive(into: Uint8Array, next?: Uint8Array): number {
-    const fd = handleOf(this.#socket)?.fd ?? -1;
+    const fd = descriptorOf(this.#socket);
     return Math.max(0, this.#io!.receive(fd, into, next));
   }
 
@@ -235,7 +241,7 @@ export class SocketTransport implements Transport {
     this.#traffic += MESSAGE + bytes;
     if (this.#traffic < BUSY) return;
     this.#io = loadSystemCalls();
-    const fd = handleOf(this.#socket)?.fd ?? -1;
+    const fd = descriptorOf(this.#socket);
     if (this.#room > 0 && fd >= 0) this.#io?.makeRoom(fd, this.#room);
   }
 
@@ -252,7 +258,7 @@ export class SocketTransport implements Transport {
       const receiver = this.#receiver;
       if (this.#paused || this.#done || !receiver) return;
       if (!this.eager && !receiver.expecting) return;
-      const fd = handleOf(this.#socket)?.fd ?? -1;
+      const fd = descriptorOf(this.#socket);
       const space = receiver.space();
       const beyond = receiver.beyond?.();
       let count = io.receive(fd, space, beyond);
@@ -279,11 +285,32 @@ function loadSystemCalls(): SocketIo | undefined {
 
 function peerOf(socket: net.Socket): Peer {
   const { remoteFamily, remoteAddress, remotePort: port } = socket;
-  if (remoteFamily === undefined) return { family: 'unix' };
+  if (remoteFamily === undefined) return new UnixPeer(handleOf(socket));
   // An IPv4 client of a socket that takes both kinds.
   const mapped = /^::ffff:([\d.]+)$/i.exec(remoteAddress ?? '')?.[1];
   const family = remoteFamily === 'IPv6' && mapped === undefined ? 'ipv6' : 'ipv4';
   return { family, address: mapped ?? remoteAddress, port };
+}
+
+/** Who is at the other end of a Unix socket is asked when somebody wants to know. */
+class UnixPeer implements Peer {
+  readonly family = 'unix';
+  readonly #handle: Handle | null;
+  #credentials: PeerCredentials | undefined;
+
+  constructor(handle: Handle | null) {
+    this.#handle = handle;
+    for (const key of ['pid', 'uid', 'gid'] as const) {
+      // Own properties are copied to other threads.
+      Object.defineProperty(this, key, { enumerable: true, get: () => this.#ask()?.[key] });
+    }
+  }
+
+  #ask(): PeerCredentials | undefined {
+    const fd = this.#handle?.fd ?? -1;
+    if (fd >= 0) this.#credentials ??= peerCredentials(fd);
+    return this.#credentials;
+  }
 }
 
 function peerOfAddress(address: Address): Peer {
