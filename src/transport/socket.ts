@@ -6,6 +6,7 @@ import { type PeerCredentials, peerCredentials } from '../posix/peer-credentials
 import { SocketIo } from '../posix/socket-io.ts';
 import { deliver, type Receiver, type Transport } from './transport.ts';
 import { Watch } from './watch.ts';
+import { WriteQueue } from './write-queue.ts';
 
 /** The part of a libuv stream handle that is used here; every net.Socket has one. */
 interface Handle {
@@ -45,6 +46,7 @@ export class SocketTransport implements Transport {
   onDrain: (() => void) | undefined;
   eager = false;
   readonly #socket: net.Socket;
+  readonly #queue: WriteQueue;
   #receiver: Receiver | undefined;
   /** The receiver that the space given to the kernel belongs to, and that space. */
   #armed: Receiver | undefined;
@@ -52,8 +54,6 @@ export class SocketTransport implements Transport {
   #paused = false;
   /** The receiver is being told of what has come. */
   #receiving = false;
-  /** Something of what was sent last waits for the kernel. */
-  #congested = false;
   #done = false;
   #error: Error | undefined;
   #traffic = 0;
@@ -68,8 +68,9 @@ export class SocketTransport implements Transport {
     this.peer = peer;
     socket.on('end', () => this.#end());
     socket.on('error', error => this.#end(error));
-    socket.on('close', () => {
-      this.#end(new Error('the connection was closed'));
+    socket.on('close', () => this.#end(new Error('the connection was closed')));
+    this.#queue = new WriteQueue(socket, () => {
+      this.#outgoing.came();
       this.onDrain?.();
     });
   }
@@ -125,7 +126,7 @@ export class SocketTransport implements Transport {
   }
 
   get queued(): number {
-    return this.#socket.destroyed ? 0 : this.#socket.writableLength;
+    return this.#queue.length;
   }
 
   attach(receiver: Receiver): void {
@@ -146,24 +147,12 @@ export class SocketTransport implements Transport {
 
   send(views: readonly Uint8Array[]): void {
     if (this.#socket.destroyed) return;
-    const io = this.#socket.writableLength === 0 ? this.#io : undefined;
+    const io = this.queued === 0 ? this.#io : undefined;
     const rest = io ? this.#sendNow(io, views) : views;
     if (rest.length === 0) return;
     if (this.#traffic < BUSY) this.#count(byteLength(rest));
-    this.#socket.cork();
-    for (let at = 0; at < rest.length - 1; at++) this.#socket.write(rest[at]!);
-    this.#socket.write(rest[rest.length - 1]!, this.#written);
-    this.#socket.uncork();
-    this.#congested = this.#socket.writableLength > 0;
+    this.#queue.send(rest);
   }
-
-  /** The stream's own 'drain' comes only after much has been queued. */
-  readonly #written = (): void => {
-    if (!this.#congested || this.queued > 0) return;
-    this.#congested = false;
-    this.#outgoing.came();
-    this.onDrain?.();
-  };
 
   /** Sends by system calls what the kernel takes, and watches for more room; gives back the rest. */
   #sendNow(io: SocketIo, views: readonly Uint8Array[]): readonly Uint8Array[] {

@@ -1,6 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Peer } from '../block/device.ts';
 import { deliver, type Receiver, type Transport } from './transport.ts';
+import { WriteQueue } from './write-queue.ts';
 
 /** A transport over any pair of streams, such as standard input and output. */
 export class StreamTransport implements Transport {
@@ -9,9 +10,8 @@ export class StreamTransport implements Transport {
   eager = false;
   readonly #input: Readable;
   readonly #output: Writable;
+  readonly #queue: WriteQueue;
   #receiver: Receiver | undefined;
-  /** Something of what was sent last waits in the stream. */
-  #congested = false;
   #done = false;
   #error: Error | undefined;
 
@@ -26,11 +26,11 @@ export class StreamTransport implements Transport {
     input.on('error', error => this.#end(error));
     input.on('close', () => this.#end(new Error('the connection was closed')));
     output.on('error', error => this.#end(error));
-    output.on('close', () => this.onDrain?.());
+    this.#queue = new WriteQueue(output, () => this.onDrain?.());
   }
 
   get queued(): number {
-    return this.#output.destroyed ? 0 : this.#output.writableLength;
+    return this.#queue.length;
   }
 
   attach(receiver: Receiver): void {
@@ -48,19 +48,8 @@ export class StreamTransport implements Transport {
   }
 
   send(views: readonly Uint8Array[]): void {
-    this.#output.cork();
-    for (let at = 0; at < views.length - 1; at++) this.#output.write(views[at]!);
-    this.#output.write(views[views.length - 1]!, this.#written);
-    this.#output.uncork();
-    this.#congested = this.#output.writableLength > 0;
+    this.#queue.send(views);
   }
-
-  /** The stream's own 'drain' comes only after much has been queued. */
-  readonly #written = (): void => {
-    if (!this.#congested || this.queued > 0) return;
-    this.#congested = false;
-    this.onDrain?.();
-  };
 
   end(): Promise<void> {
     return new Promise(resolve => {
