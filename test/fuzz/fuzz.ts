@@ -80,12 +80,15 @@ export function mutate(bytes: Buffer, random: Random): Buffer {
   return mutated;
 }
 
+/** After so many pieces the rest comes as one: what breaks, breaks at the start or at an end. */
+const MOST_PIECES = 50;
+
 /** The bytes cut into pieces of random lengths. */
 export function pieces(bytes: Buffer, random: Random): Buffer[] {
   const list: Buffer[] = [];
   const most = [1, 16, 100, 100_000][random.below(4)]!;
   for (let at = 0; at < bytes.length; ) {
-    const length = 1 + random.below(most);
+    const length = list.length < MOST_PIECES ? 1 + random.below(most) : bytes.length;
     list.push(bytes.subarray(at, at + length));
     at += length;
   }
