@@ -72,6 +72,27 @@ test('a page begins with zeroes, whatever was written while it was trimmed', { s
   assert.ok(isZero(page));
 });
 
+test('what was put into a trimmed page does not come back, whatever happens around it', {
+  skip,
+}, () => {
+  for (const forget of ['trim', 'zero'] as const) {
+    const [one, other] = twice();
+    const place = BigInt(3 * MIB);
+    const buffer = one.writeBuffer!(place, 65536)!;
+    const lent = buffer.memory as Buffer;
+    lent.fill(7, 0, 1000);
+    other[forget]!(BigInt(2 * MIB), 2 * MIB, { mayTrim: true });
+    other.write!(BigInt(2 * MIB), Buffer.alloc(MIB / 2, 2));
+    lent.fill(7, 1000);
+    buffer.done();
+    assert.ok(isZero(one.read(place, 65536) as Uint8Array));
+    other.write!(place, Buffer.alloc(1, 5));
+    const page = Buffer.from(contiguous(one.read(place, 65536) as Buffer));
+    assert.equal(page[0], 5);
+    assert.ok(isZero(page.subarray(1)), `bytes come back after ${forget}`);
+  }
+});
+
 test('a page that is trimmed as soon as it is there is still what is written to', { skip }, () => {
   const pages = MappedPages.create(SIZE)!;
   const provide = pages.provide.bind(pages);
@@ -163,4 +184,27 @@ test('one thread at a time has the lock, and whoever dies with it has it no more
   lock.run(() => {
     assert.equal(counter[0], 40_000);
   });
+});
+
+test('a thread that is held up keeps its lock', { skip }, async () => {
+  const lock = new SharedLock();
+  const inside = new Int32Array(new SharedArrayBuffer(8));
+  const module = JSON.stringify(fileURLToPath(new URL('./shared-lock.ts', import.meta.url)));
+  const program = `
+    require('tsx/cjs');
+    const { SharedLock } = require(${module});
+    const { word, inside } = require('node:worker_threads').workerData;
+    new SharedLock(word).run(() => {
+      Atomics.store(inside, 0, 1);
+      Atomics.notify(inside, 0);
+      Atomics.wait(inside, 1, 0, 1000);
+      Atomics.store(inside, 0, 0);
+    });
+  `;
+  const worker = new Worker(program, { eval: true, workerData: { word: lock.word, inside } });
+  const ended = new Promise(resolve => worker.once('exit', resolve));
+  while (Atomics.load(inside, 0) === 0) await new Promise(setImmediate);
+  lock.run(() => assert.equal(Atomics.load(inside, 0), 0, 'the other one is still inside'));
+  await ended;
+  assert.equal(lock.word[0], 0);
 });

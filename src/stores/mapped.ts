@@ -104,16 +104,22 @@ export class MappedPages implements Pages {
       const follows = start > first || this.nextPresent(before, start) < start;
       const untouched = this.nextPresent(start, start + part) === start + part;
       if (!untouched || !(follows || end - first >= BULK)) continue;
-      this.#clean(start, start + part);
+      // They stay marked as trimmed: what is under way may still leave something there.
+      this.#discardTrimmed(start, start + part);
       this.#mapping.prefer('large', start * PAGE, part * PAGE);
     }
   }
 
-  /** Zeroes absent pages. */
+  /** Zeroes absent pages that become present now. */
   #clean(first: number, end: number): void {
-    if (this.#trimmed.nextPresent(first, end) === end) return;
+    if (this.#discardTrimmed(first, end)) this.#trimmed.clear(first, end);
+  }
+
+  /** Zeroes absent pages where something may have been left; whether there was any such page. */
+  #discardTrimmed(first: number, end: number): boolean {
+    if (this.#trimmed.nextPresent(first, end) === end) return false;
     this.#mapping.discard(first * PAGE, (end - first) * PAGE);
-    this.#trimmed.clear(first, end);
+    return true;
   }
 
   view(page: number, start: number, length: number): Buffer {

@@ -1,12 +1,16 @@
-/** Whoever holds a lock for so long has died, in ms. */
-const PATIENCE = 5000;
+import { existsSync } from 'node:fs';
+import { libcFunction } from '../posix/libc.ts';
+
+/** After so long a wait it is worth a look whether the owner still lives, in ms. */
+const LOOK_EVERY = 100;
 
 const FREE = 0;
-const HELD = 1;
 
-/** Lets one thread at a time do what takes some milliseconds at most. */
+const gettid = libcFunction('int gettid()');
+
+/** Lets one thread of this process at a time do what takes some milliseconds at most. */
 export class SharedLock {
-  /** Give it to another thread's `new SharedLock`. */
+  /** The system's number of the thread that has the lock. Give it to another `new SharedLock`. */
   readonly word: Int32Array<SharedArrayBuffer>;
 
   constructor(word = new Int32Array(new SharedArrayBuffer(4))) {
@@ -14,8 +18,13 @@ export class SharedLock {
   }
 
   run(task: () => void): void {
-    while (Atomics.compareExchange(this.word, 0, FREE, HELD) !== FREE) {
-      if (Atomics.wait(this.word, 0, HELD, PATIENCE) === 'timed-out') break;
+    const me = gettid()?.() ?? 1;
+    while (Atomics.compareExchange(this.word, 0, FREE, me) !== FREE) {
+      const owner = Atomics.load(this.word, 0);
+      if (owner === FREE) continue;
+      const late = Atomics.wait(this.word, 0, owner, LOOK_EVERY) === 'timed-out';
+      if (late && isGone(owner) && Atomics.compareExchange(this.word, 0, owner, me) === owner)
+        break;
     }
     try {
       task();
@@ -24,4 +33,9 @@ export class SharedLock {
       Atomics.notify(this.word, 0, 1);
     }
   }
+}
+
+/** A thread that has died within its task will not release the lock; one that is stopped will. */
+function isGone(thread: number): boolean {
+  return !existsSync(`/proc/self/task/${thread}`);
 }
