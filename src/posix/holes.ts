@@ -1,4 +1,5 @@
 import { type Extent, MAX_SIZE } from '../block/device.ts';
+import { BlockError } from '../block/errors.ts';
 import { ExtentList } from '../block/extents.ts';
 import { koffi, lastError, libcFunction } from './libc.ts';
 
@@ -39,9 +40,9 @@ export interface DataRun {
 
 /**
  * The runs of data and holes in `length` bytes of a file from `offset` on, at most 4096 of them;
- * where holes cannot be told, all is data.
+ * where holes cannot be told, all is data. They end where the file ends.
  * @param last the run found last, which is trusted and kept up.
- * @throws SystemError
+ * @throws SystemError; BlockError EIO when the file ends before `offset`.
  */
 export function fileExtents(
   fd: number,
@@ -55,7 +56,8 @@ export function fileExtents(
   while (at < end && list.extents.length < MAX_RUNS) {
     const known = at >= last.start && at < last.end;
     const data = known ? at : (nextData(fd, at, end) ?? at);
-    list.addHole(Number(data - at));
+    const stop = data === end ? holeEnd(fd, at, end) : data;
+    list.addHole(Number(stop - at));
     if (data === end) break;
     const hole = known ? last.end : (seek(fd, data, SEEK_HOLE, MAX_SIZE) ?? end);
     if (!known) Object.assign(last, { start: data, end: hole });
@@ -64,6 +66,16 @@ export function fileExtents(
     list.addData(Number(at - data));
   }
   return list.extents;
+}
+
+/** Where a hole ends that reaches to `end` unless the file ends before. @throws BlockError EIO */
+function holeEnd(fd: number, at: bigint, end: bigint): bigint {
+  const last = lseek()?.(fd, 0, SEEK_END) ?? -1;
+  const fileEnd = last < 0 ? end : BigInt(last);
+  if (fileEnd >= end) return end;
+  if (fileEnd > at) return fileEnd;
+  const why = 'the file was cut short while it was served';
+  throw new BlockError('EIO', `nothing is known of offset ${at}: ${why}`, { offset: at });
 }
 
 function seek(fd: number, offset: bigint, whence: number, end: bigint): bigint | undefined {

@@ -55,6 +55,23 @@ test('trimming and zeroing free space, and holes are known zeroes', { skip: linu
   await device.close!();
 });
 
+test('past the new end of a file that is cut short there is no hole', async () => {
+  const path = image('shorter', 'x'.repeat(8192));
+  fs.truncateSync(path, 1 << 20);
+  const device = await openPlugin('file', path);
+  fs.truncateSync(path, 500_000);
+  const known = await device.extents!(0n, 1 << 20);
+  assert.equal(
+    known.reduce((sum, { length }) => sum + length, 0),
+    500_000,
+  );
+  await assert.rejects(async () => await device.extents!(600_000n, 1000), {
+    errno: 'EIO',
+    message: /cut short/,
+  });
+  await device.close!();
+});
+
 test('a file that is cut short gives EIO, and not zeroes', async () => {
   for (const content of [Buffer.alloc(300_000, 1), Buffer.alloc(0)]) {
     const path = image('cut', content, 300_000);
