@@ -12,21 +12,19 @@ const SUFFIXES: Readonly<Record<string, bigint>> = {
   e: 1n << 60n,
 };
 
+const RIGHT = 'expected a whole number with an optional suffix b, s, k, M, G, T, P or E';
+
 /**
- * A size such as `512`, `1.5G`, `64k` or `3s` (sectors of 512 bytes) in bytes, 0 to 2^63-1.
+ * A size such as `512`, `64k` or `3s` (sectors of 512 bytes) in bytes, 0 to 2^63-1.
  * @throws UsageError what was wrong and what would be right.
  */
 export function parseSize(text: string): bigint {
-  const match = /^(\d+)(?:\.(\d+))?([bskmgtpe])?$/i.exec(text.trim());
+  const match = /^\s*\+?(\d+)([bskmgtpe])?$/i.exec(text);
   const fail = (why: string) => new UsageError(`cannot parse '${text}': ${why}`);
-  if (!match) throw fail('expected a number with an optional suffix b, s, k, M, G, T, P or E');
-  const [, whole, fraction = '', suffix = 'b'] = match;
-  if (whole!.length > 19 || fraction.length > 18) throw fail('too many digits');
-  const unit = SUFFIXES[suffix.toLowerCase()]!;
-  const scale = 10n ** BigInt(fraction.length);
-  const scaled = BigInt(whole! + fraction) * unit;
-  if (scaled % scale !== 0n) throw fail('not a whole number of bytes');
-  const size = scaled / scale;
+  if (!match) throw fail(`${RIGHT}${/\d[a-z]*[-+*]/i.test(text) ? ', not an expression' : ''}`);
+  const [, digits, suffix = 'b'] = match;
+  if (digits!.length > 19) throw fail('too many digits');
+  const size = BigInt(digits!) * SUFFIXES[suffix.toLowerCase()]!;
   if (size > MAX_SIZE) throw fail('larger than 2^63-1 bytes');
   return size;
 }

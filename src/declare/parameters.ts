@@ -7,7 +7,7 @@ export interface ParameterTypes {
   string: string;
   /** A file, made absolute, as the server may change its directory. */
   path: string;
-  /** Bytes: 512, 1.5G, 3s. */
+  /** Bytes: 512, 64k, 3s. */
   size: bigint;
   /** A whole number, decimal, octal (0 first) or hexadecimal (0x first). */
   integer: number;

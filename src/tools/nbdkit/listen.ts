@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, linkSync, lstatSync, mkdtempSync, rmdirSync, unlinkSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { BlockError, messageOf, UsageError } from '../../block/errors.ts';
@@ -14,8 +14,10 @@ const MAX_SOCKET_PATH = 108;
 export interface Listening {
   /** Where clients find it; absent for inherited sockets. */
   readonly address?: UriAddress;
-  /** Made for the socket, and to be removed with it. */
+  /** Made for the socket. */
   readonly privateDirectory?: string;
+  /** Removes what was made, when the server has ended. */
+  remove?(): void;
 }
 
 /** How many listening sockets the parent passed on (systemd's protocol); taken only once. */
@@ -61,15 +63,43 @@ async function listenUnix(server: Server, given: string | undefined): Promise<Li
   }
   // The system calls this "permission denied".
   if (!existsSync(dirname(path))) throw new UsageError(`${path}: no such directory`);
-  await named(path, server.listen({ path }));
-  return { address: { path } };
+  return { address: { path }, remove: await named(path, bind(server, path)) };
+}
+
+/**
+ * Listens under another name first, as the system's library removes the name that it knows when the
+ * server ends, and by then that may be the socket of the next server.
+ * @returns what removes the socket, if it is still this one.
+ */
+async function bind(server: Server, path: string): Promise<() => void> {
+  const hidden = join(dirname(path), `.${process.pid.toString(36)}`);
+  if (existsSync(path)) throw Object.assign(new Error(), { code: 'EADDRINUSE' });
+  await server.listen({ path: hidden });
+  const own = lstatSync(hidden);
+  try {
+    linkSync(hidden, path);
+  } finally {
+    unlinkSync(hidden);
+  }
+  return () => {
+    const now = lstatSync(path, { throwIfNoEntry: false });
+    if (now?.dev === own.dev && now.ino === own.ino) attempt(() => unlinkSync(path));
+  };
+}
+
+/** What cannot be removed, with another user's rights, stays. */
+function attempt(remove: () => void): void {
+  try {
+    remove();
+  } catch {}
 }
 
 async function listenPrivate(server: Server): Promise<Listening> {
   const privateDirectory = mkdtempSync('/tmp/nbdkit');
   const path = join(privateDirectory, 'socket');
   await named(path, server.listen({ path }));
-  return { address: { path }, privateDirectory };
+  const remove = () => attempt(() => rmdirSync(privateDirectory));
+  return { address: { path }, privateDirectory, remove };
 }
 
 async function listenTcp(
@@ -103,6 +133,7 @@ async function resolveAll(name: string, family: 4 | 6 | undefined): Promise<stri
 
 const WORDS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'address already in use',
+  EEXIST: 'address already in use',
   EADDRNOTAVAIL: 'no such address on this machine',
   EACCES: 'permission denied',
   ENOTFOUND: 'no such host',

@@ -1,6 +1,6 @@
-import { renameSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import type { DeviceSource } from '../../block/device.ts';
 import { messageOf } from '../../block/errors.ts';
 import { harmless } from '../../protocol/text.ts';
 import { formatNbdUri, type UriAddress } from '../../protocol/uri.ts';
@@ -12,9 +12,12 @@ import { configure, type Stack } from './configure.ts';
 import { listen } from './listen.ts';
 import { ServerLog } from './log.ts';
 import type { Settings, Where } from './options.ts';
+import { removePidFile, writePidFile } from './pid-file.ts';
 
 /** Threads in all, on a machine with more processors; each takes some 15 MiB. */
 const MOST_THREADS = 8;
+/** How long the plugin may take to close, in ms. */
+const PATIENCE = 5000;
 const SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM'] as const;
 
 /**
@@ -56,8 +59,21 @@ export async function serve(
     return await serveListening(server, where, settings, log, signal, reportReady);
   } finally {
     await server.close();
-    await source.close?.();
+    await closeSource(source, log);
   }
+}
+
+/** A source that does not close is no reason to stay. */
+async function closeSource(source: DeviceSource, log: ServerLog): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>(resolveLate => {
+    timer = setTimeout(() => {
+      log.error(`the plugin is not closed after ${PATIENCE} ms, given up`);
+      resolveLate();
+    }, PATIENCE);
+  });
+  await Promise.race([Promise.resolve(source.close?.()), late]);
+  clearTimeout(timer);
 }
 
 /** Threads that know the plugin, in which busy connections go on. */
@@ -100,7 +116,7 @@ async function serveListening(
   try {
     const uri = listening.address && uriOf(listening.address, settings.exportName);
     if (settings.printUri && uri) await print(`${uri}\n`);
-    if (pidFile !== undefined) writePidFile(pidFile);
+    if (pidFile !== undefined) await writePidFile(pidFile);
     const captive =
       run === undefined
         ? undefined
@@ -120,22 +136,7 @@ async function serveListening(
     return await captive.status;
   } finally {
     await server.close();
-    remove(rmdirSync, listening.privateDirectory);
-    remove(unlinkSync, pidFile);
+    listening.remove?.();
+    if (pidFile !== undefined) removePidFile(pidFile);
   }
-}
-
-/** What cannot be removed, with another user's rights, stays. */
-function remove(how: (path: string) => void, path: string | undefined): void {
-  if (path === undefined) return;
-  try {
-    how(path);
-  } catch {}
-}
-
-/** Whoever waits for the file to appear finds it whole. */
-function writePidFile(path: string): void {
-  const unfinished = `${path}.${process.pid}`;
-  writeFileSync(unfinished, `${process.pid}\n`);
-  renameSync(unfinished, path);
 }
