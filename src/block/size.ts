@@ -12,7 +12,7 @@ const SUFFIXES: Readonly<Record<string, bigint>> = {
   e: 1n << 60n,
 };
 
-const RIGHT = 'expected a whole number with an optional suffix b, s, k, M, G, T, P or E';
+const RIGHT = 'expected a number with an optional suffix b, s, k, M, G, T, P or E';
 
 /**
  * A size such as `512`, `64k` or `3s` (sectors of 512 bytes) in bytes, 0 to 2^63-1.
