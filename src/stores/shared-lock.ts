@@ -29,7 +29,7 @@ export class SharedLock {
     try {
       task();
     } finally {
-      Atomics.store(this.word, 0, FREE);
+      Atomics.compareExchange(this.word, 0, me, FREE);
       Atomics.notify(this.word, 0, 1);
     }
   }
