@@ -39,12 +39,14 @@ async function started(t: TestContext, socket: string, ...argv: string[]): Promi
 }
 
 async function stopped(child: ChildProcess): Promise<void> {
+  const exited = once(child, 'exit');
   child.kill('SIGTERM');
-  assert.equal((await once(child, 'exit'))[0], 0);
+  assert.equal((await exited)[0], 0);
 }
 
 async function holdsPid(path: string, { pid }: ChildProcess): Promise<void> {
-  while (readFileSync(path, 'latin1') !== `${pid}\n`) await delay(20);
+  const there = () => existsSync(path) && readFileSync(path, 'latin1') === `${pid}\n`;
+  while (!there()) await delay(20);
 }
 
 test('a pid file that is a link is written to, and stays', async t => {
@@ -60,12 +62,13 @@ test('a pid file that is a link is written to, and stays', async t => {
 test('a pid file that is a FIFO', async t => {
   execFileSync('mkfifo', [at('fifo')]);
   const reader = spawn('cat', [at('fifo')], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const closed = once(reader, 'close');
   let said = '';
   reader.stdout.on('data', bytes => {
     said += bytes;
   });
   const child = await started(t, 'piped', '-P', 'fifo');
-  await once(reader, 'close');
+  await closed;
   assert.equal(said, `${child.pid}\n`);
   await stopped(child);
   assert.ok(lstatSync(at('fifo')).isFIFO());

@@ -72,6 +72,7 @@ test('options that cannot be are refused in words', () => {
     assert.throws(() => settings(...argv), { name: 'UsageError', message: why });
   refused(/^--port and --unix cannot be used together$/, '-p1', '-Ux');
   refused(/^--single and --run cannot be used together$/, '-s', '--run=x');
+  refused(/^--exportname: too long: expected at most 4096 bytes$/, '-e', 'x'.repeat(4097));
   refused(/^--port: cannot parse '65536': expected a whole number from 0 to 65535$/, '-p65536');
   refused(/^--threads: cannot parse 'x'/, '-tx');
   refused(/^--mask-handshake: cannot parse '-1'/, '--mask-handshake=-1');

@@ -1,5 +1,5 @@
 import { UsageError } from '../../block/errors.ts';
-import { DEFAULT_PORT } from '../../protocol/constants.ts';
+import { DEFAULT_PORT, MAX_STRING } from '../../protocol/constants.ts';
 import { COMPLETION, type CommandLine, type Options } from '../cli.ts';
 
 export const OPTIONS = {
@@ -152,7 +152,7 @@ export function readSettings(given: Given, inherited: number): Settings {
   }
   return {
     where,
-    exportName: given.value('exportName') ?? '',
+    exportName: exportNameOf(given.value('exportName') ?? ''),
     filters: given.values('filter'),
     background: !foreground,
     exitWithParent: given.has('exitWithParent'),
@@ -233,4 +233,9 @@ function readDebugFlag(text: string): DebugFlag {
   const match = /^([^.=]+)\.([^=]+)=(-?\d{1,10})$/.exec(text);
   if (!match) throw new UsageError(`-D: cannot parse '${text}': expected NAME.FLAG=N`);
   return { part: match[1]!, flag: match[2]!, value: Number(match[3]) };
+}
+
+function exportNameOf(name: string): string {
+  if (Buffer.byteLength(name) <= MAX_STRING) return name;
+  throw new UsageError(`--exportname: too long: expected at most ${MAX_STRING} bytes`);
 }
