@@ -1,5 +1,9 @@
 /** What to do with answers that may be there at once. */
-import { isPromise } from './promise.ts';
+
+/** Whether an answer is still to come: a promise of Node's or anything else with a `then`. */
+export function isPromise<T>(answer: T | PromiseLike<T>): answer is PromiseLike<T> {
+  return typeof (answer as PromiseLike<T> | null | undefined)?.then === 'function';
+}
 
 /** What `next` makes of an answer: at once where it is there, else when it comes. */
 export function andThen<T, R>(

@@ -1,6 +1,6 @@
+import { isPromise } from './answer.ts';
 import type { RequestOptions } from './device.ts';
 import { Flight } from './flight.ts';
-import { isPromise } from './promise.ts';
 
 /** What can be kept: buffers and arrays of numbers. */
 interface Bytes {

@@ -6,7 +6,7 @@ export type RequestKind = 'read' | 'write' | 'zero' | 'trim' | 'cache' | 'extent
 
 /**
  * What is wrong with where a request is: outside, not in whole blocks, too long. The last block of a
- * device may be cut off by its end.
+ * device may be cut off by its end. Infinity is a length that is past the end of every device.
  * @returns BlockError EINVAL; ENOSPC for what would be written past the end.
  */
 export function misplaced(
@@ -18,11 +18,12 @@ export function misplaced(
   if (typeof offset !== 'bigint' || offset < 0n) {
     return new BlockError('EINVAL', `offset ${offset}: expected a bigint of 0 or more`);
   }
-  if (!Number.isSafeInteger(length) || length < 1) {
+  const tooLong = length === Number.POSITIVE_INFINITY;
+  if (!tooLong && (!Number.isSafeInteger(length) || length < 1)) {
     return new BlockError('EINVAL', `length ${length}: expected a whole number from 1 to 2^53-1`);
   }
-  const end = offset + BigInt(length);
-  if (end > size) {
+  const end = tooLong ? size : offset + BigInt(length);
+  if (tooLong || end > size) {
     const errno = kind === 'write' || kind === 'zero' ? 'ENOSPC' : 'EINVAL';
     const words = `${length} bytes at ${offset} reach past the end at ${size}`;
     return new BlockError(errno, words, { offset });

@@ -1,6 +1,6 @@
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import { isPromise } from './answer.ts';
 import type { RequestOptions } from './device.ts';
-import { isPromise } from './promise.ts';
 
 export interface PieceOptions extends RequestOptions {
   /** Bytes of the first piece; 1 GiB unless told, or `most` if that is less. */

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { lateDisk, type Members } from '../../test/block/late-disk.ts';
+import { deviceContract } from '../../test/contract/contract.ts';
 import { Random, readBytes } from '../../test/contract/model.ts';
+import { pluginSource, REQUEST } from '../../test/contract/open.ts';
 import { checked } from './checked.ts';
 import { paddingDevice } from './constant.ts';
 import type { BlockDevice } from './device.ts';
@@ -11,6 +13,18 @@ import { Reopenable } from './reopen.ts';
 
 const failed = (errno: string, words: RegExp) => (error: unknown) =>
   errnoOf(error) === errno && words.test((error as Error).message);
+
+deviceContract(
+  'memory that has been opened again',
+  async () => {
+    const source = await pluginSource('memory', '1M');
+    const open = () => source.open(REQUEST);
+    const reopenable = new Reopenable(await open(), open);
+    await reopenable.reopen();
+    return reopenable.device;
+  },
+  { writes: 'kept' },
+);
 
 describe('a device that is opened again', () => {
   test('under load: nothing is lost, and nothing is called on one that is closed', async () => {

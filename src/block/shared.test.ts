@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { REQUEST } from '../../test/contract/open.ts';
+import { deviceContract } from '../../test/contract/contract.ts';
+import { pluginSource, REQUEST } from '../../test/contract/open.ts';
 import { paddingDevice } from './constant.ts';
 import type { BlockDevice, DeviceSource, OpenRequest } from './device.ts';
 import { shareSource } from './shared.ts';
+
+deviceContract(
+  'memory that connections share',
+  async () => await shareSource(await pluginSource('memory', '1M')).open(REQUEST),
+  { writes: 'kept' },
+);
 
 /** A source whose devices the test opens and which notes what happens. */
 function source(own: Partial<DeviceSource> = {}) {

@@ -1,7 +1,9 @@
+import { BlockError } from '../block/errors.ts';
 import { sharedLibrary } from './libc.ts';
 
 /** Zstandard for short runs of bytes, at once. */
 export interface Zstd {
+  /** @throws BlockError ENOMEM */
   compress(bytes: Uint8Array): Uint8Array;
   /** @throws Error when the bytes do not decompress to exactly `length`. */
   decompress(bytes: Uint8Array, length: number): Buffer;
@@ -47,8 +49,9 @@ function fromLibrary(): Zstd | undefined {
     return {
       compress: bytes => {
         const room = Buffer.allocUnsafeSlow(Number(bound(bytes.length)));
-        const length = Number(pack(room, room.length, bytes, bytes.length, LEVEL));
-        return Uint8Array.prototype.slice.call(room, 0, length);
+        const length = pack(room, room.length, bytes, bytes.length, LEVEL);
+        if (isError(length)) throw new BlockError('ENOMEM', 'zstd: no memory to compress with');
+        return Uint8Array.prototype.slice.call(room, 0, Number(length));
       },
       decompress: (bytes, length) => {
         const room = Buffer.allocUnsafeSlow(length);

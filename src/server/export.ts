@@ -1,3 +1,4 @@
+import { misplaced, type RequestKind } from '../block/bounds.ts';
 import type { BlockDevice, BlockSize, StatusRun } from '../block/device.ts';
 import { extentsOf } from '../block/emulate.ts';
 import { BlockError } from '../block/errors.ts';
@@ -24,6 +25,16 @@ export interface Terms {
 }
 
 const WRITING: ReadonlySet<number> = new Set([Command.write, Command.trim, Command.writeZeroes]);
+
+/** What is said of the place of each command that has one. */
+const KINDS: Readonly<Record<number, RequestKind>> = {
+  [Command.read]: 'read',
+  [Command.write]: 'write',
+  [Command.trim]: 'trim',
+  [Command.cache]: 'cache',
+  [Command.writeZeroes]: 'zero',
+  [Command.blockStatus]: 'extents',
+};
 
 /** Flags that each command may have, as far as they are agreed on. */
 const FLAGS: Readonly<Record<number, number>> = {
@@ -140,29 +151,9 @@ export class Export {
   }
 
   #misplaced(type: number, offset: bigint, length: number): BlockError | undefined {
-    const { size, blockSize } = this.device;
-    const inside = Number.isFinite(length) && offset <= size && BigInt(length) <= size - offset;
-    if (!inside) {
-      const errno = type === Command.write || type === Command.writeZeroes ? 'ENOSPC' : 'EINVAL';
-      return new BlockError(
-        errno,
-        `${length} bytes at ${offset} reach past the end of the export at ${size}`,
-      );
-    }
-    if (!blockSize || blockSize.advisory) return undefined;
-    const { minimum } = blockSize;
-    if (minimum > 1 && (length % minimum !== 0 || offset % BigInt(minimum) !== 0n)) {
-      return new BlockError(
-        'EINVAL',
-        `${length} bytes at ${offset} are not multiples of the minimum block size ${minimum}`,
-      );
-    }
-    const hasPayload = type === Command.read || type === Command.write;
-    if (hasPayload && length > blockSize.maximum) {
-      const words = `${length} bytes are over the maximum of one request, ${blockSize.maximum}`;
-      return new BlockError('EINVAL', words);
-    }
-    return undefined;
+    // The protocol allows requests of nothing.
+    if (length === 0 && offset <= this.device.size) return undefined;
+    return misplaced(this.device, KINDS[type]!, offset, length);
   }
 }
 

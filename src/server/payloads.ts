@@ -10,6 +10,8 @@ export class Payloads {
   held = 0;
   #slab: Buffer | undefined;
   #used = 0;
+  /** Slabs that are full of answers under way. */
+  readonly #full: Buffer[] = [];
 
   /** Memory for the payload of a write. @throws BlockError ENOMEM */
   take(length: number): Buffer {
@@ -27,7 +29,11 @@ export class Payloads {
   /** Lends memory to devices for the answers to reads. */
   readonly lend: Memory = length => {
     if (length > SLAB) return takeBuffer(length);
-    if (this.#slab === undefined || this.#used + length > SLAB) {
+    if (this.#slab && this.#used + length > SLAB) {
+      this.#full.push(this.#slab);
+      this.#slab = undefined;
+    }
+    if (this.#slab === undefined) {
       this.#slab = takeBuffer(SLAB);
       this.#used = 0;
     }
@@ -41,5 +47,6 @@ export class Payloads {
     if (this.#slab === undefined) return;
     giveBuffer(this.#slab);
     this.#slab = undefined;
+    if (this.#full.length > 0) this.#full.splice(0).forEach(giveBuffer);
   }
 }

@@ -1,7 +1,7 @@
+import { isPromise } from '../block/answer.ts';
 import { byteLength } from '../block/data.ts';
 import type { BlockDevice, Data, ReadOptions } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
-import { isPromise } from '../block/promise.ts';
 import { Command, CommandFlag } from '../protocol/constants.ts';
 import {
   decodeRequest,
@@ -114,8 +114,14 @@ export class Transmission implements WriteHost {
     return this.#host.share();
   }
 
+  /** Sends the answers that are there; memory of those that are gone is used again. */
   flush(): void {
     this.#outbox.flush();
+    if (this.#idle && this.transport.queued === 0) this.payloads.reclaim();
+  }
+
+  get #idle(): boolean {
+    return this.#requests === 0 && this.#exclusive === 0;
   }
 
   start(): void {
@@ -165,7 +171,7 @@ export class Transmission implements WriteHost {
 
   #drainedNow(): void {
     this.#outbox.unsent = 0;
-    this.#pump();
+    this.#pump(() => this.flush());
   }
 
   /** Does what can be done now: takes requests, sends answers, pauses or resumes the client. */
@@ -179,11 +185,9 @@ export class Transmission implements WriteHost {
       this.#abandon();
       return;
     }
-    this.#outbox.flush();
-    const sent = this.transport.queued === 0;
-    this.transport.eager = this.#requests === 0 && sent;
-    const idle = this.#requests === 0 && this.#exclusive === 0;
-    if (idle && sent) this.payloads.reclaim();
+    this.flush();
+    this.transport.eager = this.#requests === 0 && this.transport.queued === 0;
+    const idle = this.#idle;
     if (this.#closing && idle) this.#finish();
     else this.#setPaused(this.#blocked());
     if (this.#leaving && idle && this.#paused && this.transport.queued === 0) this.#depart();
@@ -247,13 +251,13 @@ export class Transmission implements WriteHost {
       if (!this.#admits(request)) {
         // Answers that wait here take room too, and no one else would send them.
         if (this.#outbox.bytes === 0) return;
-        this.#outbox.flush();
+        this.flush();
         if (!this.#admits(request)) return;
       }
       inbox.start += this.headerSize;
       if (this.#traffic < BUSY) this.#count(request);
       this.#begin(request);
-      if (this.#outbox.bytes >= BATCH) this.#outbox.flush();
+      if (this.#outbox.bytes >= BATCH) this.flush();
     }
   }
 

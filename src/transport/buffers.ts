@@ -24,8 +24,9 @@ export function giveBuffer(buffer: Buffer): void {
   if (buffer.length < SMALLEST || buffer.length > LARGEST) return;
   const capacity = buffer.buffer.byteLength;
   const buffers = spare.get(capacity) ?? [];
-  if (buffers.length < KEPT) buffers.push(Buffer.from(buffer.buffer));
-  spare.set(capacity, buffers);
+  if (buffers.length === 0) spare.set(capacity, buffers);
+  if (buffers.length >= KEPT) return;
+  buffers.push(buffer.length === capacity ? buffer : Buffer.from(buffer.buffer));
 }
 
 function allocate(length: number): Buffer {

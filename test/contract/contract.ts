@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { checked } from '../../src/block/checked.ts';
+import { contiguous, zeroes } from '../../src/block/data.ts';
 import type { BlockDevice } from '../../src/block/device.ts';
 import { MAX_SIZE } from '../../src/block/device.ts';
 import { BlockError } from '../../src/block/errors.ts';
+import { type Makers, remake } from '../../src/block/recipe.ts';
+import { checkCancellation, checkKeptAnswers, turned } from './lifetime.ts';
 import { checkExtents, Model, Random, readBytes, windowsOf } from './model.ts';
+import { makersOf, REQUEST } from './open.ts';
 
 /** How a device takes writes. */
 export type Writes =
@@ -25,6 +30,8 @@ export interface ContractOptions {
   readonly steps?: number;
   /** Bytes of a window; 200,000 unless told. */
   readonly window?: number;
+  /** What another thread would make it again with; what is in the package, unless told. */
+  readonly makers?: Makers;
 }
 
 /**
@@ -34,16 +41,20 @@ export interface ContractOptions {
 export function deviceContract(
   name: string,
   open: () => BlockDevice | Promise<BlockDevice>,
-  { writes, steps = 150, window = 200_000 }: ContractOptions,
+  { writes, steps = 150, window = 200_000, makers = makersOf() }: ContractOptions,
 ): void {
   const withDevice = (what: string, body: (device: BlockDevice) => Promise<void>) => {
     test(what, async () => {
-      const device = await open();
+      const device = checked(await open());
       try {
         await body(device);
       } finally {
         await device.close?.();
       }
+      assert.ok(
+        Buffer.compare(contiguous(zeroes(1 << 20)), Buffer.alloc(1 << 20)) === 0,
+        'the shared zeroes are zero',
+      );
     });
   };
 
@@ -51,7 +62,18 @@ export function deviceContract(
     withDevice('properties', async device => checkProperties(device, writes));
     withDevice('reads do not depend on how they are cut', device => checkReads(device, window));
     withDevice('runs of extents', device => checkRuns(device));
+    withDevice('kept answers', device => checkKeptAnswers(device, writes === 'kept'));
+    withDevice('cancellation', device => checkCancellation(device));
+    withDevice('made again', device => checkRemade(device, writes, makers));
     if (writes === 'kept') {
+      withDevice('random requests under a filter that turns every bit', async device => {
+        for (const place of windowsOf(device, window).slice(0, 1)) {
+          const model = new Model(turned(device), place, new Random(77));
+          await model.load();
+          for (let step = 0; step < steps / 3; step++) await model.step();
+          await model.check();
+        }
+      });
       withDevice('random requests, one after the other', async device => {
         for (const [index, place] of windowsOf(device, window).entries()) {
           const model = new Model(device, place, new Random(index + 1));
@@ -130,6 +152,27 @@ async function checkParallel(device: BlockDevice, steps: number): Promise<void> 
       await model.check();
     }),
   );
+}
+
+/** What its recipe makes is the same disk: same bytes, and each sees what the other has written. */
+async function checkRemade(device: BlockDevice, writes: Writes, makers: Makers): Promise<void> {
+  if (!device.recipe) return;
+  const again = checked(await remake(structuredClone(device.recipe), makers, REQUEST));
+  try {
+    assert.equal(again.size, device.size);
+    assert.deepEqual(again.blockSize, device.blockSize);
+    for (const { offset, length } of windowsOf(device, 70_000)) {
+      if (writes === 'kept') await device.write!(offset, new Random(5).bytes(length));
+      const bytes = await readBytes(device, offset, length);
+      assert.ok(bytes.equals(await readBytes(again, offset, length)), `bytes at ${offset}`);
+      if (writes !== 'kept') continue;
+      const changed = new Random(6).bytes(length);
+      await again.write!(offset, changed);
+      assert.ok(changed.equals(await readBytes(device, offset, length)), `written at ${offset}`);
+    }
+  } finally {
+    await again.close?.();
+  }
 }
 
 async function checkOddWrites(device: BlockDevice, writes: Writes): Promise<void> {

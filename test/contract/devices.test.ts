@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { deviceContract, type Writes } from './contract.ts';
-import { filterSource, openPlugin, pluginSource, REQUEST } from './open.ts';
+import { filterSource, makersOf, openPlugin, pluginSource, REQUEST } from './open.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-contract-'));
 const inherited: number[] = [];
@@ -41,7 +41,10 @@ const PLUGINS: readonly (readonly [words: string, writes: Writes])[] = [
 
 for (const [words, writes] of PLUGINS) {
   const [plugin, ...parameters] = words.split(' ');
-  deviceContract(words, () => openPlugin(plugin!, ...parameters), { writes });
+  deviceContract(words, () => openPlugin(plugin!, ...parameters), {
+    writes,
+    makers: makersOf(plugin),
+  });
 }
 
 deviceContract('memory allocator=zstd', () => openPlugin('memory', '7E', 'allocator=zstd'), {
@@ -108,6 +111,6 @@ for (const [plugin, filter, writes] of FILTERS) {
       const source = await filterSource(below, filterName!, ...filterWords);
       return await source.open(REQUEST);
     },
-    { writes },
+    { writes, makers: makersOf(pluginName) },
   );
 }

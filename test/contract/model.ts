@@ -33,8 +33,9 @@ export interface Window {
   readonly length: number;
 }
 
-/** The start, the middle and the very end, in multiples of what the device wants. */
-export function windowsOf(device: BlockDevice, length: number): Window[] {
+/** The start, the middle and the very end, in multiples of what the device wants and takes at once. */
+export function windowsOf(device: BlockDevice, wanted: number): Window[] {
+  const length = Math.min(wanted, device.blockSize?.maximum ?? wanted);
   const unit = BigInt(device.blockSize?.minimum ?? 1);
   const whole = device.size - (device.size % unit);
   if (whole === 0n) return [];

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
 import type { BlockDevice, DeviceSource, OpenRequest } from '../../src/block/device.ts';
+import type { Makers } from '../../src/block/recipe.ts';
 import {
   type Context,
   type FilterDeclaration,
   filtered,
+  makerOf,
   type PluginDeclaration,
 } from '../../src/declare/declare.ts';
 import {
@@ -12,6 +14,7 @@ import {
   parseParameters,
   splitParameter,
 } from '../../src/declare/parameters.ts';
+import { MAKERS } from '../../src/server/makers.ts';
 
 const ROOMS = new URL('../../src/', import.meta.url);
 
@@ -46,6 +49,21 @@ export async function filterSource(
 /** A device of a plugin: `openPlugin('memory', '1M')`. */
 export async function openPlugin(name: string, ...words: string[]): Promise<BlockDevice> {
   return await (await pluginSource(name, ...words)).open(REQUEST);
+}
+
+/** What makes devices again, as another thread of a server would. @param plugin the one it runs. */
+export function makersOf(plugin?: string): Makers {
+  return async by => {
+    if (by === undefined && plugin === undefined) throw new Error('made by no plugin');
+    const maker =
+      by === undefined
+        ? (await load<PluginDeclaration>('plugins', plugin!)).remake
+        : by.startsWith('filter:')
+          ? makerOf(await load<FilterDeclaration>('filters', by.slice('filter:'.length)))
+          : MAKERS[by];
+    if (!maker) throw new Error(`nothing makes what '${by}' has made`);
+    return maker;
+  };
 }
 
 async function load<D>(floor: 'plugins' | 'filters', name: string): Promise<D> {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { isPromise } from '../../block/answer.ts';
 import { errnoOf, messageOf, UsageError } from '../../block/errors.ts';
-import { isPromise } from '../../block/promise.ts';
 
 /** What a line is about. `connection` only for what a client does. */
 export interface Subject {

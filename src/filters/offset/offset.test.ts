@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { filterSource, pluginSource, REQUEST } from '../../../test/contract/open.ts';
+import { StrictDevice } from '../../../test/peer/strict-device.ts';
 import { contiguous } from '../../block/data.ts';
+import { PASS, wrapDevice } from '../../block/wrap.ts';
+
+const PAYLOAD = Buffer.alloc(50, 'payload');
 
 async function openPart(size: string, ...words: string[]) {
   const source = await filterSource(await pluginSource('pattern', size), 'offset', ...words);
@@ -30,4 +34,17 @@ test('a part that is not all there is an error', async () => {
     errno: 'EIO',
     message: /offset=524288 and range=1048576 reach past the end/,
   });
+});
+
+test('connections that write into one block of the disk below keep the bytes of each other', async () => {
+  const blockSize = { minimum: 4096, preferred: 4096, maximum: 65536 };
+  const disk = new StrictDevice(Buffer.alloc(16384), { blockSize });
+  const below = { open: () => ({ ...wrapDevice(disk, PASS), close: () => {} }) };
+  const source = await filterSource(below, 'offset', 'offset=1');
+  const connections = [await source.open(REQUEST), await source.open(REQUEST)];
+  const writes = connections.map((one, index) => one.write!(BigInt(index * 100), PAYLOAD));
+  await Promise.all(writes);
+  const expected = Buffer.alloc(16384);
+  for (const at of [1, 101]) PAYLOAD.copy(expected, at);
+  assert.deepEqual(disk.bytes, expected);
 });

@@ -1,7 +1,8 @@
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
+import { RangeLock } from '../../block/range-lock.ts';
 import { sliceDevice } from '../../block/slice.ts';
-import { defineFilter } from '../../declare/declare.ts';
+import { defineFilter, wrapSource } from '../../declare/declare.ts';
 
 export default defineFilter({
   name: 'offset',
@@ -10,10 +11,19 @@ export default defineFilter({
     offset: { type: 'size', default: '0', help: 'Where the part starts' },
     range: { type: 'size', help: 'Its length (default: to the end)' },
   },
-  wrap: (device, { offset, range }) => part(device, offset, range),
+  create({ offset, range }, below) {
+    // For all connections, whose writes may share a block of the disk below.
+    const locks = new RangeLock();
+    return wrapSource(below, device => part(device, offset, range, locks));
+  },
 });
 
-function part(device: BlockDevice, start: bigint, range: bigint | undefined): BlockDevice {
+function part(
+  device: BlockDevice,
+  start: bigint,
+  range: bigint | undefined,
+  locks: RangeLock,
+): BlockDevice {
   const { size } = device;
   if (start > size) {
     throw new BlockError('EIO', `offset=${start} is past the end of the disk, which is ${size}`);
@@ -23,5 +33,5 @@ function part(device: BlockDevice, start: bigint, range: bigint | undefined): Bl
     const end = `offset=${start} and range=${length} reach past the end of the disk`;
     throw new BlockError('EIO', `${end}, which is ${size}`);
   }
-  return sliceDevice(device, start, length);
+  return sliceDevice(device, start, length, { locks });
 }
