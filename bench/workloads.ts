@@ -227,6 +227,12 @@ export const WORKLOADS: readonly Workload[] = [
     (_, f) => ['cp', sourceOf(f), target(f)],
   ),
   serving('serve pattern, read 8 GiB', 1.3, () => ['pattern', '8G'], copyOut),
+  serving(
+    'serve pattern under a filter, read 8 GiB',
+    1.3,
+    () => ['--filter=offset', 'pattern', '8G'],
+    copyOut,
+  ),
   serving('serve random, read 2 GiB', 1.5, () => ['random', SIZE], copyOut),
   fio('randread memory, depth 1', 1, 'memory', 'randread', 1),
   fio('randread memory, depth 16', 1.5, 'memory', 'randread', 16),

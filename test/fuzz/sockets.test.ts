@@ -12,6 +12,7 @@ import { Command } from '../../src/protocol/constants.ts';
 import { Server } from '../../src/server/server.ts';
 import { memoryStore } from '../../src/stores/allocator.ts';
 import { sparseStore } from '../../src/stores/sparse.ts';
+import { startHelper } from '../../src/tools/nbdkit/helper.ts';
 import type { Random } from '../contract/model.ts';
 import { ScriptedClient } from '../peer/scripted-client.ts';
 import { Wire } from '../peer/wire.ts';
@@ -23,6 +24,8 @@ const SLOT = WINDOW / SLOTS;
 const CLIENTS = 3;
 const TIB = 1n << 40n;
 const FAR = 1n << 39n;
+/** Two reads of so much make a connection a busy one, which goes on in another thread. */
+const MUCH = 1 << 25;
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-fuzz-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -73,6 +76,14 @@ class Player {
     for (let count = 0; count < asked; count++) await this.#answer(reads);
   }
 
+  /** Much traffic, while the next batches are on their way. */
+  async keepBusy(): Promise<void> {
+    for (let count = 0; count < 2; count++) {
+      this.#client.request({ type: Command.read, offset: FAR, length: MUCH });
+      await this.#client.answer(MUCH);
+    }
+  }
+
   async #say(bytes: Buffer): Promise<void> {
     for (const piece of this.#random.below(3) ? [bytes] : pieces(bytes, this.#random)) {
       this.#client.wire.send(piece);
@@ -98,7 +109,7 @@ class Player {
   }
 }
 
-async function play(server: Server, path: string, random: Random): Promise<void> {
+async function play(server: Server, path: string, random: Random, busy: boolean): Promise<void> {
   const wires = await Promise.all(Array.from({ length: CLIENTS }, () => Wire.dial(path)));
   await Promise.all(
     wires.map(async (wire, index) => {
@@ -106,6 +117,7 @@ async function play(server: Server, path: string, random: Random): Promise<void>
       await client.greet();
       await client.go();
       const player = new Player(client, index, random);
+      if (busy) await player.keepBusy();
       for (let count = 1 + random.below(10); count > 0; count--) await player.batch();
       await player.check();
       // The last word may be cut off.
@@ -123,23 +135,44 @@ async function play(server: Server, path: string, random: Random): Promise<void>
   while (server.clients().length > 0) await new Promise(setImmediate);
 }
 
-const DISKS: Readonly<Record<string, () => BlockDevice>> = {
-  'a disk that threads share': () => memoryStore(TIB, 'sparse'),
-  'a disk of one thread': () => sparseStore(TIB),
-  'a disk without write buffers': () => ({ ...sparseStore(TIB), writeBuffer: () => undefined }),
+interface Played {
+  readonly disk: () => BlockDevice;
+  /** Busy connections go on in other threads. */
+  readonly threads?: boolean;
+}
+
+const DISKS: Readonly<Record<string, Played>> = {
+  'a disk that threads share': { disk: () => memoryStore(TIB, 'sparse') },
+  'a disk of several threads': { disk: () => memoryStore(TIB, 'sparse'), threads: true },
+  'a disk of one thread': { disk: () => sparseStore(TIB) },
+  'a disk without write buffers': {
+    disk: () => ({ ...sparseStore(TIB), writeBuffer: () => undefined }),
+  },
 };
 
-for (const [index, [name, disk]] of Object.entries(DISKS).entries()) {
+for (const [index, [name, { disk, threads = false }]] of Object.entries(DISKS).entries()) {
   const device = disk();
-  const server = new Server({ source: { open: () => device } });
+  let moved = 0;
+  const server = new Server({
+    source: { open: () => device },
+    helpers: threads ? { most: 1, start: async () => startHelper('memory') } : undefined,
+    observer: {
+      debug: message => {
+        if (message.includes('another thread')) moved += 1;
+      },
+    },
+  });
   const path = join(folder, `${index}`);
   const listening = server.listen({ path });
-  after(() => server.close());
+  after(async () => {
+    await server.close();
+    assert.equal(moved > 0, threads, `${moved} connections went on in another thread`);
+  });
   fuzz(
     `several clients of ${name}`,
     async random => {
       await listening;
-      await play(server, path, random);
+      await play(server, path, random, threads);
     },
     1 / Object.keys(DISKS).length,
   );
