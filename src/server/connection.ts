@@ -128,8 +128,12 @@ export class Connection implements Client {
         busy.delete(this);
         resolve();
       };
+      let moving = false;
       const onBusy = () => {
+        if (moving) return;
+        moving = true;
         void this.#handOver(transmission, agreed, facts).then(elsewhere => {
+          moving = false;
           if (elsewhere) finished();
           else if (this.#transmission) busy.add(this);
         });
@@ -170,7 +174,8 @@ export class Connection implements Client {
   ): Promise<boolean> {
     const { options, threads, busy } = this.#host;
     const { recipe } = device;
-    const thread = recipe && threads?.lighterThan(busy.size);
+    const others = busy.size - (busy.has(this) ? 1 : 0);
+    const thread = recipe && threads?.lighterThan(others);
     if (!thread) return false;
     const leave = async (): Promise<Handover | undefined> => {
       const fd = this.#transport.duplicate?.();

@@ -23,7 +23,7 @@ const BATCH = 1 << 18;
 
 const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
 
-/** From so much traffic on a connection is a busy one, in bytes of reads and writes. */
+/** With so much traffic a connection is a busy one, in bytes of reads and writes. */
 const BUSY = 1 << 26;
 /** What a request counts as beside its bytes. */
 const REQUEST = 1 << 14;
@@ -43,7 +43,7 @@ export interface TransmissionHost {
   /** Bytes of payload that this connection may hold now; changes as connections come and go. */
   share(): number;
   onError(error: unknown): void;
-  /** Called once, when there has been much traffic. */
+  /** Called whenever there has been much traffic again. */
   readonly onBusy?: () => void;
   readonly onRequest?: ((request: RequestHeader) => void) | undefined;
 }
@@ -255,7 +255,7 @@ export class Transmission implements WriteHost {
         if (!this.#admits(request)) return;
       }
       inbox.start += this.headerSize;
-      if (this.#traffic < BUSY) this.#count(request);
+      this.#count(request);
       this.#begin(request);
       if (this.#outbox.bytes >= BATCH) this.flush();
     }
@@ -264,7 +264,9 @@ export class Transmission implements WriteHost {
   #count({ type, length }: RequestHeader): void {
     const hasData = type === Command.read || type === Command.write;
     this.#traffic += REQUEST + (hasData ? length : 0);
-    if (this.#traffic >= BUSY) this.#host.onBusy?.();
+    if (this.#traffic < BUSY) return;
+    this.#traffic = 0;
+    this.#host.onBusy?.();
   }
 
   /** Whether there is room for one more request, in number and in bytes. */
