@@ -15,6 +15,8 @@ export interface ExportInfo {
 export interface Agreement extends ExportInfo {
   readonly protocol: Protocol;
   readonly exportName: string;
+  /** The connection is encrypted. */
+  readonly tls: boolean;
   readonly structured: boolean;
   readonly extended: boolean;
   /** Names of the metadata contexts by their ids. */

@@ -1,9 +1,10 @@
 import { BlockError, messageOf, UsageError } from '../block/errors.ts';
 import { type NbdUri, parseNbdUri } from '../protocol/uri.ts';
+import { loadCertificates, loadPsk } from '../transport/credentials.ts';
 import type { Address } from '../transport/socket.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { NbdClient } from './client.ts';
-import { Negotiation, type NegotiationOptions } from './negotiation.ts';
+import { type ClientTls, Negotiation, type NegotiationOptions } from './negotiation.ts';
 import { abortable } from './signals.ts';
 
 export interface ConnectOptions extends NegotiationOptions {
@@ -35,6 +36,7 @@ export async function negotiate(
   options: NegotiationOptions = {},
 ): Promise<Negotiation> {
   const address = addressOf(target);
+  const { tls = tlsOf(target) } = options;
   let transport: SocketTransport;
   try {
     transport = await dial(address, options.signal);
@@ -43,7 +45,7 @@ export async function negotiate(
     const words = `cannot connect to ${describe(address)}: ${messageOf(error)}`;
     throw new BlockError('ECONNRESET', words, { cause: error });
   }
-  return Negotiation.begin(transport, options);
+  return Negotiation.begin(transport, { ...options, tls });
 }
 
 /** A connection to which the signal means nothing once it is made. @throws as the system does. */
@@ -69,10 +71,27 @@ export async function goOrClose(
 
 function addressOf(target: string | NbdUri | Address): Address {
   if (typeof target !== 'string' && !('address' in target)) return target;
-  const { address, tls } = typeof target === 'string' ? parseNbdUri(target) : target;
-  if (tls) throw new UsageError('TLS is not supported yet: use nbd:// or nbd+unix://');
+  const { address } = typeof target === 'string' ? parseNbdUri(target) : target;
   if ('cid' in address) throw new UsageError('AF_VSOCK is not supported yet');
   return address;
+}
+
+/** @throws UsageError certificates or keys that cannot be read. */
+function tlsOf(target: string | NbdUri | Address): ClientTls | undefined {
+  const uri = typeof target === 'string' ? parseNbdUri(target) : target;
+  if (!('address' in uri) || !uri.tls) return undefined;
+  const { type, hostname, verifyPeer, certificates, pskFile, username } = uri.tlsOptions;
+  if (type === 'anon') throw new UsageError('tls-type: anonymous TLS is not supported');
+  if (type === 'psk' && pskFile === undefined) {
+    throw new UsageError('tls-type=psk needs the parameter tls-psk-file');
+  }
+  const psk = pskFile !== undefined && type !== 'x509' ? loadPsk(pskFile) : undefined;
+  return {
+    credentials: psk ?? loadCertificates('client', certificates) ?? {},
+    verifyPeer,
+    hostname: hostname ?? ('host' in uri.address ? uri.address.host : undefined),
+    username,
+  };
 }
 
 function describe(address: Address): string {

@@ -28,6 +28,7 @@ import {
 } from '../protocol/handshake.ts';
 import { harmless } from '../protocol/text.ts';
 import { ByteReader } from '../transport/reader.ts';
+import type { Encryption } from '../transport/tls.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Agreement, ExportInfo, Protocol } from './agreement.ts';
 import { NbdClient } from './client.ts';
@@ -40,6 +41,9 @@ const REPLY_LIMIT = 4 * MAX_STRING;
 const MAX_REPLIES = 1_000_000;
 const MAX_REPLY_BYTES = 1 << 26;
 
+/** How a client encrypts a connection. */
+export type ClientTls = Omit<Encryption & { side: 'client' }, 'side'>;
+
 /** What a client wants of the negotiation. */
 export interface NegotiationOptions {
   /** Ask for structured replies; yes unless said. */
@@ -48,6 +52,8 @@ export interface NegotiationOptions {
   readonly extendedHeaders?: boolean | undefined;
   /** Metadata contexts to select; base:allocation unless said. */
   readonly contexts?: readonly string[] | undefined;
+  /** The connection is encrypted first, or fails. */
+  readonly tls?: ClientTls | undefined;
   /** Gives up the attempt, with the signal's reason. What was connected in time stays. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -64,14 +70,15 @@ export interface GoOptions {
  * A server with oldstyle negotiation has one export and answers no questions.
  */
 export class Negotiation {
-  readonly #transport: Transport;
-  readonly #reader: ByteReader;
+  #transport: Transport;
+  #reader: ByteReader;
   readonly #options: NegotiationOptions;
   readonly #release: (() => Promise<void>) | undefined;
   #protocol: Protocol = 'newstyle-fixed';
   #structured = false;
   #extended = false;
   #noZeroes = false;
+  #tls = false;
   /** The export of an oldstyle server. */
   #only: ExportInfo | undefined;
 
@@ -101,7 +108,7 @@ export class Negotiation {
       await negotiation.#unlessAborted(options.signal, () => negotiation.#greet());
       return negotiation;
     } catch (error) {
-      transport.destroy();
+      negotiation.#transport.destroy();
       throw error;
     }
   }
@@ -116,6 +123,11 @@ export class Negotiation {
 
   get structuredReplies(): boolean {
     return this.#structured;
+  }
+
+  /** Whether the connection is encrypted. */
+  get tls(): boolean {
+    return this.#tls;
   }
 
   get extendedHeaders(): boolean {
@@ -170,6 +182,7 @@ export class Negotiation {
       ...info,
       protocol: this.#protocol,
       exportName,
+      tls: this.#tls,
       structured: this.#structured,
       extended: this.#extended,
       contexts: selected,
@@ -190,6 +203,7 @@ export class Negotiation {
   async #greet(): Promise<void> {
     const magics = await this.#reader.take(16);
     if (decodeMagics(magics) === 'oldstyle') {
+      if (this.#options.tls) throw this.#withoutTls('its negotiation is oldstyle');
       this.#protocol = 'oldstyle';
       const rest = await this.#reader.take(OLDSTYLE_GREETING_SIZE - 16);
       // The flags are 32 bits here, and the upper half is reserved.
@@ -204,11 +218,33 @@ export class Negotiation {
     const zeroesFlag = this.#noZeroes ? ClientFlag.noZeroes : 0;
     flags.writeUInt32BE((fixed ? ClientFlag.fixedNewstyle : 0) | zeroesFlag, 0);
     this.#transport.send([flags]);
+    if (this.#options.tls) await this.#encrypt(this.#options.tls);
     if (!fixed) return;
     const { structuredReplies = true, extendedHeaders = structuredReplies } = this.#options;
     if (extendedHeaders) this.#extended = await this.#request(Option.extendedHeaders);
     this.#structured =
       this.#extended || (structuredReplies && (await this.#request(Option.structuredReply)));
+  }
+
+  async #encrypt(tls: ClientTls): Promise<void> {
+    const { encrypt } = await import('../transport/tls.ts');
+    if (this.#protocol !== 'newstyle-fixed') throw this.#withoutTls('its negotiation is too old');
+    try {
+      await this.#ask('TLS', Option.starttls, undefined, () => {});
+    } catch (error) {
+      if (error instanceof OptionError) throw this.#withoutTls(error.message);
+      throw error;
+    }
+    if (this.#reader.leftover().length > 0) {
+      throw this.#broken('the server went on in plain text after NBD_OPT_STARTTLS');
+    }
+    this.#transport = await encrypt(this.#transport, { side: 'client', ...tls });
+    this.#reader = new ByteReader(this.#transport, REPLY_LIMIT);
+    this.#tls = true;
+  }
+
+  #withoutTls(why: string): BlockError {
+    return new BlockError('EACCES', `the connection cannot be encrypted: ${why}`);
   }
 
   /** Whether the server agrees to an option without data. */

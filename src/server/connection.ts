@@ -2,9 +2,8 @@ import { setMaxListeners } from 'node:events';
 import { closeSync } from 'node:fs';
 import type { DeviceSource, ListRequest, Peer } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
-import { ByteReader } from '../transport/reader.ts';
 import type { Transport } from '../transport/transport.ts';
-import { type Agreed, handshake, OPTION_LIMIT } from './handshake.ts';
+import { type Agreed, handshake } from './handshake.ts';
 import type { ServerOptions } from './options.ts';
 import { Session } from './session.ts';
 import type { Handover, Threads } from './threads.ts';
@@ -37,10 +36,9 @@ export interface ConnectionHost {
 /** One connection from its first byte to its last, whichever thread serves it. */
 export class Connection implements Client {
   readonly id: number;
-  readonly peer: Peer;
   readonly source: DeviceSource;
   exportName: string | undefined;
-  readonly #transport: Transport;
+  #transport: Transport;
   readonly #host: ConnectionHost;
   readonly #gone = new AbortController();
   #transmission: Transmission | undefined;
@@ -52,12 +50,15 @@ export class Connection implements Client {
 
   constructor(id: number, transport: Transport, source: DeviceSource, host: ConnectionHost) {
     this.id = id;
-    this.peer = transport.peer;
     this.source = source;
     this.#transport = transport;
     this.#host = host;
     // Filters, and what they wait for, may all listen.
     setMaxListeners(0, this.#gone.signal);
+  }
+
+  get peer(): Peer {
+    return this.#transport.peer;
   }
 
   /** Serves the client to the end, or until it is given up. Never rejects. */
@@ -99,12 +100,14 @@ export class Connection implements Client {
 
   async #converse(): Promise<void> {
     await this.source.preconnect?.(this.peer);
-    const reader = new ByteReader(this.#transport, OPTION_LIMIT);
-    const session = new Session(this.#transport, reader, {
+    const session = new Session(this.#transport, {
       client: this,
       source: this.source,
       options: this.#host.options,
       signal: this.#gone.signal,
+      secured: transport => {
+        this.#transport = transport;
+      },
     });
     const agreed = await handshake(session);
     if (!agreed) {
@@ -113,7 +116,7 @@ export class Connection implements Client {
     }
     this.exportName = agreed.transmit.name;
     try {
-      await this.#transmit(agreed, reader.leftover(), session.facts());
+      await this.#transmit(agreed, session.reader.leftover(), session.facts());
     } finally {
       await agreed.transmit.device.close?.();
     }
@@ -174,6 +177,7 @@ export class Connection implements Client {
   ): Promise<boolean> {
     const { options, threads, busy } = this.#host;
     const { recipe } = device;
+    if (!this.#transport.duplicate) return false;
     const others = busy.size - (busy.has(this) ? 1 : 0);
     const thread = recipe && threads?.lighterThan(others);
     if (!thread) return false;

@@ -14,10 +14,7 @@ import { list } from './option-handlers/list.ts';
 import { listMetaContext, setMetaContext } from './option-handlers/meta-context.ts';
 import type { OptionHandler, Outcome } from './option-handlers/option.ts';
 import { abort, extendedHeaders, startTls, structuredReply } from './option-handlers/simple.ts';
-import type { Session } from './session.ts';
-
-/** Most bytes of data with one option. */
-export const OPTION_LIMIT = 1 << 16;
+import { OPTION_LIMIT, type Session } from './session.ts';
 
 const HANDLERS: Readonly<Record<number, OptionHandler>> = {
   [Option.exportName]: exportName,
@@ -31,6 +28,9 @@ const HANDLERS: Readonly<Record<number, OptionHandler>> = {
   [Option.setMetaContext]: setMetaContext,
   [Option.extendedHeaders]: extendedHeaders,
 };
+
+/** What a client may ask for where TLS is required. */
+const BEFORE_TLS: ReadonlySet<number> = new Set([Option.starttls, Option.abort]);
 
 /**
  * The handshake of one connection, to the chosen export; undefined when the client left in order.
@@ -92,6 +92,11 @@ async function option(session: Session): Promise<Outcome> {
     return 'next';
   }
   const data = await session.reader.take(length);
+  if (session.options.tls?.required && !session.secure && !BEFORE_TLS.has(option)) {
+    if (option === Option.exportName) throw new ProtocolError('the client does not use TLS');
+    session.reply(option, Rep.errTlsReqd, 'this server serves encrypted connections only');
+    return 'next';
+  }
   const handler = HANDLERS[option];
   if (handler) return handler(session, data);
   session.reply(option, Rep.errUnsup, `option ${option} is not known here`);

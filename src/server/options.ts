@@ -1,5 +1,6 @@
 import type { DeviceSource } from '../block/device.ts';
 import type { RequestHeader } from '../protocol/request.ts';
+import type { Credentials } from '../transport/credentials.ts';
 import type { Client } from './connection.ts';
 import type { ThreadOptions } from './threads.ts';
 
@@ -22,7 +23,17 @@ export interface ServerOptions {
   readonly noMetaContexts?: boolean | undefined;
   /** Bits of the handshake flags that may be shown; all unless said. */
   readonly maskHandshake?: number | undefined;
+  /** Encryption, for clients that ask for it; none unless given. */
+  readonly tls?: ServerTls | undefined;
   readonly observer?: ServerObserver | undefined;
+}
+
+export interface ServerTls {
+  readonly credentials: Credentials;
+  /** Nothing is told and nothing served before the connection is encrypted. */
+  readonly required?: boolean | undefined;
+  /** Clients must show a certificate that the authority has signed. */
+  readonly verifyPeer?: boolean | undefined;
 }
 
 /** Whoever wants to know what happens. Its methods return soon and do not throw. */

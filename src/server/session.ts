@@ -1,11 +1,13 @@
 import type { DeviceSource, ListRequest } from '../block/device.ts';
+import { Option, Rep } from '../protocol/constants.ts';
+import { ProtocolError } from '../protocol/errors.ts';
 import { encodeOptionReply } from '../protocol/handshake.ts';
 import { messageBytes } from '../protocol/text.ts';
-import type { ByteReader } from '../transport/reader.ts';
+import { ByteReader } from '../transport/reader.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Client } from './connection.ts';
 import { Export, type Terms } from './export.ts';
-import type { ServerOptions } from './options.ts';
+import type { ServerOptions, ServerTls } from './options.ts';
 
 /** Bytes of replies that wait for a client before it may ask for more. */
 const MAX_QUEUED = 1 << 16;
@@ -17,26 +19,36 @@ export interface SessionHost {
   readonly options: ServerOptions;
   /** Aborted when the client is gone. */
   readonly signal: AbortSignal;
+  /** The connection has been encrypted. */
+  secured(transport: Transport): void;
 }
+
+/** Most bytes of data with one option. */
+export const OPTION_LIMIT = 1 << 16;
+
+/** What holds before a client has asked for anything. */
+const PLAIN: Terms = { structured: false, extended: false, contexts: [] };
 
 /** One connection while it is negotiating. */
 export class Session {
-  readonly transport: Transport;
-  readonly reader: ByteReader;
+  transport: Transport;
+  reader: ByteReader;
   readonly options: ServerOptions;
   readonly source: DeviceSource;
   readonly #host: SessionHost;
   /** The client understands option replies. */
   fixed = false;
   noZeroes = false;
-  terms: Terms = { structured: false, extended: false, contexts: [] };
+  terms: Terms = PLAIN;
+  /** In TLS. */
+  secure = false;
   /** The export that the contexts were selected for. */
   contextsExport: string | undefined;
   #opened: Export | undefined;
 
-  constructor(transport: Transport, reader: ByteReader, host: SessionHost) {
+  constructor(transport: Transport, host: SessionHost) {
     this.transport = transport;
-    this.reader = reader;
+    this.reader = new ByteReader(transport, OPTION_LIMIT);
     this.options = host.options;
     this.source = host.source;
     this.#host = host;
@@ -55,7 +67,7 @@ export class Session {
   facts(): ListRequest {
     return {
       readOnly: this.options.readOnly ?? false,
-      tls: false,
+      tls: this.secure,
       peer: this.transport.peer,
     };
   }
@@ -85,6 +97,25 @@ export class Session {
   /** The terms for an export: contexts count only for the export that they were selected for. */
   termsFor(exportName: string): Terms {
     return this.contextsExport === exportName ? this.terms : { ...this.terms, contexts: [] };
+  }
+
+  /**
+   * Agrees to NBD_OPT_STARTTLS. Nothing that was said before survives it.
+   * @throws ProtocolError the client did not wait for the answer; BlockError as `encrypt`.
+   */
+  async encrypt({ credentials, verifyPeer }: ServerTls): Promise<void> {
+    const { encrypt } = await import('../transport/tls.ts');
+    await this.release();
+    this.terms = PLAIN;
+    this.contextsExport = undefined;
+    if (this.reader.leftover().length > 0) {
+      throw new ProtocolError('the client went on in plain text after NBD_OPT_STARTTLS');
+    }
+    this.reply(Option.starttls, Rep.ack);
+    this.transport = await encrypt(this.transport, { side: 'server', credentials, verifyPeer });
+    this.#host.secured(this.transport);
+    this.reader = new ByteReader(this.transport, OPTION_LIMIT);
+    this.secure = true;
   }
 
   reply(option: number, reply: number, data: Uint8Array | string = ''): void {

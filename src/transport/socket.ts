@@ -187,6 +187,12 @@ export class SocketTransport implements Transport {
     return fd < 0 ? undefined : duplicate(fd);
   }
 
+  detach(): net.Socket {
+    this.#done = true;
+    this.#receiver = undefined;
+    return this.#socket;
+  }
+
   #arm(): Uint8Array {
     this.#armed = this.#receiver;
     this.#space = this.#receiver?.space() ?? Buffer.allocUnsafe(4096);

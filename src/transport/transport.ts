@@ -1,3 +1,4 @@
+import type net from 'node:net';
 import type { Peer } from '../block/device.ts';
 
 /** Receives what a transport reads. */
@@ -50,6 +51,8 @@ export interface Transport {
    * there is none to be had.
    */
   duplicate?(): number | undefined;
+  /** Its socket, for another transport: this one receives and sends nothing any more. */
+  detach?(): net.Socket;
 }
 
 /** Puts bytes that came elsewhere into the spaces of the receiver, which may become another meanwhile. */

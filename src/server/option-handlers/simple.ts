@@ -8,8 +8,12 @@ export const abort: OptionHandler = session => {
   return 'close';
 };
 
-export const startTls: OptionHandler = session => {
-  session.reply(Option.starttls, Rep.errPolicy, 'this server has no TLS');
+export const startTls: OptionHandler = async (session, data): Promise<Outcome> => {
+  const { tls } = session.options;
+  if (!tls) session.reply(Option.starttls, Rep.errPolicy, 'this server has no TLS');
+  else if (session.secure) session.reply(Option.starttls, Rep.errInvalid, 'TLS is in use already');
+  else if (data.length > 0) session.reply(Option.starttls, Rep.errInvalid, 'it has no data');
+  else await session.encrypt(tls);
   return 'next';
 };
 
