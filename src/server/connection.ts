@@ -106,7 +106,7 @@ export class Connection implements Client {
       options: this.#host.options,
       signal: this.#gone.signal,
     });
-    const agreed = await handshake(session);
+    const agreed = await this.#inTime(handshake(session));
     if (!agreed) {
       await this.#transport.end();
       return;
@@ -116,6 +116,23 @@ export class Connection implements Client {
       await this.#transmit(agreed, reader.leftover(), session.facts());
     } finally {
       await agreed.transmit.device.close?.();
+    }
+  }
+
+  /** Hangs up when a handshake takes too long. */
+  async #inTime<T>(negotiation: Promise<T>): Promise<T> {
+    const { handshakeTimeout } = this.#host.options;
+    if (handshakeTimeout === undefined) return negotiation;
+    const hangUp = () => {
+      const words = `the handshake is not over after ${handshakeTimeout} ms, given up`;
+      this.#complain(new BlockError('ETIMEDOUT', words));
+      this.abandon();
+    };
+    const timer = setTimeout(hangUp, handshakeTimeout);
+    try {
+      return await negotiation;
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -22,6 +22,10 @@ export interface ServerOptions {
   readonly noMetaContexts?: boolean | undefined;
   /** Bits of the handshake flags that may be shown; all unless said. */
   readonly maskHandshake?: number | undefined;
+  /** Let the system find out whether TCP clients that say nothing are still there. */
+  readonly keepAlive?: boolean | undefined;
+  /** How long a handshake may take, in ms; as long as it likes unless said. */
+  readonly handshakeTimeout?: number | undefined;
   readonly observer?: ServerObserver | undefined;
 }
 

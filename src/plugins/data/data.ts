@@ -46,7 +46,8 @@ async function described(
     context.extra.findLast(({ key }) => key === name)?.value ?? process.env[name];
   const tree = optimise(parse(sourceText(data), variables));
   if (context.debugFlags.get('AST')) {
-    for (const line of treeLines(tree)) context.debug(line);
+    const lines = ['BEGIN AST (-D data.AST=1)', ...treeLines(tree), 'END AST'];
+    for (const line of lines) context.debug(line);
   }
   return await evaluate(
     tree,
