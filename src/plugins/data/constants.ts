@@ -30,7 +30,7 @@ export class Constants {
     }
     if (!isText || this.#text.length === 0 || this.#text.length >= MAX_PIECES) this.flush();
     if (next && this.#text.length === 0) this.#run = next;
-    else this.#text.push(node as BytesNode);
+    else this.#text.push(next ? byteOf(next) : (node as BytesNode));
   }
 
   flush(): void {

@@ -142,6 +142,21 @@ test('holes of a repeated group are told', async () => {
   assert.ok(many.length > 1000 && many.length < 50_000);
 });
 
+test('a zero that was put there is no hole', async () => {
+  const device = await openPlugin('data', '@32768 0 @65536 0*9 @98304 0 1 @163840', 'size=1M');
+  const runs = await device.extents!(0n, 1 << 20);
+  assert.deepEqual(
+    runs.map(({ length, hole, zero }) => [length, hole, zero]),
+    [
+      [32768, true, true],
+      [32768, false, true],
+      [32768, true, true],
+      [32768, false, false],
+      [(1 << 20) - 131072, true, true],
+    ],
+  );
+});
+
 test('a disk that was written stays written, and only there', async () => {
   const device = await openPlugin('data', '( 1 2 3 4 )*1G');
   await device.write!(40_001n, Buffer.from('xyz'));

@@ -2,6 +2,7 @@ import type { DeviceSource } from '../../block/device.ts';
 import { messageOf, UsageError } from '../../block/errors.ts';
 import { type Context, filtered } from '../../declare/declare.ts';
 import {
+  declaredKey,
   type ParameterDeclarations,
   type ParameterValues,
   type Parsed,
@@ -86,7 +87,7 @@ export function deal(filters: readonly Loaded<'filter'>[], words: readonly strin
   for (const parameter of words.map(splitParameter)) {
     const { key } = parameter;
     const declares = (part: Part) =>
-      key !== undefined && Object.hasOwn(part.declaration.parameters, key);
+      key !== undefined && declaredKey(part.declaration.parameters, key) !== undefined;
     const index = filters.findIndex(declares);
     (forFilters[index] ?? forPlugin).push(parameter);
   }

@@ -47,18 +47,20 @@ const listed = (kind: 'plugin' | 'filter') => builtIn(kind).join(' ');
 
 function partHelp({ kind, file, declaration }: Part): string {
   const { name, description, parameters } = declaration;
-  const lines = Object.entries(parameters as ParameterDeclarations).map(parameterHelp);
+  const lines = Object.entries(parameters as ParameterDeclarations).flatMap(parameterHelp);
   const width = Math.max(0, ...lines.map(([form]) => form.length)) + 2;
   const table = lines.map(([form, help]) => `${form.padEnd(width)}${help}\n`).join('');
   return `${kind}: ${name} (${description})\n(${file})\n${table}`;
 }
 
-function parameterHelp([key, declaration]: [string, ParameterDeclaration]): [string, string] {
-  const { type, help, required, repeat, choices } = declaration;
+function parameterHelp([key, declaration]: [string, ParameterDeclaration]): [string, string][] {
+  const { type, help, required, repeat, choices, alias } = declaration;
   const notes: string[] = [];
   if (required) notes.push('required');
   if (repeat) notes.push('may be repeated');
   if (declaration.default !== undefined) notes.push(`default ${declaration.default}`);
-  const form = `${key}=${choices?.join('|') ?? `<${type.toUpperCase()}>`}`;
-  return [form, notes.length > 0 ? `(${notes.join(', ')}) ${help}` : help];
+  const value = choices?.join('|') ?? `<${type.toUpperCase()}>`;
+  const text = notes.length > 0 ? `(${notes.join(', ')}) ${help}` : help;
+  const other: [string, string][] = alias === undefined ? [] : [[`${alias}=${value}`, `As ${key}`]];
+  return [[`${key}=${value}`, text], ...other];
 }
