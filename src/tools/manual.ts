@@ -13,17 +13,15 @@ const pathOf = (file: string) => fileURLToPath(new URL(file, PAGES));
 
 /**
  * Shows a manual page with man(1).
+ * @param names the page of the first of these that there is.
  * @returns the page as it was written, to be printed, where man cannot show it.
  * @throws UsageError there is no such page.
  */
-export function showManual(name: string): string {
-  const page = pathOf(`${name}.1`);
-  if (!existsSync(page)) throw new UsageError(`there is no manual page ${name}`);
-  const { status } = spawnSync('man', [page], { stdio: ['inherit', 'inherit', 'ignore'] });
+export function showManual(names: readonly string[]): string {
+  const name = names.find(each => existsSync(pathOf(`${each}.1`)));
+  if (name === undefined) throw new UsageError(`there is no manual page ${names.join(' or ')}`);
+  const { status } = spawnSync('man', [pathOf(`${name}.1`)], {
+    stdio: ['inherit', 'inherit', 'ignore'],
+  });
   return status === 0 ? '' : readFileSync(pathOf(`${name}.md`), 'utf8');
-}
-
-/** Whether there is a manual page of this name. */
-export function hasManual(name: string): boolean {
-  return existsSync(pathOf(`${name}.1`));
 }

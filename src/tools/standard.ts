@@ -29,8 +29,8 @@ export interface Command<Key extends string> {
   help(line: CommandLine<Key>): string | Promise<string>;
   /** For --version; as the commands of libnbd say it unless given. */
   version?(line: CommandLine<Key>): string | Promise<string>;
-  /** The name of the manual page; that of the command unless given. */
-  page?(line: CommandLine<Key>): string;
+  /** What the manual page may be called; as the command unless given. */
+  pages?(line: CommandLine<Key>): readonly string[];
   /** What may begin where a word is no option, after what stands before it; files unless given. */
   wordsAfter?(line: CommandLine<Key>): Promise<CompletionWords>;
 }
@@ -75,7 +75,7 @@ async function answer<Key extends string>(
     case 'version':
       return command.version?.(line) ?? `${name} ${LIBNBD_RELEASE}\nlibnbd ${LIBNBD_RELEASE}\n`;
     case 'man':
-      return (await import('./manual.ts')).showManual(command.page?.(line) ?? name);
+      return (await import('./manual.ts')).showManual(command.pages?.(line) ?? [name]);
     case 'completion':
       return (await import('./completion.ts')).completionScript(name, value!);
     case 'longOptions':

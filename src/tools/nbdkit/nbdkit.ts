@@ -19,7 +19,8 @@ const COMMAND: Command<OptionKey> = {
     const own = `nbdkit ${NBDKIT_RELEASE} (nbdpipe ${version()})\n`;
     return own + names.map(name => `${name} ${NBDKIT_RELEASE}\n`).join('');
   },
-  page: ({ words: [name] }) => (name === undefined ? 'nbdkit' : `nbdkit-${name}-plugin`),
+  pages: ({ words: [name] }) =>
+    name === undefined ? ['nbdkit'] : [`nbdkit-${name}-plugin`, `nbdkit-${name}-filter`],
   wordsAfter: async line => (await import('./words.ts')).wordsAfter(line),
 };
 
