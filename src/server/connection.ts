@@ -44,6 +44,8 @@ export class Connection implements Client {
   readonly #host: ConnectionHost;
   readonly #gone = new AbortController();
   #transmission: Transmission | undefined;
+  /** What goes wrong from now on is no news. */
+  #abandoned = false;
   /** Nothing waits for what it still has under way. */
   #giveUp: () => void = () => {};
   readonly #givenUp = new Promise<void>(resolve => {
@@ -63,7 +65,7 @@ export class Connection implements Client {
   /** Serves the client to the end, or until it is given up. Never rejects. */
   async serve(): Promise<void> {
     const conversation = this.#converse().catch(error => {
-      this.#complain(error);
+      if (!this.#abandoned) this.#complain(error);
       this.#transport.destroy();
     });
     await Promise.race([conversation, this.#givenUp]);
@@ -79,6 +81,7 @@ export class Connection implements Client {
 
   /** Hangs up, and forgets what does not come to an end. */
   abandon(): void {
+    this.#abandoned = true;
     this.#leave('the server does not wait any longer');
     this.#transport.destroy();
     this.#giveUp();

@@ -97,6 +97,11 @@ export function deal(filters: readonly Loaded<'filter'>[], words: readonly strin
 /** The words of a part, and what else it is told. */
 function understood(part: Part, words: readonly RawParameter[], host: Host) {
   const { name, extra, parameters } = part.declaration;
+  for (const { key, value } of words) {
+    const type = key === undefined ? undefined : parameters[key]?.type;
+    const shown = type === 'password' ? '...' : value;
+    host.log.debug(`${name}: config key=${key ?? '(none)'}, value=${shown}`);
+  }
   let parsed: Parsed;
   try {
     parsed = parseParameters(parameters, words, PARAMETER_READER, extra);

@@ -42,7 +42,7 @@ export async function serve(
   const log = new ServerLog(settings.log, settings.verbose);
   const trace = settings.verbose ? await tracer(settings, log) : undefined;
   const source = await configure(stack, words, { ...settings, log, shutdown, trace });
-  if (settings.swap) (await import('../../posix/mlock.ts')).lockProcess();
+  const unlock = settings.swap ? (await import('../../posix/mlock.ts')).lockProcess() : undefined;
   // What goes wrong beside a request must not end the service of the others.
   process.removeAllListeners('uncaughtException');
   process.on('uncaughtException', error => log.failure(error));
@@ -51,7 +51,8 @@ export async function serve(
   const server = new Server({
     ...settings,
     source,
-    helpers: helpersFor(stack),
+    // Threads that end and locked memory do not go together.
+    helpers: settings.swap ? undefined : helpersFor(stack),
     observer: {
       error: (error, client) => log.failure(error, nameOf(client)),
       debug: (message, client) => log.debug(message, nameOf(client)),
@@ -68,6 +69,7 @@ export async function serve(
   } finally {
     await server.close();
     await closeSource(source, log);
+    unlock?.();
   }
 }
 
