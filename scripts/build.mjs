@@ -3,9 +3,18 @@
 // sooner; ES modules import the library through one that only names its exports, so that there is one
 // copy of its classes.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { build } from 'rolldown';
+import { roffOf } from './roff.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const source = join(root, 'src');
@@ -63,6 +72,38 @@ for (const { name, fileName, exports } of output.filter(({ isEntry }) => isEntry
   if (!library.includes(name)) continue;
   const text = `import library from './${fileName}';\nexport const { ${exports.join(', ')} } = library;\n`;
   writeFileSync(join(dist, `${name}.js`), text);
+}
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+mkdirSync(join(dist, 'man'));
+const pages = pagesOf().map(([name, file]) => {
+  const markdown = readFileSync(file, 'utf8');
+  const page = join('dist', 'man', `${name}.1`);
+  writeFileSync(join(root, page), roffOf(name, manifest.version, markdown));
+  writeFileSync(join(dist, 'man', `${name}.md`), markdown);
+  return `./${page}`;
+});
+if (String(pages) !== String(manifest.man)) {
+  const text = JSON.stringify({ ...manifest, man: pages }, null, 2);
+  writeFileSync(join(root, 'package.json'), `${text}\n`);
+}
+
+/** The manual pages of commands, plugins and filters: name and file. */
+function pagesOf() {
+  const beside = ([name, file]) => [name, file.replace(/\.ts$/, '.md')];
+  const named = (kind, [name, file]) => [`nbdkit-${name}-${kind}`, file];
+  return [
+    ...commands.map(([name, file]) => {
+      const page = join(root, 'docs', `${name}.md`);
+      return existsSync(page) ? [name, page] : beside([name, file]);
+    }),
+    ...roomsOf('plugins')
+      .map(beside)
+      .map(page => named('plugin', page)),
+    ...roomsOf('filters')
+      .map(beside)
+      .map(page => named('filter', page)),
+  ];
 }
 
 const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');

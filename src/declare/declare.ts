@@ -33,7 +33,11 @@ interface Declaration<D extends ParameterDeclarations> {
   readonly parameters: D;
   /** Keys beyond the declared ones are allowed and found in the context. */
   readonly extra?: boolean;
+  /** Further lines of --dump-plugin, by their keys. @param words its parameters, unchecked. */
+  facts?(words: readonly RawParameter[]): Facts | Promise<Facts>;
 }
+
+type Facts = Readonly<Record<string, string>>;
 
 /** A plugin: the default export of its module. */
 export interface PluginDeclaration<D extends ParameterDeclarations = ParameterDeclarations>

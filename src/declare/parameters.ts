@@ -28,6 +28,8 @@ export interface ParameterDeclaration {
   readonly type: ParameterType;
   /** One line for people. */
   readonly help: string;
+  /** Another key for it. */
+  readonly alias?: string;
   /** Must be given. */
   readonly required?: true;
   /** May be given without `key=`. At most one in a declaration. */
@@ -81,6 +83,12 @@ export function splitParameter(word: string): RawParameter {
   return match ? { key: match[1], value: match[2]! } : { key: undefined, value: word };
 }
 
+/** Under which key a declaration has a parameter; undefined where it has none. */
+export function declaredKey(declarations: ParameterDeclarations, key: string): string | undefined {
+  if (Object.hasOwn(declarations, key)) return key;
+  return Object.keys(declarations).find(declared => declarations[declared]!.alias === key);
+}
+
 /** The words of a part's parameters, understood. */
 export interface Parsed {
   readonly values: Record<string, unknown>;
@@ -103,16 +111,17 @@ export function parseParameters(
   const bareKey = Object.keys(declarations).find(key => declarations[key]!.bare);
   const given: GivenParameter[] = [];
   const others: RawParameter[] = [];
-  for (const { key = bareKey, value } of words) {
-    if (key !== undefined && Object.hasOwn(declarations, key)) {
+  for (const { key: word = bareKey, value } of words) {
+    const key = word === undefined ? undefined : declaredKey(declarations, word);
+    if (key !== undefined) {
       const declaration = declarations[key]!;
       if (!declaration.repeat && given.some(earlier => earlier.key === key)) {
         throw new UsageError(`${key}: given more than once`);
       }
       given.push({ key, value: parseValue(key, declaration, value, reader) });
-    } else if (extra) others.push({ key, value });
-    else if (key === undefined) throw new UsageError(`'${value}': expected key=value`);
-    else throw unknownParameter(key, declarations);
+    } else if (extra) others.push({ key: word, value });
+    else if (word === undefined) throw new UsageError(`'${value}': expected key=value`);
+    else throw unknownParameter(word, declarations);
   }
   return { values: valuesOf(declarations, given, reader), given, extra: others };
 }

@@ -42,6 +42,8 @@ export class Connection implements Client {
   readonly #host: ConnectionHost;
   readonly #gone = new AbortController();
   #transmission: Transmission | undefined;
+  /** What goes wrong from now on is no news. */
+  #abandoned = false;
   /** Nothing waits for what it still has under way. */
   #giveUp: () => void = () => {};
   readonly #givenUp = new Promise<void>(resolve => {
@@ -64,7 +66,7 @@ export class Connection implements Client {
   /** Serves the client to the end, or until it is given up. Never rejects. */
   async serve(): Promise<void> {
     const conversation = this.#converse().catch(error => {
-      this.#complain(error);
+      if (!this.#abandoned) this.#complain(error);
       this.#transport.destroy();
     });
     await Promise.race([conversation, this.#givenUp]);
@@ -80,6 +82,7 @@ export class Connection implements Client {
 
   /** Hangs up, and forgets what does not come to an end. */
   abandon(): void {
+    this.#abandoned = true;
     this.#leave('the server does not wait any longer');
     this.#transport.destroy();
     this.#giveUp();
@@ -109,7 +112,7 @@ export class Connection implements Client {
         this.#transport = transport;
       },
     });
-    const agreed = await handshake(session);
+    const agreed = await this.#inTime(handshake(session));
     if (!agreed) {
       await this.#transport.end();
       return;
@@ -119,6 +122,23 @@ export class Connection implements Client {
       await this.#transmit(agreed, session.reader.leftover(), session.facts());
     } finally {
       await agreed.transmit.device.close?.();
+    }
+  }
+
+  /** Hangs up when a handshake takes too long. */
+  async #inTime<T>(negotiation: Promise<T>): Promise<T> {
+    const { handshakeTimeout } = this.#host.options;
+    if (handshakeTimeout === undefined) return negotiation;
+    const hangUp = () => {
+      const words = `the handshake is not over after ${handshakeTimeout} ms, given up`;
+      this.#complain(new BlockError('ETIMEDOUT', words));
+      this.abandon();
+    };
+    const timer = setTimeout(hangUp, handshakeTimeout);
+    try {
+      return await negotiation;
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -1,5 +1,5 @@
 import { misplaced, type RequestKind } from '../block/bounds.ts';
-import type { BlockDevice, BlockSize, StatusRun } from '../block/device.ts';
+import type { BlockDevice, BlockSize, ExtentsOptions, StatusRun } from '../block/device.ts';
 import { extentsOf } from '../block/emulate.ts';
 import { BlockError } from '../block/errors.ts';
 import { type Supports, supportOf } from '../block/support.ts';
@@ -90,11 +90,16 @@ export class Export {
   }
 
   /** The runs of one context; its name is one of `contextNames`. */
-  async status(context: string, offset: bigint, length: number): Promise<StatusRun[]> {
+  async status(
+    context: string,
+    offset: bigint,
+    length: number,
+    options?: ExtentsOptions,
+  ): Promise<StatusRun[]> {
     const own = this.device.contexts?.find(({ name }) => name === context);
-    if (own) return own.status(offset, length);
+    if (own) return own.status(offset, length, options);
     if (context !== BASE_ALLOCATION) throw new BlockError('EIO', `there is no ${context} any more`);
-    const extents = await extentsOf(this.device, offset, length);
+    const extents = await extentsOf(this.device, offset, length, options);
     return extents.map(extent => ({
       length: extent.length,
       flags: (extent.hole ? AllocationFlag.hole : 0) | (extent.zero ? AllocationFlag.zero : 0),

@@ -25,6 +25,10 @@ export interface ServerOptions {
   readonly maskHandshake?: number | undefined;
   /** Encryption, for clients that ask for it; none unless given. */
   readonly tls?: ServerTls | undefined;
+  /** Let the system find out whether TCP clients that say nothing are still there. */
+  readonly keepAlive?: boolean | undefined;
+  /** How long a handshake may take, in ms; as long as it likes unless said. */
+  readonly handshakeTimeout?: number | undefined;
   readonly observer?: ServerObserver | undefined;
 }
 

@@ -9,10 +9,11 @@ import type { ServerOptions } from './options.ts';
 import { POOL, shareOf } from './share.ts';
 import { Threads } from './threads.ts';
 
-/** Where to listen: a Unix socket, a TCP port, or a socket that someone else has bound. */
+/** Where to listen: a Unix socket, a TCP or vsock port, or a socket that someone else has bound. */
 export type ListenAddress =
   | { readonly path: string }
   | { readonly host?: string | undefined; readonly port: number; readonly ipv6Only?: boolean }
+  | { readonly vsockPort: number }
   | { readonly fd: number };
 
 /** How long requests under way, and clients that do not take their answers, hold up the end, in ms. */
@@ -62,19 +63,26 @@ export class Server {
    * Listens at one more address; gives the address in use, with the port that was found for port 0.
    * @throws the system's error, such as EADDRINUSE.
    */
-  listen(address: ListenAddress): Promise<net.AddressInfo | string | null> {
-    const listener = net.createServer({ pauseOnConnect: true, noDelay: true }, socket => {
-      if (this.#hasRoomFor(socket)) void this.serve(SocketTransport.accepted(socket));
-      else socket.destroy();
+  async listen(address: ListenAddress): Promise<net.AddressInfo | string | null> {
+    const vsock = 'vsockPort' in address ? await import('../posix/vsock.ts') : undefined;
+    const { keepAlive = false } = this.#options;
+    const options = { pauseOnConnect: true, noDelay: true, keepAlive };
+    const listener = net.createServer(options, socket => {
+      if (!this.#hasRoomFor(socket)) socket.destroy();
+      else void this.serve(SocketTransport.accepted(socket, vsock?.vsockPeer));
     });
     return new Promise((resolve, reject) => {
       listener.once('error', reject);
-      listener.listen(address, () => {
+      let found: number | undefined;
+      listener.once('listening', () => {
         listener.off('error', reject);
         listener.on('error', error => this.#options.observer?.error?.(error));
         this.#listeners.push(listener);
-        resolve(listener.address());
+        const family = 'vsock';
+        resolve(found === undefined ? listener.address() : { family, address: '', port: found });
       });
+      if ('vsockPort' in address) found = vsock!.listenVsock(listener, address.vsockPort);
+      else listener.listen(address);
     });
   }
 

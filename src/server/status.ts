@@ -25,7 +25,7 @@ export async function statusReply(
   for (const contextId of contextIds) {
     const context = terms.contexts[contextId - 1];
     if (context === undefined) throw new BlockError('EINVAL', `unknown context id ${contextId}`);
-    const runs = await opened.status(context, request.offset, request.length);
+    const runs = await opened.status(context, request.offset, request.length, { one });
     const room = Number(opened.device.size - request.offset);
     const limits = {
       asked: request.length,

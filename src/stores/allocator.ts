@@ -1,6 +1,7 @@
 import type { BlockDevice } from '../block/device.ts';
 import { UsageError } from '../block/errors.ts';
 import { parseBoolean } from '../declare/parameters.ts';
+import { loadZstd } from '../posix/zstd.ts';
 import { flatStore } from './flat.ts';
 import { MappedPages, type MappedPlace } from './mapped.ts';
 import { packedStore } from './packed.ts';
@@ -17,6 +18,12 @@ export const ALLOCATOR = {
   default: 'sparse',
   help: 'How memory is used: sparse, malloc, malloc,mlock=true or zstd',
 } as const;
+
+/** What --dump-plugin tells of the allocators that there are here. */
+export function allocatorFacts() {
+  const yes = (is: boolean) => (is ? 'yes' : 'no');
+  return { mlock: yes(process.platform === 'linux'), zstd: yes(loadZstd() !== undefined) };
+}
 
 /**
  * A disk of zeroes in memory, shared by whoever holds it.

@@ -3,8 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { UsageError } from '../block/errors.ts';
-import { joinBrackets, oneLine, optionNames, parseCommandLine } from './cli.ts';
+import { joinBrackets, oneLine, parseCommandLine } from './cli.ts';
 import { nearest } from './nearest.ts';
+import { optionNames } from './standard.ts';
 
 const OPTIONS = {
   port: { names: ['p', 'port'], value: 'required' },

@@ -5,7 +5,10 @@ import { harmless } from '../protocol/text.ts';
 import { endedBySignal, undoAll } from './ending.ts';
 import { nearest } from './nearest.ts';
 
-/** The version of the package, for --version. */
+/** The release of libnbd whose commands are the measure here. */
+export const LIBNBD_RELEASE = '1.24.0';
+
+/** The version of the package. */
 export function version(): string {
   return createRequire(import.meta.url)('nbdpipe/package.json').version;
 }
@@ -17,7 +20,14 @@ export function version(): string {
 export interface Option {
   readonly names: readonly string[];
   readonly value?: 'required' | 'optional';
+  /** What the value may be, for shell completion. */
+  readonly values?: Values | (() => Values);
+  /** Not among the options that scripts and shells are told of. */
+  readonly hidden?: true;
 }
+
+/** The words that a shell offers as a value: these, or files or folders. */
+export type Values = readonly string[] | 'file' | 'folder';
 
 export type Options = Readonly<Record<string, Option>>;
 
@@ -93,12 +103,14 @@ export function parseCommandLine<Key extends string>(
   }
 }
 
-function splitLong(word: string): [name: string, value: string | undefined] {
+/** The name and the value of `--name=value`. */
+export function splitLong(word: string): [name: string, value: string | undefined] {
   const equals = word.indexOf('=');
   return equals < 0 ? [word.slice(2), undefined] : [word.slice(2, equals), word.slice(equals + 1)];
 }
 
-const dashed = (name: string) => (name.length === 1 ? `-${name}` : `--${name}`);
+/** A name as it is typed. */
+export const dashed = (name: string) => (name.length === 1 ? `-${name}` : `--${name}`);
 
 function keyOf<Key extends string>(
   options: Readonly<Record<Key, Option>>,
@@ -127,19 +139,6 @@ function unknownOption(options: Options, name: string): UsageError {
   const hint = close === undefined ? 'see --help' : `did you mean '${dashed(close)}'?`;
   return new UsageError(`unknown option '${dashed(name)}': ${hint}`);
 }
-
-/** The long or the short names, one a line, for shell completion. */
-export function optionNames(options: Options, which: 'long' | 'short'): string {
-  const names = Object.values(options).flatMap(option => option.names);
-  const wanted = names.filter(name => name.length > 1 === (which === 'long'));
-  return wanted.map(name => `${dashed(name)}\n`).join('');
-}
-
-/** Asked for by scripts for shell completion; not in any help text. */
-export const COMPLETION = {
-  longOptions: { names: ['long-options'] },
-  shortOptions: { names: ['short-options'] },
-} as const satisfies Options;
 
 /** Either a word, or the words of a command that stood in brackets. */
 export type Endpoint =
@@ -191,8 +190,14 @@ const BROKEN_PIPE = 128 + 13;
  * Runs a command and exits with the status that it gives. Whatever it throws becomes one line on
  * standard error and status 1; NBDPIPE_DEBUG=1 in the environment adds the stack. Before that, what
  * `atEnd` was told of is undone.
+ * @param lead what stands between the program's name and the words of an error.
  */
-export function run(program: string, main: (argv: string[]) => Promise<number>): void {
+export function run(
+  program: string,
+  main: (argv: string[]) => Promise<number>,
+  lead: (error: unknown) => string = () => '',
+): void {
+  forgetDebugger();
   let ending = false;
   const end = async (status: number) => {
     if (ending || endedBySignal()) return;
@@ -203,11 +208,20 @@ export function run(program: string, main: (argv: string[]) => Promise<number>):
   const fail = (error: unknown) => {
     if (ending || endedBySignal()) return;
     const pipe = error instanceof PipeClosed;
-    if (!pipe) process.stderr.write(`${program}: ${oneLine(error)}\n`);
+    if (!pipe) process.stderr.write(`${program}: ${lead(error)}${oneLine(error)}\n`);
     void end(pipe ? BROKEN_PIPE : 1);
   };
   process.on('uncaughtException', fail);
   main(process.argv.slice(2)).then(end, fail);
+}
+
+/**
+ * Node opens its debugger to whoever can send SIGUSR1. When a listener goes, the signal has its
+ * default effect: it ends the program, as it does any that gives it no meaning.
+ */
+function forgetDebugger(): void {
+  const listener = () => {};
+  process.on('SIGUSR1', listener).off('SIGUSR1', listener);
 }
 
 /** What ends sooner pays nothing for it, in ms. */

@@ -75,9 +75,18 @@ export class SocketTransport implements Transport {
     });
   }
 
-  /** Takes over a socket that a server has accepted with `pauseOnConnect`. */
-  static accepted(socket: net.Socket): SocketTransport {
-    const peer = peerOf(socket);
+  /**
+   * Takes over a socket that a server has accepted with `pauseOnConnect`.
+   * @param vsockPeer says who is at the other end of an AF_VSOCK socket, which this must be then.
+   */
+  static accepted(
+    socket: net.Socket,
+    vsockPeer?: (fd: number) => { cid: number; port: number },
+  ): SocketTransport {
+    const vsock = vsockPeer?.(descriptorOf(socket));
+    const peer: Peer = vsock
+      ? { family: 'vsock', address: String(vsock.cid), port: vsock.port }
+      : peerOf(socket);
     const handle = handleOf(socket);
     return SocketTransport.#make(
       peer,
@@ -184,7 +193,8 @@ export class SocketTransport implements Transport {
 
   duplicate(): number | undefined {
     const fd = descriptorOf(this.#socket);
-    return fd < 0 ? undefined : duplicate(fd);
+    // No net.Socket takes a vsock by its number.
+    return fd < 0 || this.peer.family === 'vsock' ? undefined : duplicate(fd);
   }
 
   detach(): net.Socket {

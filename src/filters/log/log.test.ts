@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { filterSource, pluginSource, REQUEST } from '../../../test/contract/open.ts';
+import { findProgram } from '../../posix/program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-log-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -41,6 +42,7 @@ test('every request and its end are lines', async () => {
     'maxsize=0x0 write=1 flush=1 rotational=0 trim=1 zero=2 fua=2 extents=1 cache=2 fast_zero=1';
   const extents = '(0x0 0x100000 "hole,zero" 0x100000 0x10000 "" 0x110000 0x8f0000 "hole,zero")';
   assert.deepEqual(linesOf(file), [
+    'Ready thread_model=3',
     'ListExports id=1 readonly=0 tls=0 ...',
     '...ListExports id=1 exports=("") return=0',
     connect,
@@ -79,7 +81,7 @@ test('a log is begun anew unless it is appended to', async () => {
   const file = join(folder, 'append.log');
   writeFileSync(file, 'before\n');
   await (await logged(['null'], `logfile=${file}`, 'logappend=true')).open(REQUEST);
-  assert.match(readFileSync(file, 'utf8'), /^before\n.*Connect/);
+  assert.match(readFileSync(file, 'utf8'), /^before\n.*Ready/);
   await (await logged(['null'], `logfile=${file}`)).open(REQUEST);
   assert.doesNotMatch(readFileSync(file, 'utf8'), /before/);
 });
@@ -92,12 +94,33 @@ test('a script gets the fields as variables, in order, and cannot break the word
   await Promise.allSettled([device.read(0n, 512), device.zero!(512n, 512)]);
   await source.close!();
   assert.deepEqual(readFileSync(file, 'utf8').split('\n').slice(0, -1), [
+    ' PRINT  Ready   ',
     '1 PRINT  Connect   $(date) "x"',
     '1 ENTER 1 Read 0x0  ',
     '1 ENTER 2 Zero 0x200  ',
     '1 LEAVE 1 Read   ',
     '1 LEAVE 2 Zero  ENOSPC ',
   ]);
+});
+
+test('before a connection there is its announcement', async () => {
+  const file = join(folder, 'preconnect.log');
+  const source = await logged(['null', '1M'], `logfile=${file}`);
+  await source.preconnect!({ family: 'unix' });
+  assert.deepEqual(linesOf(file).slice(1), [
+    'Preconnect id=1 readonly=0 ...',
+    '...Preconnect id=1 return=0',
+  ]);
+});
+
+test('lists are arrays where there is bash', {
+  skip: !findProgram('bash') && 'needs bash',
+}, async () => {
+  const file = join(folder, 'arrays.out');
+  const script = `[ $act$type = ExtentsLEAVE ] && echo "\${#extents[@]} \${extents[2]}" >${file}`;
+  const device = await (await logged(['null', '1M'], `logscript=${script}`)).open(REQUEST);
+  await device.extents!(0n, 1 << 20);
+  assert.equal(readFileSync(file, 'utf8'), '3 hole,zero\n');
 });
 
 test('without a file and a script it is not there; a bad file is named', async () => {

@@ -14,18 +14,27 @@ export default defineFilter({
     logappend: { type: 'boolean', default: 'false', help: 'Keep what is in the file already' },
     logscript: { type: 'string', help: 'Shell script to run for each line' },
   },
-  create({ logfile, logappend, logscript }, below, { warn }) {
+  async create({ logfile, logappend, logscript }, below, { readOnly, warn }) {
     if (logfile === undefined && logscript === undefined) return below;
     const log = new Log({ file: logfile, append: logappend, script: logscript, warn });
-    return loggedSource(below, log);
+    await log.print({ act: 'Ready' }, { thread_model: PARALLEL });
+    return loggedSource(below, log, readOnly);
   },
 });
 
-function loggedSource(below: DeviceSource, log: Log): DeviceSource {
+/** As the C log filter numbers the thread models. */
+const PARALLEL = 3;
+
+function loggedSource(below: DeviceSource, log: Log, readOnly: boolean): DeviceSource {
+  let preconnects = 0;
   let connections = 0;
   let lists = 0;
   const list = async (request: ListRequest) => (await below.list?.(request)) ?? [{ name: '' }];
   return passSource(below, {
+    preconnect: peer =>
+      log.around({ act: 'Preconnect', id: ++preconnects }, { readonly: Number(readOnly) }, () =>
+        below.preconnect?.(peer),
+      ),
     open: async request => {
       const device = await below.open(request);
       const connection = new LoggedConnection(log, ++connections, device);

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { isPromise } from '../../block/answer.ts';
 import { errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import { findProgram } from '../../posix/program.ts';
 
 /** What a line is about. `connection` only for what a client does. */
 export interface Subject {
@@ -22,6 +23,9 @@ interface LogOptions {
 
 /** Linux takes 128 KiB a variable; long lists of extents are cut. */
 const LONGEST_VARIABLE = 120_000;
+
+/** Knows arrays, which lists are then. */
+const bash = findProgram('bash');
 
 /** Where lines go: a file, a script or both. With a script, a call waits for its turn and its end. */
 export class Log {
@@ -105,8 +109,11 @@ export class Log {
   /** Its exit status means nothing; what it prints goes to standard error. */
   #runScript(type: Type, subject: Subject, fields: Fields): Promise<void> {
     const env = { ...process.env };
+    let arrays = '';
     for (const [name, value] of Object.entries({ ...subject, type, ...fields })) {
-      env[name] = unquote(String(value)).slice(0, LONGEST_VARIABLE);
+      const text = String(value);
+      if (text.startsWith('(') && bash !== undefined) arrays += `${name}=${text}\n`;
+      else env[name] = unquote(text).slice(0, LONGEST_VARIABLE);
     }
     return new Promise(resolve => {
       const failed = (error: unknown) => {
@@ -114,7 +121,10 @@ export class Log {
         resolve();
       };
       try {
-        const child = spawn('/bin/sh', ['-c', this.#script!], { env, stdio: ['ignore', 2, 2] });
+        const child = spawn(bash ?? '/bin/sh', ['-c', arrays + this.#script!], {
+          env,
+          stdio: ['ignore', 2, 2],
+        });
         child.once('error', failed);
         child.once('exit', () => resolve());
       } catch (error) {

@@ -9,6 +9,7 @@ import {
   RepeatedImage,
   readImage,
   SlicedImage,
+  ZeroImage,
 } from './image.ts';
 
 /** Up to this size what is composed is always written out. */
@@ -19,14 +20,14 @@ const SPACING = 256;
 
 /** The simplest image of some bytes. */
 export function literal(bytes: Uint8Array): Image {
-  return isZero(bytes) ? new HoleImage(BigInt(bytes.length)) : new LiteralImage(bytes);
+  return isZero(bytes) ? new ZeroImage(BigInt(bytes.length)) : new LiteralImage(bytes);
 }
 
 /** `count` times an image, one after the other. */
 export function repeated(of: Image, count: bigint): Image {
   if (count === 1n) return of;
   const size = of.size * count;
-  if (size === 0n || of instanceof HoleImage) return new HoleImage(size);
+  if (size === 0n || of instanceof ZeroImage) return new HoleImage(size);
   if (of instanceof RepeatedImage) return new RepeatedImage(of.of, of.count * count);
   return new RepeatedImage(of, count);
 }
@@ -36,6 +37,7 @@ export function sliced(of: Image, start: bigint, end: bigint): Image {
   const size = end - start;
   if (size === of.size) return of;
   if (size === 0n || of instanceof HoleImage) return new HoleImage(size);
+  if (of instanceof ZeroImage) return new ZeroImage(size);
   if (of instanceof LiteralImage) {
     return literal(of.bytes.subarray(Number(start), Number(end)));
   }

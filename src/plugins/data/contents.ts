@@ -1,6 +1,6 @@
 import type { Data, Extent } from '../../block/device.ts';
 import { cutRuns, ExtentList } from '../../block/extents.ts';
-import { GRAIN, type Image, readImage, smaller } from './image.ts';
+import { GRAIN, type Image, KINDS, type Kind, readImage, smaller } from './image.ts';
 
 /** Contents that are there at once and do not change. */
 export interface Contents {
@@ -27,21 +27,29 @@ function blockExtents(image: Image, offset: bigint, length: number): Extent[] {
   const wanted = Math.ceil((before + length) / GRAIN_BYTES) * GRAIN_BYTES;
   const end = smaller(start + BigInt(wanted), image.size);
   const list = new ExtentList();
+  const add = (kind: Kind, blocks: number) =>
+    list.add(blocks * GRAIN_BYTES, kind === 'hole', kind !== 'data');
   let at = 0;
   let visits = 0;
-  image.walk(start, end, (run, hole) => {
+  /** Of the block that is not full yet. */
+  let kind: Kind | undefined;
+  image.walk(start, end, (run, kindOfRun) => {
     const to = at + Number(run);
-    if (!hole) {
-      const first = Math.floor(at / GRAIN_BYTES) * GRAIN_BYTES;
-      list.addHole(Math.max(0, first - list.length));
-      list.addData(Math.max(0, Math.ceil(to / GRAIN_BYTES) * GRAIN_BYTES - list.length));
+    const full = Math.floor(to / GRAIN_BYTES) - Math.floor(at / GRAIN_BYTES);
+    kind = stronger(kind, kindOfRun);
+    if (full > 0) {
+      add(kind, 1);
+      add(kindOfRun, full - 1);
+      kind = to % GRAIN_BYTES === 0 ? undefined : kindOfRun;
     }
     at = to;
     visits += 1;
     return visits < MAX_VISITS || at < before + GRAIN_BYTES;
   });
-  const covered = Math.min(Math.floor(at / GRAIN_BYTES) * GRAIN_BYTES, wanted);
-  const reached = start + BigInt(at) === end ? wanted : covered;
-  list.addHole(Math.max(0, reached - list.length));
+  if (kind !== undefined && start + BigInt(at) === end) add(kind, 1);
   return cutRuns(list.extents, before, length);
+}
+
+function stronger(a: Kind | undefined, b: Kind): Kind {
+  return a === undefined || KINDS.indexOf(b) > KINDS.indexOf(a) ? b : a;
 }

@@ -142,6 +142,21 @@ test('holes of a repeated group are told', async () => {
   assert.ok(many.length > 1000 && many.length < 50_000);
 });
 
+test('a zero that was put there is no hole', async () => {
+  const device = await openPlugin('data', '@32768 0 @65536 0*9 @98304 0 1 @163840', 'size=1M');
+  const runs = await device.extents!(0n, 1 << 20);
+  assert.deepEqual(
+    runs.map(({ length, hole, zero }) => [length, hole, zero]),
+    [
+      [32768, true, true],
+      [32768, false, true],
+      [32768, true, true],
+      [32768, false, false],
+      [(1 << 20) - 131072, true, true],
+    ],
+  );
+});
+
 test('a disk that was written stays written, and only there', async () => {
   const device = await openPlugin('data', '( 1 2 3 4 )*1G');
   await device.write!(40_001n, Buffer.from('xyz'));
@@ -205,12 +220,22 @@ test('constants are folded before anything is run', () => {
     treeLines(optimise(parse({ name: 'data', text }, () => undefined))).map(line => line.trim());
   assert.deepEqual(lines('1 2 (3 "a") le16:5*2'), ['"\\x01\\x02\\x03a\\x05\\x00\\x05\\x00"']);
   assert.deepEqual(lines('0x55*1K*1K'), ['fill(85*1048576)']);
-  assert.deepEqual(lines('("ab"*1K*1K)[:]'), ['(', '(', '"ab"', ')*1048576', ')[0:]']);
+  assert.deepEqual(lines('("ab"*1K*1K)[:]'), ['(', '(', '"ab"', ') *1048576', ')[0:]']);
+  assert.deepEqual(lines('5 5 (5 "\\x05") 6'), ['(', 'fill(5*4)', '6', ')']);
+  assert.deepEqual(lines('1 2 2 "aaa" 3 3'), [
+    '(',
+    '"\\x01\\x02\\x02"',
+    'fill(97*3)',
+    'fill(3*2)',
+    ')',
+  ]);
+  assert.deepEqual(lines('"ab"[1:] ()'), ['98']);
+  assert.deepEqual(lines('""'), ['null']);
   assert.deepEqual(lines('(1 2 3)[1:] 7*0'), ['"\\x02\\x03"']);
   assert.deepEqual(lines('1 -> \\a (\\a @4)'), [
     '(',
     '(',
-    '"\\x01"',
+    '1',
     ') -> \\a',
     '(',
     '\\a',

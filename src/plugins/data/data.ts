@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { messageOf, UsageError } from '../../block/errors.ts';
 import { type Context, definePlugin, sourceOf } from '../../declare/declare.ts';
-import { ALLOCATOR } from '../../stores/allocator.ts';
+import { ALLOCATOR, allocatorFacts } from '../../stores/allocator.ts';
 import { decodeBase64 } from './base64.ts';
 import { Composer, literal, sliced } from './compose.ts';
 import { writableDisk } from './disk.ts';
@@ -24,6 +24,7 @@ export default definePlugin({
     allocator: ALLOCATOR,
   },
   extra: true,
+  facts: () => ({ data_base64: 'yes', ...allocatorFacts() }),
   async create({ data, raw, base64, size, allocator }, context) {
     if ([data, raw, base64].filter(text => text !== undefined).length !== 1) {
       throw new UsageError('expected one of data, raw and base64');
@@ -46,7 +47,8 @@ async function described(
     context.extra.findLast(({ key }) => key === name)?.value ?? process.env[name];
   const tree = optimise(parse(sourceText(data), variables));
   if (context.debugFlags.get('AST')) {
-    for (const line of treeLines(tree)) context.debug(line);
+    const lines = ['BEGIN AST (-D data.AST=1)', ...treeLines(tree), 'END AST'];
+    for (const line of lines) context.debug(line);
   }
   return await evaluate(
     tree,

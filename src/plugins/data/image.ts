@@ -12,12 +12,16 @@ export interface Image {
   collect(offset: bigint, length: number, views: Uint8Array[]): void;
   /**
    * Calls with the runs from `offset` to `end` in order, until it is told `false`.
-   * What has both data and holes within less than `GRAIN` bytes counts as data.
+   * What has several kinds within less than `GRAIN` bytes counts as data.
    */
   walk(offset: bigint, end: bigint, run: RunVisitor): boolean;
 }
 
-export type RunVisitor = (length: bigint, hole: boolean) => boolean;
+/** Nothing was put there; zeroes were; other bytes were. The later ones win within a block. */
+export const KINDS = ['hole', 'zero', 'data'] as const;
+export type Kind = (typeof KINDS)[number];
+
+export type RunVisitor = (length: bigint, kind: Kind) => boolean;
 
 /** Bytes. */
 export const GRAIN = 32768n;
@@ -33,10 +37,11 @@ export function readImage(image: Image, offset: bigint, length: number): Data {
   return views.length > 16 + length / 4096 ? Buffer.concat(views, length) : views;
 }
 
-/** Nothing but zeroes. */
-export class HoleImage implements Image {
+/** Nothing but zeroes, that were put there or not. */
+export class ZeroImage implements Image {
   readonly size: bigint;
   readonly depth = 0;
+  readonly kind: Kind = 'zero';
 
   constructor(size: bigint) {
     this.size = size;
@@ -49,8 +54,13 @@ export class HoleImage implements Image {
   }
 
   walk(offset: bigint, end: bigint, run: RunVisitor): boolean {
-    return run(end - offset, true);
+    return run(end - offset, this.kind);
   }
+}
+
+/** Nothing. */
+export class HoleImage extends ZeroImage {
+  override readonly kind = 'hole';
 }
 
 /** Bytes in memory. */
@@ -70,7 +80,7 @@ export class LiteralImage implements Image {
   }
 
   walk(offset: bigint, end: bigint, run: RunVisitor): boolean {
-    return run(end - offset, false);
+    return run(end - offset, 'data');
   }
 }
 
@@ -123,7 +133,7 @@ export class RepeatedImage implements Image {
   }
 
   walk(offset: bigint, end: bigint, run: RunVisitor): boolean {
-    if (this.of.size < GRAIN) return run(end - offset, false);
+    if (this.of.size < GRAIN) return run(end - offset, 'data');
     let at = offset;
     while (at < end) {
       const within = at % this.of.size;
@@ -197,7 +207,7 @@ export class ComposedImage implements Image {
       offset,
       end,
       (image, from, to) => image.walk(from, to, run),
-      hole => run(hole, true),
+      hole => run(hole, 'hole'),
     );
   }
 

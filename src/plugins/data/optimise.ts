@@ -1,12 +1,6 @@
 import { checkedSize, endOfSlice } from './checks.ts';
-import {
-  type BytesNode,
-  type GroupNode,
-  joinConstants,
-  type Node,
-  type RepeatNode,
-  type SliceNode,
-} from './syntax.ts';
+import { Constants } from './constants.ts';
+import type { GroupNode, Node, RepeatNode, SliceNode } from './syntax.ts';
 
 /** A repeat of constant bytes is written out up to this size; larger ones stay repeats. */
 const WRITTEN_OUT = 512;
@@ -33,20 +27,16 @@ export function optimise(node: Node): Node {
 
 function group(node: GroupNode): Node {
   const items: Node[] = [];
-  let constants: BytesNode[] = [];
-  const flush = () => {
-    if (constants.length > 0) items.push(joinConstants(constants));
-    constants = [];
-  };
+  const constants = new Constants(items);
   for (const item of node.items.map(optimise).flatMap(opened)) {
-    if (item.kind === 'bytes') {
-      if (item.bytes.length > 0) constants.push(item);
+    if (item.kind === 'bytes' || item.kind === 'fill') {
+      constants.add(item);
     } else {
-      flush();
+      constants.flush();
       items.push(item);
     }
   }
-  flush();
+  constants.flush();
   const [only] = items;
   if (items.length === 1 && only!.kind !== 'seek' && only!.kind !== 'assign') return only!;
   return { ...node, items };

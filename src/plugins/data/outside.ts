@@ -73,8 +73,9 @@ class Collector {
 
   private put(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
-    const image = literal(bytes);
-    if (!this.bounded || !(image instanceof HoleImage)) this.charge(bytes.length);
+    const hole = isZero(bytes);
+    if (!this.bounded || !hole) this.charge(bytes.length);
+    const image = hole ? new HoleImage(BigInt(bytes.length)) : literal(bytes);
     this.composer.put(this.composer.size, image);
   }
 }

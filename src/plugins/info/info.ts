@@ -1,7 +1,7 @@
-import { createRequire } from 'node:module';
 import type { BlockDevice, OpenRequest, Peer } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
+import { NBDKIT_RELEASE } from '../../declare/release.ts';
 
 const MODES = [
   'exportname',
@@ -25,6 +25,7 @@ export default definePlugin({
       help: 'What the disk holds',
     },
   },
+  facts: () => ({ info_address: 'yes', info_base64: 'yes' }),
   create({ mode }) {
     const started = now();
     return sourceOf(request => OPEN[mode](request, started));
@@ -44,12 +45,8 @@ const OPEN: Readonly<Record<(typeof MODES)[number], Open>> = {
     const opened = now();
     return clockDevice(() => now() - opened);
   },
-  version: () => bytesDevice(Buffer.from(version())),
+  version: () => bytesDevice(Buffer.from(NBDKIT_RELEASE)),
 };
-
-function version(): string {
-  return createRequire(import.meta.url)('nbdpipe/package.json').version;
-}
 
 function bytesDevice(bytes: Buffer): BlockDevice {
   return {

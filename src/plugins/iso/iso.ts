@@ -14,6 +14,7 @@ export default definePlugin({
     params: { type: 'string', default: '', help: 'More options of the program, as in a shell' },
     prog: { type: 'string', help: 'Program that makes the image: xorriso, genisoimage or mkisofs' },
   },
+  facts: () => ({ iso_prog: PROGRAMS.find(name => findProgram(name)) ?? 'none' }),
   async create({ dir, params, prog = installedProgram() }, { debug }) {
     for (const path of dir) {
       if (!statOf('dir', path).isDirectory()) {

@@ -1,5 +1,5 @@
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
-import { ALLOCATOR, memoryStore } from '../../stores/allocator.ts';
+import { ALLOCATOR, allocatorFacts, memoryStore } from '../../stores/allocator.ts';
 
 export default definePlugin({
   name: 'memory',
@@ -8,6 +8,7 @@ export default definePlugin({
     size: { type: 'size', required: true, bare: true, help: 'Size of the disk' },
     allocator: ALLOCATOR,
   },
+  facts: allocatorFacts,
   create({ size, allocator }) {
     const disk = memoryStore(size, allocator);
     return sourceOf(() => disk);

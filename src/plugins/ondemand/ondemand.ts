@@ -9,7 +9,8 @@ import { fileDevice } from '../../stores/file/device.ts';
 import { type OpenFile, openFile, statOf } from '../../stores/file/open.ts';
 import { Disks } from './disks.ts';
 
-const DEFAULT_EXPORT = 'default';
+/** Of the default export. */
+const DEFAULT_DISK = 'default';
 const NAME_MAX = 255;
 /** Milliseconds from one look at a lock to the next. */
 const LOOK_AGAIN = 50;
@@ -41,7 +42,7 @@ export default definePlugin({
     };
     return {
       open: async ({ exportName, readOnly }) => {
-        const name = checkedName(exportName || DEFAULT_EXPORT);
+        const name = checkedName(exportName || DEFAULT_DISK);
         const file = await take(name, readOnly);
         const multiConn = share || !file.writable;
         return wrapDevice(fileDevice(file), {
@@ -50,7 +51,7 @@ export default definePlugin({
         });
       },
       list: () => listed(dir).map(name => ({ name })),
-      defaultExport: () => DEFAULT_EXPORT,
+      defaultExport: () => DEFAULT_DISK,
     };
   },
 });
@@ -76,8 +77,8 @@ function checkedName(name: string): string {
 
 /** The default export, which is there even before its disk is, and the disks that were made. */
 function listed(dir: string): string[] {
-  const made = readdirSync(dir).filter(name => name !== DEFAULT_EXPORT && isDisk(dir, name));
-  return [DEFAULT_EXPORT, ...made.sort()];
+  const made = readdirSync(dir).filter(name => name !== DEFAULT_DISK && isDisk(dir, name));
+  return ['', ...made.sort()];
 }
 
 function isDisk(dir: string, name: string): boolean {

@@ -1,13 +1,9 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { messageOf, UsageError } from '../../block/errors.ts';
-import { COMPLETION, optionNames, parseCommandLine, print, run, version } from '../cli.ts';
+import { NBDKIT_RELEASE } from '../../declare/release.ts';
+import { print, run } from '../cli.ts';
+import { STANDARD, understand } from '../standard.ts';
 import { describeImage } from './describe.ts';
-
-const OPTIONS = {
-  ...COMPLETION,
-  help: { names: ['help'] },
-  version: { names: ['V', 'version'] },
-};
 
 const HELP = `\
 disk2data [--help] [-V|--version] DISK
@@ -20,13 +16,17 @@ Writes the expression of the data language that describes a disk image, so that
 serves the same bytes.
 `;
 
+const COMMAND = {
+  name: 'disk2data',
+  options: STANDARD,
+  help: () => HELP,
+  version: () => `disk2data ${NBDKIT_RELEASE}\n`,
+};
+
 run('disk2data', async argv => {
-  const { given, words } = parseCommandLine(OPTIONS, argv);
-  const has = (key: string) => given.some(option => option.key === key);
-  if (has('longOptions')) return printed(optionNames(OPTIONS, 'long'));
-  if (has('shortOptions')) return printed(optionNames(OPTIONS, 'short'));
-  if (has('help')) return printed(HELP);
-  if (has('version')) return printed(`disk2data ${version()}\n`);
+  const line = await understand(COMMAND, argv);
+  if (!line) return 0;
+  const { words } = line;
   const [disk] = words;
   if (disk === undefined || words.length > 1) {
     throw new UsageError('expected the name of one disk image: see --help');
@@ -36,11 +36,6 @@ run('disk2data', async argv => {
   closeSync(fd);
   return 0;
 });
-
-async function printed(text: string): Promise<number> {
-  await print(text);
-  return 0;
-}
 
 function open(disk: string): number {
   let fd: number;

@@ -1,13 +1,12 @@
 import { UsageError } from '../../block/errors.ts';
 import { parseSize } from '../../block/size.ts';
-import { COMPLETION, type CommandLine, type Options } from '../cli.ts';
+import type { CommandLine, Options } from '../cli.ts';
+import { STANDARD } from '../standard.ts';
 
 export const OPTIONS = {
-  help: { names: ['help'] },
-  version: { names: ['V', 'version'] },
   allocated: { names: ['allocated'] },
   blkhash: { names: ['blkhash'], value: 'optional' },
-  blkhashFile: { names: ['blkhash-file'], value: 'required' },
+  blkhashFile: { names: ['blkhash-file'], value: 'required', values: 'file' },
   connections: { names: ['C', 'connections'], value: 'required' },
   destinationIsZero: { names: ['destination-is-zero', 'target-is-zero'] },
   flush: { names: ['flush'] },
@@ -20,7 +19,7 @@ export const OPTIONS = {
   synchronous: { names: ['synchronous'] },
   threads: { names: ['T', 'threads'], value: 'required' },
   verbose: { names: ['v', 'verbose'] },
-  ...COMPLETION,
+  ...STANDARD,
 } as const satisfies Options;
 
 type Key = keyof typeof OPTIONS;

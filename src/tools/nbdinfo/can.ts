@@ -12,7 +12,7 @@ const QUESTIONS: Readonly<Record<string, (client: NbdClient) => boolean>> = {
   write: client => !client.readOnly,
   readonly: client => client.readOnly,
   rotational: client => client.rotational,
-  tls: () => false,
+  tls: client => client.agreement.tls,
   structuredreply: client => client.agreement.structured,
   structuredreplies: client => client.agreement.structured,
   structured: client => client.agreement.structured,
@@ -28,6 +28,26 @@ const QUESTIONS: Readonly<Record<string, (client: NbdClient) => boolean>> = {
   zero: flag(TransmissionFlag.writeZeroes),
 };
 
+/** The questions as people are told of them. */
+export const WORDS = [
+  'read-only',
+  'rotational',
+  'tls',
+  'write',
+  'structured-reply',
+  'extended-headers',
+  'block-status-payload',
+  'cache',
+  'connect',
+  'df',
+  'fast-zero',
+  'flush',
+  'fua',
+  'multi-conn',
+  'trim',
+  'zero',
+] as const;
+
 /**
  * The question that a word after --can, --is or --has asks.
  * @throws UsageError
@@ -35,8 +55,6 @@ const QUESTIONS: Readonly<Record<string, (client: NbdClient) => boolean>> = {
 export function question(option: string, word: string): (client: NbdClient) => boolean {
   const key = word.toLowerCase().replace(/[-_]/g, '');
   if (Object.hasOwn(QUESTIONS, key)) return QUESTIONS[key]!;
-  const right =
-    'read-only, rotational, tls, write, structured-reply, extended-headers, ' +
-    'block-status-payload, cache, connect, df, fast-zero, flush, fua, multi-conn, trim or zero';
-  throw new UsageError(`--${option}: unknown word '${word}': expected ${right}`);
+  const right = WORDS.join(', ');
+  throw new UsageError(`--${option}: unknown word '${word}': expected one of ${right}`);
 }

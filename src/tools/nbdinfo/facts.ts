@@ -35,7 +35,7 @@ export interface Facts {
 function connectionFacts(negotiation: Negotiation): ConnectionFacts {
   return {
     protocol: negotiation.protocol,
-    tls: false,
+    tls: negotiation.tls,
     structured: negotiation.structuredReplies,
     extended: negotiation.extendedHeaders,
   };

@@ -1,30 +1,18 @@
 import { UsageError } from '../../block/errors.ts';
 import type { NbdClient } from '../../client/client.ts';
 import { BASE_ALLOCATION } from '../../protocol/constants.ts';
-import {
-  COMPLETION,
-  type CommandLine,
-  joinBrackets,
-  type Options,
-  oneLine,
-  optionNames,
-  parseCommandLine,
-  print,
-  run,
-  version,
-} from '../cli.ts';
+import { type CommandLine, joinBrackets, type Options, oneLine, print, run } from '../cli.ts';
+import { STANDARD, understand } from '../standard.ts';
 import { openTarget, type Target } from '../target.ts';
-import { question } from './can.ts';
+import { question, WORDS } from './can.ts';
 import { gatherAll, gatherOne, withClient } from './facts.ts';
 import { mapJson, mapOf, mapText, totalsJson, totalsOf, totalsText } from './map.ts';
 import { showJson, showText } from './show.ts';
 import { type Painter, painter } from './style.ts';
 
 const OPTIONS = {
-  help: { names: ['help'] },
-  version: { names: ['V', 'version'] },
-  can: { names: ['can', 'is', 'has'], value: 'required' },
-  cannot: { names: ['cannot', 'isnt', 'hasnt'], value: 'required' },
+  can: { names: ['can', 'is', 'has'], value: 'required', values: WORDS },
+  cannot: { names: ['cannot', 'isnt', 'hasnt'], value: 'required', values: WORDS },
   color: { names: ['color', 'colors', 'colour', 'colours'] },
   noColor: { names: ['no-color', 'no-colors', 'no-colour', 'no-colours'] },
   content: { names: ['content'] },
@@ -35,7 +23,7 @@ const OPTIONS = {
   size: { names: ['size'] },
   totals: { names: ['total', 'totals'] },
   uri: { names: ['uri'] },
-  ...COMPLETION,
+  ...STANDARD,
 } as const satisfies Options;
 
 type Key = keyof typeof OPTIONS;
@@ -43,12 +31,11 @@ type Key = keyof typeof OPTIONS;
 const NO = 2;
 
 run('nbdinfo', async argv => {
-  const { given, words } = parseCommandLine(OPTIONS, argv);
+  const help = async () => (await import('./help.ts')).HELP;
+  const line = await understand({ name: 'nbdinfo', options: OPTIONS, help }, argv);
+  if (!line) return 0;
+  const { given, words } = line;
   const has = (key: Key) => given.some(option => option.key === key);
-  if (has('longOptions')) return printed(optionNames(OPTIONS, 'long'));
-  if (has('shortOptions')) return printed(optionNames(OPTIONS, 'short'));
-  if (has('version')) return printed(`nbdinfo ${version()}\nnbdpipe ${version()}\n`);
-  if (has('help')) return printed((await import('./help.ts')).HELP);
   refuseTogether(has, 'list', 'map', 'size', 'uri');
   refuseTogether(has, 'content', 'noContent');
   refuseTogether(has, 'can', 'cannot');

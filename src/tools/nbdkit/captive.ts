@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { UriAddress } from '../../protocol/uri.ts';
+import type { Settings } from './options.ts';
 
 /** A command that runs for as long as the server does. */
 export interface Captive {
@@ -14,12 +15,12 @@ export function runCaptive(
   command: string,
   uri: string,
   address: UriAddress,
-  exportName: string,
+  { exportName, encryption }: Pick<Settings, 'exportName' | 'encryption'>,
 ): Captive {
   const variables = {
     uri,
     nbd: uri,
-    tls: '',
+    tls: { off: '', on: '1', require: '2' }[encryption.mode ?? 'off'],
     port: 'port' in address ? String(address.port) : '',
     unixsocket: 'path' in address ? address.path : '',
     exportname: exportName,

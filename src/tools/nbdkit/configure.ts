@@ -1,7 +1,8 @@
 import type { DeviceSource } from '../../block/device.ts';
-import { UsageError } from '../../block/errors.ts';
+import { messageOf, UsageError } from '../../block/errors.ts';
 import { type Context, filtered } from '../../declare/declare.ts';
 import {
+  declaredKey,
   type ParameterDeclarations,
   type ParameterValues,
   type Parsed,
@@ -27,6 +28,19 @@ export interface Host {
   readonly log: Log;
   /** Ends the server. */
   shutdown(): void;
+  /** Shows what the source of a part is asked for. */
+  readonly trace?: ((part: string, source: DeviceSource) => DeviceSource) | undefined;
+}
+
+/** What went wrong in one part of a stack. */
+export class PartError extends UsageError {
+  readonly part: string;
+
+  constructor(part: string, cause: unknown) {
+    super(messageOf(cause), cause instanceof UsageError ? cause.excerpt : undefined);
+    this.part = part;
+    this.cause = cause;
+  }
 }
 
 type Part = Loaded<'filter'> | Loaded<'plugin'>;
@@ -34,7 +48,7 @@ type Part = Loaded<'filter'> | Loaded<'plugin'>;
 /**
  * Gives each `key=value` to the first filter that declares the key, else to the plugin, and makes
  * the source of the whole stack, when all the words are understood.
- * @throws UsageError that begins with the part's name.
+ * @throws PartError
  */
 export async function configure(
   { filters, plugin }: Stack,
@@ -43,11 +57,13 @@ export async function configure(
 ): Promise<DeviceSource> {
   warnOfUnusedFlags([...filters, plugin], host);
   const dealt = deal(filters, words);
+  const trace = host.trace ?? ((_name, source) => source);
   const forFilters = filters.map((filter, index) =>
     understood(filter, dealt.filters[index]!, host),
   );
   const { values, context } = understood(plugin, dealt.plugin, host);
-  let source = await named(plugin, () => plugin.declaration.create(values, context));
+  const own = await named(plugin, () => plugin.declaration.create(values, context));
+  let source = trace(plugin.declaration.name, own);
   for (const [index, filter] of [...filters.entries()].reverse()) {
     const own = forFilters[index]!;
     const below = source;
@@ -55,6 +71,7 @@ export async function configure(
       source = await named(filter, () =>
         filtered(filter.declaration, filter.word, own.values, below, own.context),
       );
+      if (source !== below) source = trace(filter.declaration.name, source);
     } catch (error) {
       await below.close?.();
       throw error;
@@ -63,13 +80,14 @@ export async function configure(
   return source;
 }
 
-function deal(filters: readonly Loaded<'filter'>[], words: readonly string[]) {
+/** Which part gets which word: a key goes to the first filter that declares it. */
+export function deal(filters: readonly Loaded<'filter'>[], words: readonly string[]) {
   const forFilters: RawParameter[][] = filters.map(() => []);
   const forPlugin: RawParameter[] = [];
   for (const parameter of words.map(splitParameter)) {
     const { key } = parameter;
     const declares = (part: Part) =>
-      key !== undefined && Object.hasOwn(part.declaration.parameters, key);
+      key !== undefined && declaredKey(part.declaration.parameters, key) !== undefined;
     const index = filters.findIndex(declares);
     (forFilters[index] ?? forPlugin).push(parameter);
   }
@@ -79,19 +97,24 @@ function deal(filters: readonly Loaded<'filter'>[], words: readonly string[]) {
 /** The words of a part, and what else it is told. */
 function understood(part: Part, words: readonly RawParameter[], host: Host) {
   const { name, extra, parameters } = part.declaration;
+  for (const { key, value } of words) {
+    const type = key === undefined ? undefined : parameters[key]?.type;
+    const shown = type === 'password' ? '...' : value;
+    host.log.debug(`${name}: config key=${key ?? '(none)'}, value=${shown}`);
+  }
   let parsed: Parsed;
   try {
     parsed = parseParameters(parameters, words, PARAMETER_READER, extra);
   } catch (error) {
-    throw inPart(name, error);
+    throw new PartError(name, error);
   }
   const context: Context = {
     readOnly: host.readOnly,
     given: parsed.given,
     extra: parsed.extra,
     debugFlags: flagsOf(name, host),
-    debug: message => host.log.debug(`${name}: ${message}`),
-    warn: message => host.log.error(`${name}: ${message}`),
+    debug: message => host.log.debug(message, name),
+    warn: message => host.log.error(message, name),
     shutdown: host.shutdown,
   };
   return { values: parsed.values as ParameterValues<ParameterDeclarations>, context };
@@ -101,13 +124,8 @@ async function named<T>({ declaration }: Part, work: () => T | Promise<T>): Prom
   try {
     return await work();
   } catch (error) {
-    throw inPart(declaration.name, error);
+    throw new PartError(declaration.name, error);
   }
-}
-
-function inPart(name: string, error: unknown): unknown {
-  if (error instanceof Error) error.message = `${name}: ${error.message}`;
-  return error;
 }
 
 function flagsOf(name: string, { debugFlags }: Host): Map<string, number> {

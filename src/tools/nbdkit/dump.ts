@@ -1,47 +1,75 @@
-import { arch, platform } from 'node:os';
+import { arch, endianness } from 'node:os';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ParameterDeclarations } from '../../declare/parameters.ts';
+import { NBDKIT_RELEASE } from '../../declare/release.ts';
 import { version } from '../cli.ts';
-import type { Loaded } from './load.ts';
+import { deal, type Stack } from './configure.ts';
 
-/** Facts about this program for scripts, `key=value` lines. */
+const CPUS: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64', ia32: 'i686' };
+const SYSTEMS: Readonly<Record<string, string>> = { linux: 'linux-gnu', win32: 'mingw32' };
+
+/** Facts about this program for scripts, `key=value` lines, sorted as those of the C nbdkit. */
 export function configText(): string {
-  const [major, minor] = version().split('.');
+  const [major, minor] = NBDKIT_RELEASE.split('.');
+  const home = fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '');
+  const program = process.argv[1] ?? '';
+  const linux = process.platform === 'linux';
   return lines({
-    binary: process.argv[1] ?? '',
+    binary: program,
+    bindir: dirname(program),
     exit_with_parent: 'yes',
-    host_cpu: arch(),
-    host_os: platform(),
-    libdir: fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, ''),
+    filterdir: home,
+    host_cpu: CPUS[arch()] ?? arch(),
+    host_os: SYSTEMS[process.platform] ?? process.platform,
+    libdir: home,
+    mandir: `${home}/man`,
     name: 'nbdkit',
     node: process.versions.node,
     package: 'nbdpipe',
+    plugindir: home,
+    root_tls_certificates_dir: '/etc/pki/nbdkit',
     run_default_socket: 'unix',
-    selinux: 'no',
+    sbindir: dirname(program),
+    selinux: yes(linux),
+    sysconfdir: '/etc',
+    timeout_option: 'yes',
     tls: 'no',
-    version: version(),
+    version: NBDKIT_RELEASE,
+    version_extra: `nbdpipe ${version()}`,
     version_major: major!,
     version_minor: minor!,
-    vsock_option: 'no',
+    vsock_option: yes(linux && endianness() === 'LE'),
+    zstd: 'yes',
   });
 }
 
-/** Facts about a plugin for scripts, `key=value` lines. */
-export function pluginText({ file, declaration }: Loaded<'plugin'>): string {
+/** Facts about a plugin under its filters for scripts, `key=value` lines. */
+export async function dumpText({ filters, plugin }: Stack, words: readonly string[]) {
+  const { declaration, file, word } = plugin;
   const parameters = Object.entries(declaration.parameters as ParameterDeclarations);
   const bare = parameters.find(([, parameter]) => parameter.bare)?.[0];
+  const dealt = deal(filters, words);
+  const facts = [(await declaration.facts?.(dealt.plugin)) ?? {}];
+  for (const [index, filter] of filters.entries()) {
+    facts.push((await filter.declaration.facts?.(dealt.filters[index]!)) ?? {});
+  }
   return lines({
     path: file,
     name: declaration.name,
-    description: declaration.description,
-    version: version(),
+    ...(word === declaration.name && { version: NBDKIT_RELEASE }),
+    api_version: '2',
     max_thread_model: 'parallel',
     thread_model: 'parallel',
     errno_is_preserved: '1',
     ...(bare !== undefined && { magic_config_key: bare }),
+    description: declaration.description,
     ...Object.fromEntries(parameters.map(([key, { type }]) => [`parameter_${key}`, type])),
+    ...Object.assign({}, ...facts),
   });
 }
+
+const yes = (is: boolean) => (is ? 'yes' : 'no');
 
 function lines(facts: Readonly<Record<string, string>>): string {
   return Object.entries(facts)

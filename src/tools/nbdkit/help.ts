@@ -6,13 +6,17 @@ nbdkit [-4|--ipv4-only] [-6|--ipv6-only]
        [-D|--debug PLUGIN|FILTER|nbdkit.FLAG=N]
        [--exit-with-parent] [-e|--exportname EXPORTNAME]
        [--filter=FILTER ...] [-f|--foreground]
-       [-g|--group GROUP] [-i|--ipaddr IPADDR]
+       [-g|--group GROUP] [-i|--ipaddr IPADDR] [--keepalive]
        [--log=stderr|syslog|null|default|/PATH]
        [--mask-handshake=MASK] [-n|--newstyle] [--no-mc] [--no-sr]
        [-o|--oldstyle] [-P|--pidfile PIDFILE] [-p|--port PORT]
        [--print-uri] [-r|--readonly] [--run 'COMMAND ARGS ...']
-       [-s|--single] [-t|--threads THREADS]
-       [-U|--unix SOCKET|-] [-u|--user USER] [-v|--verbose]
+       [--selinux-label=LABEL] [-s|--single] [--swap]
+       [-t|--threads THREADS] [--timeout=TIME] [--tls=off|on|require]
+       [--tls-certificates=/path/to/certificates]
+       [--tls-psk=/path/to/pskfile] [--tls-verify-peer]
+       [-U|--unix SOCKET|-] [-u|--user USER]
+       [-v|--verbose] [--vsock]
        PLUGIN [[KEY=]VALUE [KEY=VALUE [...]]]
 
 nbdkit --dump-config
@@ -21,42 +25,42 @@ nbdkit PLUGIN --dump-plugin
 
 nbdkit [PLUGIN] --help
 
+nbdkit [PLUGIN] --man
+
+nbdkit --completion bash|zsh|fish
+
 nbdkit [-V|--version]
 
 PLUGIN and FILTER are names from the lists below, or the path of a module
 of your own, such as ./mine.ts.
 `;
 
+type Part = Loaded<'plugin'> | Loaded<'filter'>;
+
 /** The help text, with that of the filters and the plugin on the command line. */
-export function helpText(
-  filters: readonly Loaded<'filter'>[],
-  plugin: Loaded<'plugin'> | undefined,
-): string {
-  const parts = filters.map(filter => partHelp('filter', filter));
-  if (plugin) parts.push(partHelp('plugin', plugin));
-  if (parts.length > 0) return [USAGE, ...parts].join('\n');
+export function helpText(parts: readonly Part[]): string {
+  if (parts.length > 0) return [USAGE, ...parts.map(partHelp)].join('\n');
   return `${USAGE}\nplugins: ${listed('plugin')}\nfilters: ${listed('filter')}\n`;
 }
 
 const listed = (kind: 'plugin' | 'filter') => builtIn(kind).join(' ');
 
-function partHelp(
-  kind: string,
-  { file, declaration }: Loaded<'plugin'> | Loaded<'filter'>,
-): string {
+function partHelp({ kind, file, declaration }: Part): string {
   const { name, description, parameters } = declaration;
-  const lines = Object.entries(parameters as ParameterDeclarations).map(parameterHelp);
+  const lines = Object.entries(parameters as ParameterDeclarations).flatMap(parameterHelp);
   const width = Math.max(0, ...lines.map(([form]) => form.length)) + 2;
   const table = lines.map(([form, help]) => `${form.padEnd(width)}${help}\n`).join('');
   return `${kind}: ${name} (${description})\n(${file})\n${table}`;
 }
 
-function parameterHelp([key, declaration]: [string, ParameterDeclaration]): [string, string] {
-  const { type, help, required, repeat, choices } = declaration;
+function parameterHelp([key, declaration]: [string, ParameterDeclaration]): [string, string][] {
+  const { type, help, required, repeat, choices, alias } = declaration;
   const notes: string[] = [];
   if (required) notes.push('required');
   if (repeat) notes.push('may be repeated');
   if (declaration.default !== undefined) notes.push(`default ${declaration.default}`);
-  const form = `${key}=${choices?.join('|') ?? `<${type.toUpperCase()}>`}`;
-  return [form, notes.length > 0 ? `(${notes.join(', ')}) ${help}` : help];
+  const value = choices?.join('|') ?? `<${type.toUpperCase()}>`;
+  const text = notes.length > 0 ? `(${notes.join(', ')}) ${help}` : help;
+  const other: [string, string][] = alias === undefined ? [] : [[`${alias}=${value}`, `As ${key}`]];
+  return [[`${key}=${value}`, text], ...other];
 }

@@ -78,7 +78,7 @@ test('a pid file that cannot be written is named, and nothing of it is left', ()
   const words = [...COMMAND, '-f', '-U', '-', 'null', '-P', '/dev/full'];
   const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', cwd: folder });
   assert.equal(status, 1);
-  assert.match(stderr, /^nbdkit: pidfile: \/dev\/full: ENOSPC/);
+  assert.match(stderr, /^nbdkit: error: pidfile: \/dev\/full: ENOSPC/);
 });
 
 test('a server that ends leaves what belongs to the next one', async t => {
@@ -128,6 +128,6 @@ test('on parameters that are wrong nothing is made', async () => {
   ];
   const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', cwd: folder });
   assert.equal(status, 1);
-  assert.match(stderr, /^nbdkit: offset: offset: cannot parse 'zz'/);
+  assert.match(stderr, /^nbdkit: offset: error: offset: cannot parse 'zz'/);
   assert.ok(!existsSync(made));
 });

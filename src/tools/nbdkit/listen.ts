@@ -1,11 +1,13 @@
 import { existsSync, linkSync, lstatSync, mkdtempSync, rmdirSync, unlinkSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { type AddressInfo, isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { BlockError, messageOf, UsageError } from '../../block/errors.ts';
 import type { UriAddress } from '../../protocol/uri.ts';
 import type { ListenAddress, Server } from '../../server/server.ts';
 import type { Where } from './options.ts';
 
+/** How this machine calls itself, in AF_VSOCK. */
+const LOCAL_CID = 1;
 const FIRST_INHERITED = 3;
 /** What fits in sockaddr_un, in bytes, with its NUL. */
 const MAX_SOCKET_PATH = 108;
@@ -43,6 +45,7 @@ export async function listen(
 ): Promise<Listening> {
   if (where.kind === 'inherited') return listenInherited(server, where.count);
   if (where.kind === 'unix') return listenUnix(server, where.path);
+  if (where.kind === 'vsock') return listenVsock(server, where.port);
   return listenTcp(server, where);
 }
 
@@ -100,6 +103,11 @@ async function listenPrivate(server: Server): Promise<Listening> {
   await named(path, server.listen({ path }));
   const remove = () => attempt(() => rmdirSync(privateDirectory));
   return { address: { path }, privateDirectory, remove };
+}
+
+async function listenVsock(server: Server, port: number): Promise<Listening> {
+  const found = await named(`vsock port ${port}`, server.listen({ vsockPort: port }));
+  return { address: { cid: LOCAL_CID, port: (found as AddressInfo).port } };
 }
 
 async function listenTcp(

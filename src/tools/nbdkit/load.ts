@@ -8,6 +8,7 @@ import type { FilterDeclaration, PluginDeclaration } from '../../declare/declare
 type Kind = 'plugin' | 'filter';
 /** A declaration of either kind, and the file it came from. */
 export type Loaded<K extends Kind> = {
+  readonly kind: K;
   readonly file: string;
   /** What `load` finds it by, whatever the directory. */
   readonly word: string;
@@ -50,6 +51,7 @@ export async function load<K extends Kind>(kind: K, name: string): Promise<Loade
     throw new UsageError(`${file}: is not a ${kind}: ${right}`);
   }
   return {
+    kind,
     file,
     word: isPath ? file : name,
     declaration: declaration as unknown as Loaded<K>['declaration'],

@@ -1,11 +1,13 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { BlockError, messageOf, UsageError } from '../../block/errors.ts';
 import { libcFunction } from '../../posix/libc.ts';
+import { harmless } from '../../protocol/text.ts';
 import type { LogTarget } from './options.ts';
 
-/** Where the server's messages go. */
+/** Where the server's messages go. `who` is a part of it, or `PART[N]` for its Nth connection. */
 export interface Log {
-  error(message: string): void;
-  debug(message: string): void;
+  error(message: string, who?: string): void;
+  debug(message: string, who?: string): void;
 }
 
 const STDERR = 2;
@@ -25,12 +27,20 @@ export class ServerLog implements Log {
     this.#write = writerFor(target === 'default' ? 'stderr' : target);
   }
 
-  error(message: string): void {
-    this.#write(`nbdkit: ${onOneLine(message)}\n`);
+  error(message: string, who?: string): void {
+    this.#write(`${lead(who)}error: ${onOneLine(message)}\n`);
   }
 
-  debug(message: string): void {
-    if (this.#verbose) toStderr(`nbdkit: debug: ${onOneLine(message)}\n`);
+  debug(message: string, who?: string): void {
+    if (this.#verbose) toStderr(`${lead(who)}debug: ${onOneLine(message)}\n`);
+  }
+
+  /** Something thrown: its words, and as details where it was thrown, unless it was on purpose. */
+  failure(error: unknown, who?: string): void {
+    this.error(messageOf(error), who);
+    if (!this.#verbose || !(error instanceof Error)) return;
+    if (error instanceof BlockError || error instanceof UsageError) return;
+    for (const line of error.stack?.split('\n') ?? []) this.debug(line.trim(), who);
   }
 
   /** For the background: the standard streams become /dev/null, errors go to the system log. */
@@ -45,7 +55,9 @@ export class ServerLog implements Log {
   }
 }
 
-const onOneLine = (message: string) => message.trim().replace(/\s*\n\s*/g, ' ');
+const lead = (who: string | undefined) => (who === undefined ? 'nbdkit: ' : `nbdkit: ${who}: `);
+
+const onOneLine = (message: string) => harmless(message.trimEnd().replace(/\s*\n\s*/g, ' '));
 
 function writerFor(target: Exclude<LogTarget, 'default'>): (line: string) => void {
   if (target === 'stderr') return toStderr;
@@ -73,6 +85,11 @@ function toSyslog(): (line: string) => void {
   return line => {
     if (!opened) openlog()?.(name, LOG_PID, 0);
     opened = true;
-    syslog()?.(DAEMON_ERROR, '%s', 'str', line.replace(/^nbdkit: /, '').trimEnd());
+    syslog()?.(
+      DAEMON_ERROR,
+      '%s',
+      'str',
+      line.replace(/^nbdkit: (.*?: )??error: /, '$1').trimEnd(),
+    );
   };
 }

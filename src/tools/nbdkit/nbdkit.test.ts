@@ -39,7 +39,7 @@ async function started(t: TestContext, socket: string, ...argv: string[]): Promi
   return child;
 }
 
-const uriOf = (socket: string, name = '') => `nbd+unix:///${name}?socket=${join(folder, socket)}`;
+const uriOf = (socket: string) => `nbd+unix://?socket=${join(folder, socket)}`;
 
 const settings = (...argv: string[]) =>
   readSettings(new Given(parseCommandLine(OPTIONS, argv).given), 0);
@@ -70,7 +70,7 @@ test('what goes into the background', () => {
 test('options that cannot be are refused in words', () => {
   const refused = (why: RegExp, ...argv: string[]) =>
     assert.throws(() => settings(...argv), { name: 'UsageError', message: why });
-  refused(/^--port and --unix cannot be used together$/, '-p1', '-Ux');
+  refused(/^--unix and --port cannot be used together$/, '-p1', '-Ux');
   refused(/^--single and --run cannot be used together$/, '-s', '--run=x');
   refused(/^--exportname: too long: expected at most 4096 bytes$/, '-e', 'x'.repeat(4097));
   refused(/^--port: cannot parse '65536': expected a whole number from 0 to 65535$/, '-p65536');
@@ -79,7 +79,9 @@ test('options that cannot be are refused in words', () => {
   refused(/^--log: unknown value 'x'/, '--log=x');
   refused(/^-D: cannot parse 'a=1': expected NAME\.FLAG=N$/, '-Da=1');
   refused(/^--tls=require is not supported yet/, '--tls=require');
-  refused(/^--vsock is not supported yet$/, '--vsock');
+  refused(/^--unix and --vsock cannot be used together$/, '--vsock', '-Ux');
+  refused(/^--single and --dump-plugin cannot be used together$/, '-s', '--dump-plugin');
+  refused(/^--timeout: cannot parse 'x': expected a time such as 100ms or 2s$/, '--timeout=x');
   const activated = new Given(parseCommandLine(OPTIONS, ['-p', '1']).given);
   assert.throws(() => readSettings(activated, 1), /--port cannot be used with socket activation/);
   assert.equal(settings('-n', '-o').oldstyle, true);
@@ -104,7 +106,7 @@ test('a captive command gets the variables, and its exit status is ours', () => 
   assert.equal(nbdkit('null', '--run', 'exit 7').status, 7);
   assert.equal(nbdkit('null', '--run', 'kill -9 $$').status, 137);
   const tcp = nbdkit('null', '-i', '127.0.0.1', '-p', '0', '--run', 'echo "$uri $port"');
-  const [, one, two] = /^nbd:\/\/127\.0\.0\.1:(\d+)\/ (\d+)\n$/.exec(tcp.stdout)!;
+  const [, one, two] = /^nbd:\/\/127\.0\.0\.1:(\d+) (\d+)\n$/.exec(tcp.stdout)!;
   assert.equal(one, two);
 });
 
@@ -112,19 +114,28 @@ test('bad words are one line each', () => {
   writeFileSync(join(folder, 'taken'), '');
   writeFileSync(join(folder, 'bad.mjs'), 'export default {};');
   const cases: [string[], RegExp][] = [
-    [[], /^nbdkit: no plugin is given: expected nbdkit PLUGIN/],
-    [['memroy', '1G'], /^nbdkit: unknown plugin 'memroy': did you mean 'memory'\?$/m],
-    [['--filter=nosuch', 'null'], /^nbdkit: unknown filter 'nosuch': expected one of .*offset/],
-    [['./nosuch.ts'], /^nbdkit: no file .*nosuch\.ts$/m],
+    [[], /^nbdkit: error: no plugin is given: expected nbdkit PLUGIN/],
+    [['memroy', '1G'], /^nbdkit: error: unknown plugin 'memroy': did you mean 'memory'\?$/m],
+    [
+      ['--filter=nosuch', 'null'],
+      /^nbdkit: error: unknown filter 'nosuch': expected one of .*offset/,
+    ],
+    [['./nosuch.ts'], /^nbdkit: error: no file .*nosuch\.ts$/m],
     [['./bad.mjs'], /bad\.mjs: is not a plugin: expected its default export/],
-    [['memory', '1X'], /^nbdkit: memory: size: cannot parse '1X': expected a number/],
-    [['memory', '9E'], /^nbdkit: memory: size: cannot parse '9E': larger than 2\^63-1 bytes$/m],
-    [['memory'], /^nbdkit: memory: size: must be given/],
-    [['null', 'sizee=1'], /^nbdkit: null: unknown parameter 'sizee': expected one of size$/m],
+    [['memory', '1X'], /^nbdkit: memory: error: size: cannot parse '1X': expected a number/],
+    [
+      ['memory', '9E'],
+      /^nbdkit: memory: error: size: cannot parse '9E': larger than 2\^63-1 bytes$/m,
+    ],
+    [['memory'], /^nbdkit: memory: error: size: must be given/],
+    [
+      ['null', 'sizee=1'],
+      /^nbdkit: null: error: unknown parameter 'sizee': expected one of size$/m,
+    ],
     [['-f', '-U', 'taken', 'null'], /taken: address already in use$/m],
     [['-f', '-U', 'no/dir', 'null'], /no\/dir: no such directory$/m],
     [['-f', '-U', 'x'.repeat(108), 'null'], /too long: expected at most 107 bytes$/m],
-    [['-f', '-i', '192.0.2.1', 'null'], /^nbdkit: 192\.0\.2\.1 port 10809: no such address/],
+    [['-f', '-i', '192.0.2.1', 'null'], /^nbdkit: error: 192\.0\.2\.1 port 10809: no such address/],
   ];
   for (const [argv, why] of cases) {
     const { status, stderr } = nbdkit(...argv);
@@ -140,7 +151,7 @@ test('a port in use is one line, also when the server would go into the backgrou
   await once(holder, 'listening');
   const { port } = holder.address() as net.AddressInfo;
   const { status, stderr } = nbdkit('-i', '127.0.0.1', '-p', String(port), 'null');
-  assert.equal(stderr, `nbdkit: 127.0.0.1 port ${port}: address already in use\n`);
+  assert.equal(stderr, `nbdkit: error: 127.0.0.1 port ${port}: address already in use\n`);
   assert.equal(status, 1);
 });
 
@@ -257,7 +268,7 @@ test('help and facts come from the declarations', () => {
     /^name=memory$.*^magic_config_key=size$/ms,
   );
   assert.match(nbdkit('--dump-config').stdout, /^name=nbdkit$/m);
-  assert.match(nbdkit('--version').stdout, /^nbdkit \d+\.\d+\.\d+\n$/);
+  assert.match(nbdkit('--version').stdout, /^nbdkit 1\.48\.0 \(nbdpipe \d+\.\d+\.\d+\)\n$/);
   assert.match(nbdkit('--long-options').stdout, /^--exit-with-parent$/m);
   assert.match(nbdkit('--short-options').stdout, /^-U$/m);
 });

@@ -1,64 +1,64 @@
-import { UsageError } from '../../block/errors.ts';
+import { messageOf, UsageError } from '../../block/errors.ts';
+import { parseDelay } from '../../declare/parameters.ts';
 import { DEFAULT_PORT, MAX_STRING } from '../../protocol/constants.ts';
-import { COMPLETION, type CommandLine, type Options } from '../cli.ts';
+import type { CommandLine, Options } from '../cli.ts';
+import { STANDARD } from '../standard.ts';
+import { builtIn } from './load.ts';
+import { readTlsMode, type TlsSettings } from './tls.ts';
 
+const { help, version, ...QUESTIONS } = STANDARD;
+
+/** In the order of the C nbdkit, and each with its usual long name first. */
 export const OPTIONS = {
-  help: { names: ['help'] },
-  version: { names: ['V', 'version'] },
-  dumpConfig: { names: ['dump-config'] },
-  dumpPlugin: { names: ['dump-plugin'] },
   ipv4Only: { names: ['4', 'ipv4-only'] },
   ipv6Only: { names: ['6', 'ipv6-only'] },
-  address: { names: ['i', 'ipaddr', 'ip-addr'], value: 'required' },
-  port: { names: ['p', 'port'], value: 'required' },
-  unix: { names: ['U', 'unix'], value: 'required' },
-  vsock: { names: ['vsock'] },
-  single: { names: ['s', 'single', 'stdin'] },
+  debug: { names: ['D', 'debug'], value: 'required', values: [] },
+  dumpConfig: { names: ['dump-config'] },
+  dumpPlugin: { names: ['dump-plugin'] },
+  exitWithParent: { names: ['exit-with-parent'] },
   exportName: {
     names: ['e', 'exportname', 'export', 'export-name'],
     value: 'required',
+    values: [],
   },
-  filter: { names: ['filter'], value: 'required' },
+  filter: { names: ['filter'], value: 'required', values: () => builtIn('filter') },
   foreground: { names: ['f', 'foreground', 'no-fork'] },
-  exitWithParent: { names: ['exit-with-parent'] },
-  pidFile: { names: ['P', 'pidfile', 'pid-file'], value: 'required' },
-  printUri: { names: ['print-uri', 'print-url', 'show-uri', 'show-url'] },
-  run: { names: ['run'], value: 'required' },
-  readOnly: { names: ['r', 'readonly', 'read-only'] },
-  threads: { names: ['t', 'threads'], value: 'required' },
-  newstyle: { names: ['n', 'newstyle', 'new-style'] },
-  oldstyle: { names: ['o', 'oldstyle', 'old-style'] },
-  maskHandshake: { names: ['mask-handshake'], value: 'required' },
-  noStructuredReplies: { names: ['no-sr', 'no-structured-replies'] },
-  noMetaContexts: { names: ['no-mc', 'no-meta-contexts'] },
-  log: { names: ['log'], value: 'required' },
-  verbose: { names: ['v', 'verbose'] },
-  debug: { names: ['D', 'debug'], value: 'required' },
-  user: { names: ['u', 'user'], value: 'required' },
-  group: { names: ['g', 'group'], value: 'required' },
-  swap: { names: ['swap'] },
+  group: { names: ['g', 'group'], value: 'required', values: [] },
+  help,
+  address: { names: ['i', 'ipaddr', 'ip-addr'], value: 'required', values: [] },
   keepalive: { names: ['keepalive', 'keep-alive'] },
-  timeout: { names: ['timeout', 'time-out'], value: 'required' },
-  selinuxLabel: { names: ['selinux-label'], value: 'required' },
-  tls: { names: ['tls'], value: 'required' },
-  tlsCertificates: { names: ['tls-certificates'], value: 'required' },
-  tlsPsk: { names: ['tls-psk'], value: 'required' },
+  log: { names: ['log'], value: 'required', values: ['stderr', 'syslog', 'null', 'default'] },
+  maskHandshake: { names: ['mask-handshake'], value: 'required', values: [] },
+  newstyle: { names: ['n', 'newstyle', 'new-style'] },
+  noMetaContexts: { names: ['no-mc', 'no-meta-contexts'] },
+  noStructuredReplies: { names: ['no-sr', 'no-structured-replies'] },
+  oldstyle: { names: ['o', 'oldstyle', 'old-style'] },
+  pidFile: { names: ['P', 'pidfile', 'pid-file'], value: 'required', values: 'file' },
+  port: { names: ['p', 'port'], value: 'required', values: [] },
+  printUri: { names: ['print-uri', 'print-url', 'show-uri', 'show-url'] },
+  readOnly: { names: ['r', 'readonly', 'read-only'] },
+  run: { names: ['run'], value: 'required', values: [] },
+  selinuxLabel: { names: ['selinux-label'], value: 'required', values: [] },
+  single: { names: ['s', 'single', 'stdin'] },
+  swap: { names: ['swap'] },
+  threads: { names: ['t', 'threads'], value: 'required', values: [] },
+  timeout: { names: ['timeout', 'time-out'], value: 'required', values: [] },
+  tls: { names: ['tls'], value: 'required', values: ['off', 'on', 'require'] },
+  tlsCertificates: { names: ['tls-certificates'], value: 'required', values: 'folder' },
+  tlsPsk: { names: ['tls-psk'], value: 'required', values: 'file' },
   tlsVerifyPeer: { names: ['tls-verify-peer'] },
-  ...COMPLETION,
+  unix: { names: ['U', 'unix'], value: 'required', values: 'file' },
+  user: { names: ['u', 'user'], value: 'required', values: [] },
+  verbose: { names: ['v', 'verbose'] },
+  version,
+  vsock: { names: ['vsock'] },
+  ...QUESTIONS,
 } as const satisfies Options;
 
-export type OptionKey = keyof typeof OPTIONS;
+export type OptionKey = Extract<keyof typeof OPTIONS, string>;
 
-const UNSUPPORTED: readonly OptionKey[] = [
-  'vsock',
-  'swap',
-  'keepalive',
-  'timeout',
-  'selinuxLabel',
-  'tlsCertificates',
-  'tlsPsk',
-  'tlsVerifyPeer',
-];
+/** `--port` and the like: the usual long name. */
+const longName = (key: OptionKey) => `--${OPTIONS[key].names.find(name => name.length > 1)}`;
 
 /** How clients reach the server. */
 export type Where =
@@ -66,6 +66,7 @@ export type Where =
   | { readonly kind: 'inherited'; readonly count: number }
   /** No path: a private socket, made for this run. */
   | { readonly kind: 'unix'; readonly path: string | undefined }
+  | { readonly kind: 'vsock'; readonly port: number }
   | {
       readonly kind: 'tcp';
       readonly port: number;
@@ -94,6 +95,13 @@ export interface Settings {
   readonly debugFlags: readonly DebugFlag[];
   readonly user: string | undefined;
   readonly group: string | undefined;
+  readonly keepAlive: boolean;
+  /** How long a handshake may take, in ms. */
+  readonly handshakeTimeout: number | undefined;
+  readonly selinuxLabel: string | undefined;
+  /** Keep out of swap space. */
+  readonly swap: boolean;
+  readonly encryption: TlsSettings;
 }
 
 /** Where errors go; 'default' is stderr in the foreground and syslog in the background. */
@@ -136,11 +144,11 @@ export class Given {
  * @throws UsageError
  */
 export function readSettings(given: Given, inherited: number): Settings {
-  for (const key of UNSUPPORTED) {
-    if (given.has(key)) throw new UsageError(`--${OPTIONS[key].names.at(-1)} is not supported yet`);
+  const mode = readTlsMode(given.value('tls'));
+  const oldstyle = given.last('oldstyle', 'newstyle') === 'oldstyle';
+  if (oldstyle && mode === 'require') {
+    throw new UsageError('--oldstyle and --tls=require cannot be used together');
   }
-  const tls = given.value('tls') ?? 'off';
-  if (tls !== 'off') throw new UsageError(`--tls=${tls} is not supported yet: expected off`);
   const where = readWhere(given, inherited);
   const foreground =
     where.kind === 'stdio' ||
@@ -161,7 +169,7 @@ export function readSettings(given: Given, inherited: number): Settings {
     run: given.value('run'),
     readOnly: given.has('readOnly'),
     threads: number(given, 'threads', 0, 2 ** 31 - 1) || undefined,
-    oldstyle: given.last('oldstyle', 'newstyle') === 'oldstyle',
+    oldstyle,
     maskHandshake: number(given, 'maskHandshake', 0, 0xffff),
     noStructuredReplies: given.has('noStructuredReplies'),
     noMetaContexts: given.has('noMetaContexts'),
@@ -170,28 +178,39 @@ export function readSettings(given: Given, inherited: number): Settings {
     debugFlags: given.values('debug').map(readDebugFlag),
     user: given.value('user'),
     group: given.value('group'),
+    keepAlive: given.has('keepalive'),
+    handshakeTimeout: readTimeout(given.value('timeout')),
+    selinuxLabel: given.value('selinuxLabel'),
+    swap: given.has('swap'),
+    encryption: {
+      mode,
+      certificates: given.value('tlsCertificates'),
+      psk: given.value('tlsPsk'),
+      verifyPeer: given.has('tlsVerifyPeer'),
+    },
   };
 }
 
 /** Options that say where the server listens, or that it must listen: one way at a time. */
 function readWhere(given: Given, inherited: number): Where {
-  const refuse = (one: OptionKey, other: OptionKey) => {
-    if (!given.has(one) || !given.has(other)) return;
-    const [a, b] = [one, other].map(key => `--${OPTIONS[key as OptionKey].names[1] ?? key}`);
-    throw new UsageError(`${a} and ${b} cannot be used together`);
+  const refuse = (one: OptionKey, ...others: OptionKey[]) => {
+    const other = given.has(one) ? given.last(...others) : undefined;
+    if (other === undefined) return;
+    throw new UsageError(`${longName(one)} and ${longName(other)} cannot be used together`);
   };
   if (inherited > 0) {
-    const clash = given.last('address', 'port', 'run', 'single', 'unix');
+    const clash = given.last('address', 'port', 'run', 'single', 'unix', 'vsock');
     if (clash !== undefined) {
-      const name = OPTIONS[clash].names.at(-1);
-      throw new UsageError(`--${name} cannot be used with socket activation (LISTEN_FDS)`);
+      throw new UsageError(`${longName(clash)} cannot be used with socket activation (LISTEN_FDS)`);
     }
     return { kind: 'inherited', count: inherited };
   }
-  refuse('port', 'unix');
-  refuse('address', 'unix');
-  for (const other of ['port', 'address', 'unix', 'run'] as const) refuse('single', other);
+  refuse('unix', 'port', 'address', 'vsock');
+  refuse('single', 'port', 'address', 'unix', 'vsock', 'run', 'dumpPlugin');
   if (given.has('single')) return { kind: 'stdio' };
+  if (given.has('vsock')) {
+    return { kind: 'vsock', port: number(given, 'port', 0, 2 ** 32 - 1) ?? DEFAULT_PORT };
+  }
   const unix = given.value('unix');
   const overTcp = given.last('port', 'address', 'ipv4Only', 'ipv6Only') !== undefined;
   if (unix === '') throw new UsageError('--unix: the path must not be empty');
@@ -219,7 +238,17 @@ function number(
   const value = /^(?:\d+|0x[\da-f]+)$/i.test(text) ? Number(text) : Number.NaN;
   if (value >= minimum && value <= maximum) return value;
   const right = `expected a whole number from ${minimum} to ${maximum}`;
-  throw new UsageError(`--${OPTIONS[key].names.at(-1)}: cannot parse '${text}': ${right}`);
+  throw new UsageError(`${longName(key)}: cannot parse '${text}': ${right}`);
+}
+
+/** Milliseconds; 0 is as long as it likes. */
+function readTimeout(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return parseDelay(text) || undefined;
+  } catch (error) {
+    throw new UsageError(`--timeout: ${messageOf(error)}`);
+  }
 }
 
 function readLog(text = 'default'): LogTarget {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { libcFunction } from '../../posix/libc.ts';
 
 const PR_SET_PDEATHSIG = 1;
@@ -12,8 +13,7 @@ const end = () => void process.kill(process.pid, 'SIGTERM');
 /** Ends this process, as SIGTERM does, when the one that started it has ended. */
 export function exitWithParent(): void {
   const parent = process.ppid;
-  // Orphans belong to init: the parent was gone before anybody looked.
-  if (parent === INIT) {
+  if (isOrphan(parent)) {
     end();
     return;
   }
@@ -27,4 +27,28 @@ export function exitWithParent(): void {
     clearInterval(timer);
     end();
   }, LOOK_EVERY_MS);
+}
+
+/**
+ * Whether the parent was gone before anybody looked. Orphans get a new one, init or another: it has
+ * another session, while whoever starts a process shares its own with it. In a container where all
+ * is one session, process 1 may be either, and counts as the one that started this.
+ */
+function isOrphan(parent: number): boolean {
+  const own = sessionOf('self');
+  const other = sessionOf(parent);
+  if (own === undefined || other === undefined) return parent === INIT;
+  return own !== other && own !== process.pid;
+}
+
+/** Linux: the number of a process's session; undefined where it cannot be known. */
+function sessionOf(process: number | 'self'): number | undefined {
+  try {
+    const fields = readFileSync(`/proc/${process}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return Number(fields[3]);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,24 +1,28 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { DeviceSource } from '../../block/device.ts';
-import { messageOf } from '../../block/errors.ts';
-import { harmless } from '../../protocol/text.ts';
+import { NBDKIT_RELEASE } from '../../declare/release.ts';
+import { labelled } from '../../posix/selinux.ts';
 import { formatNbdUri, type UriAddress } from '../../protocol/uri.ts';
+import type { Client } from '../../server/connection.ts';
 import { Server } from '../../server/server.ts';
 import type { ThreadOptions } from '../../server/threads.ts';
-import { compilePatiently, print } from '../cli.ts';
+import { compilePatiently, print, version } from '../cli.ts';
 import { runCaptive } from './captive.ts';
 import { configure, type Stack } from './configure.ts';
 import { listen } from './listen.ts';
 import { ServerLog } from './log.ts';
 import type { Settings, Where } from './options.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
+import { serverTls } from './tls.ts';
 
 /** Threads in all, on a machine with more processors; each takes some 15 MiB. */
 const MOST_THREADS = 8;
 /** How long the plugin may take to close, in ms. */
 const PATIENCE = 5000;
-const SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM'] as const;
+const SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP'] as const;
+/** What others than the owner may not do with files that a plugin makes, as in the C nbdkit. */
+const UMASK = 0o022;
 
 /**
  * Serves until the client of -s is gone, the command of --run has ended or a signal comes; then
@@ -35,18 +39,26 @@ export async function serve(
   const { where } = settings;
   const { signal, shutdown } = ending();
   if (settings.exitWithParent) (await import('./parent.ts')).exitWithParent();
+  process.umask(UMASK);
   const log = new ServerLog(settings.log, settings.verbose);
-  const source = await configure(stack, words, { ...settings, log, shutdown });
+  const trace = settings.verbose ? await tracer(settings, log) : undefined;
+  const source = await configure(stack, words, { ...settings, log, shutdown, trace });
+  const unlock = settings.swap ? (await import('../../posix/mlock.ts')).lockProcess() : undefined;
   // What goes wrong beside a request must not end the service of the others.
   process.removeAllListeners('uncaughtException');
-  process.on('uncaughtException', error => log.error(messageOf(error)));
+  process.on('uncaughtException', error => log.failure(error));
+  const { name } = stack.plugin.declaration;
+  const nameOf = (client: Client | undefined) => client && `${name}[${client.id}]`;
+  const tls = serverTls(settings.encryption, message => log.error(`warning: ${message}`));
   const server = new Server({
     ...settings,
     source,
-    helpers: helpersFor(stack),
+    tls,
+    // Threads that end and locked memory do not go together.
+    helpers: settings.swap ? undefined : helpersFor(stack),
     observer: {
-      error: error => log.error(harmless(messageOf(error))),
-      debug: message => log.debug(harmless(message)),
+      error: (error, client) => log.failure(error, nameOf(client)),
+      debug: (message, client) => log.debug(message, nameOf(client)),
     },
   });
   try {
@@ -60,7 +72,20 @@ export async function serve(
   } finally {
     await server.close();
     await closeSource(source, log);
+    unlock?.();
   }
+}
+
+/** With -v: a line for what each part is asked for, unless a debug flag says no. */
+async function tracer({ debugFlags }: Settings, log: ServerLog) {
+  const { traced } = await import('./trace.ts');
+  const shown = (what: string) =>
+    debugFlags.findLast(({ part, flag }) => part === 'nbdkit' && flag === `backend.${what}`)
+      ?.value !== 0;
+  const debug = (message: string) => log.debug(message);
+  log.debug(`nbdkit ${NBDKIT_RELEASE} (nbdpipe ${version()})`);
+  const options = { control: shown('controlpath'), data: shown('datapath'), debug };
+  return (name: string, source: DeviceSource) => traced(name, source, options);
 }
 
 /** A source that does not close is no reason to stay. */
@@ -98,8 +123,11 @@ function ending(): { signal: Promise<NodeJS.Signals>; shutdown(): void } {
   return { signal, shutdown };
 }
 
-function uriOf(address: UriAddress, exportName: string): string {
-  return formatNbdUri({ address, tls: false, exportName, tlsOptions: {} });
+/** As the C nbdkit has it: without the slash before a name that is not there. */
+function uriOf(address: UriAddress, { exportName, encryption }: Settings): string {
+  const tls = encryption.mode === 'require';
+  const uri = formatNbdUri({ address, tls, exportName, tlsOptions: {} });
+  return exportName === '' ? uri.replace(/^([^:]+:\/\/[^/]*)\//, '$1') : uri;
 }
 
 async function serveListening(
@@ -111,16 +139,14 @@ async function serveListening(
   reportReady: (() => void) | undefined,
 ): Promise<number> {
   const { run, user, group } = settings;
-  const listening = await listen(server, where);
+  const listening = await labelled(settings.selinuxLabel, () => listen(server, where));
   const pidFile = settings.pidFile === undefined ? undefined : resolve(settings.pidFile);
   try {
-    const uri = listening.address && uriOf(listening.address, settings.exportName);
+    const uri = listening.address && uriOf(listening.address, settings);
     if (settings.printUri && uri) await print(`${uri}\n`);
     if (pidFile !== undefined) await writePidFile(pidFile);
     const captive =
-      run === undefined
-        ? undefined
-        : runCaptive(run, uri!, listening.address!, settings.exportName);
+      run === undefined ? undefined : runCaptive(run, uri!, listening.address!, settings);
     if (user !== undefined || group !== undefined) {
       const { dropPrivileges } = await import('./privileges.ts');
       dropPrivileges(user, group, listening.privateDirectory);
