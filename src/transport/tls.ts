@@ -64,6 +64,9 @@ export async function encrypt(transport: Transport, encryption: Encryption): Pro
       secured.off('error', fail);
       secured.off('close', closed);
       const peer = { ...peerFacts(transport.peer), ...namesIn(secured) };
+      secured.on('error', error => {
+        error.message = wordsOf(error);
+      });
       resolve(new StreamTransport(secured, secured, peer));
     });
   });
@@ -160,9 +163,14 @@ function refusal(cause: Error, { side }: Encryption): BlockError {
   const { code = '' } = cause as NodeJS.ErrnoException;
   const lost = code === 'ECONNRESET' || code === 'EPIPE';
   const other = side === 'server' ? 'client' : 'server';
-  const words = WORDS[code] ?? cause.message.replace(/^[\dA-F]+:error:|:[^:]*\.c:\d+:.*$/gs, '');
-  const message = `the TLS handshake with the ${other} failed: ${words}`;
+  const message = `the TLS handshake with the ${other} failed: ${wordsOf(cause)}`;
   return new BlockError(lost ? 'ECONNRESET' : 'EACCES', message, { cause });
+}
+
+/** Messages of OpenSSL are for its developers; the reason alone is for users. */
+function wordsOf(error: Error): string {
+  const { code = '', reason } = error as NodeJS.ErrnoException & { readonly reason?: string };
+  return WORDS[code] ?? (code.startsWith('ERR_SSL_') && reason ? reason : error.message);
 }
 
 const WORDS: Readonly<Record<string, string>> = {
@@ -178,5 +186,8 @@ const WORDS: Readonly<Record<string, string>> = {
   SELF_SIGNED_CERT_IN_CHAIN: 'its certificate was signed by an authority that is not trusted',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself and not trusted',
   CERT_HAS_EXPIRED: 'its certificate has expired',
+  ERR_SSL_BINDER_DOES_NOT_VERIFY: 'its pre-shared key is another one',
+  ERR_SSL_SSLV3_ALERT_ILLEGAL_PARAMETER: 'it does not accept the pre-shared key',
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'it wants a certificate of this side',
   CERT_REVOKED: 'its certificate was revoked',
 };
