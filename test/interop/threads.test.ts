@@ -39,7 +39,8 @@ export default definePlugin({
 /** Our nbdkit, verbose, on a socket of its own. */
 async function serve(t: TestContext, ...words: readonly string[]) {
   const path = join(temporaryFolder(t), 'socket');
-  const args = [PROGRAM, '-f', '-v', '-U', path, ...words];
+  const untraced = ['control', 'data'].map(what => `-Dnbdkit.backend.${what}path=0`);
+  const args = [PROGRAM, '-f', '-v', ...untraced, '-U', path, ...words];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   const closed = once(child, 'close');
   t.after(() => child.kill('SIGKILL'));

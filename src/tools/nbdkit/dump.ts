@@ -34,7 +34,7 @@ export function configText(): string {
     selinux: yes(linux),
     sysconfdir: '/etc',
     timeout_option: 'yes',
-    tls: 'no',
+    tls: 'yes',
     version: NBDKIT_RELEASE,
     version_extra: `nbdpipe ${version()}`,
     version_major: major!,

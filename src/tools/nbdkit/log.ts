@@ -31,6 +31,11 @@ export class ServerLog implements Log {
     this.#write(`${lead(who)}error: ${onOneLine(message)}\n`);
   }
 
+  /** What the user should know though the service goes on. */
+  warn(message: string): void {
+    this.#write(`${lead(undefined)}warning: ${onOneLine(message)}\n`);
+  }
+
   debug(message: string, who?: string): void {
     if (this.#verbose) toStderr(`${lead(who)}debug: ${onOneLine(message)}\n`);
   }

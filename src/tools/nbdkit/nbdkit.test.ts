@@ -78,7 +78,8 @@ test('options that cannot be are refused in words', () => {
   refused(/^--mask-handshake: cannot parse '-1'/, '--mask-handshake=-1');
   refused(/^--log: unknown value 'x'/, '--log=x');
   refused(/^-D: cannot parse 'a=1': expected NAME\.FLAG=N$/, '-Da=1');
-  refused(/^--tls=require is not supported yet/, '--tls=require');
+  refused(/^--tls: unknown value 'maybe': expected off, on or require$/, '--tls=maybe');
+  refused(/^--oldstyle and --tls=require cannot be used together$/, '-o', '--tls=require');
   refused(/^--unix and --vsock cannot be used together$/, '--vsock', '-Ux');
   refused(/^--single and --dump-plugin cannot be used together$/, '-s', '--dump-plugin');
   refused(/^--timeout: cannot parse 'x': expected a time such as 100ms or 2s$/, '--timeout=x');

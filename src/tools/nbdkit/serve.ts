@@ -49,7 +49,7 @@ export async function serve(
   process.on('uncaughtException', error => log.failure(error));
   const { name } = stack.plugin.declaration;
   const nameOf = (client: Client | undefined) => client && `${name}[${client.id}]`;
-  const tls = serverTls(settings.encryption, message => log.error(`warning: ${message}`));
+  const tls = serverTls(settings.encryption, message => log.warn(message));
   const server = new Server({
     ...settings,
     source,
@@ -85,6 +85,8 @@ async function tracer({ debugFlags }: Settings, log: ServerLog) {
   const debug = (message: string) => log.debug(message);
   log.debug(`nbdkit ${NBDKIT_RELEASE} (nbdpipe ${version()})`);
   const options = { control: shown('controlpath'), data: shown('datapath'), debug };
+  // A device that is watched stays in this thread.
+  if (!options.control && !options.data) return undefined;
   return (name: string, source: DeviceSource) => traced(name, source, options);
 }
 
