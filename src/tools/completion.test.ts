@@ -81,7 +81,9 @@ describe('scripts for shells', () => {
       const { stdout } = command('nbdkit', '--completion', shell);
       assert.doesNotMatch(stdout, /NAME/);
       if (!has(t, shell)) return;
-      const { status, stderr } = spawnSync(shell, ['-n'], { input: stdout, encoding: 'utf8' });
+      const script = join(temporaryFolder(t), 'script');
+      writeFileSync(script, stdout);
+      const { status, stderr } = spawnSync(shell, ['-n', script], { encoding: 'utf8' });
       assert.deepEqual([status, stderr], [0, '']);
     });
   }
