@@ -22,12 +22,18 @@ export function descriptorOf(socket: net.Socket): number {
   return handleOf(socket)?.fd ?? -1;
 }
 
+/** Asks for room, where the system can give it, for what a socket sends. */
+export function makeRoom(socket: net.Socket): void {
+  const fd = descriptorOf(socket);
+  if (fd >= 0) loadSystemCalls()?.makeRoom(fd, ROOM);
+}
+
 /** A connection with so much traffic, in bytes, is worth the time to load what makes it fast. */
 const BUSY = 1 << 20;
 /** What a message counts as beside its bytes. */
 const MESSAGE = 1 << 14;
-/** Room for what a client sends, so that it need not wait for each part of a payload to be taken. */
-const CLIENT_ROOM = 1 << 20;
+/** Room for what is sent, so that the sender need not wait for each part of a payload to be taken. */
+const ROOM = 1 << 20;
 /** After so many messages in a row the event loop gets its turn. */
 const MOST_IN_A_ROW = 64;
 let systemCalls: SocketIo | null | undefined;
@@ -57,8 +63,8 @@ export class SocketTransport implements Transport {
   #done = false;
   #error: Error | undefined;
   #traffic = 0;
-  /** Bytes of room to ask for when the connection is busy; 0: what the system gives. */
-  #room = 0;
+  /** Room is asked for when the connection is busy. */
+  #roomy = false;
   #io: SocketIo | undefined;
   readonly #incoming = new Watch();
   readonly #outgoing = new Watch();
@@ -115,7 +121,7 @@ export class SocketTransport implements Transport {
       socket!.once('error', reject);
       socket!.once('connect', () => {
         socket.off('error', reject);
-        transport.#room = CLIENT_ROOM;
+        transport.#roomy = true;
         resolve(transport);
       });
     });
@@ -246,8 +252,7 @@ export class SocketTransport implements Transport {
     this.#traffic += MESSAGE + bytes;
     if (this.#traffic < BUSY) return;
     this.#io = loadSystemCalls();
-    const fd = descriptorOf(this.#socket);
-    if (this.#room > 0 && fd >= 0) this.#io?.makeRoom(fd, this.#room);
+    if (this.#roomy) makeRoom(this.#socket);
   }
 
   /**

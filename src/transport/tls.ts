@@ -3,6 +3,7 @@ import tls from 'node:tls';
 import type { Peer } from '../block/device.ts';
 import { BlockError, messageOf } from '../block/errors.ts';
 import type { Credentials } from './credentials.ts';
+import { makeRoom } from './socket.ts';
 import { StreamTransport } from './stream.ts';
 import type { Transport } from './transport.ts';
 
@@ -41,6 +42,7 @@ const HINT = 'nbd';
 export async function encrypt(transport: Transport, encryption: Encryption): Promise<Transport> {
   const socket = transport.detach?.();
   if (!socket) throw new BlockError('ENOTSUP', 'TLS: only sockets can be encrypted');
+  makeRoom(socket);
   const secured =
     encryption.side === 'server' ? serve(socket, encryption) : call(socket, encryption);
   return new Promise((resolve, reject) => {

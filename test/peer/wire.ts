@@ -3,6 +3,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import type { TestContext } from 'node:test';
+import tls from 'node:tls';
 import { join } from './bytes.ts';
 
 /** A peer that says nothing for so long hangs: a test fails instead of waiting for ever. */
@@ -45,6 +46,16 @@ export class Wire {
       const socket = net.connect(path);
       socket.once('error', reject);
       socket.once('connect', () => resolve(new Wire(socket)));
+    });
+  }
+
+  /** Goes on in TLS, of which this is the client. What the peer has said and was not read is dropped. */
+  secure(options: tls.ConnectionOptions): Promise<Wire> {
+    const plain = this.#socket.removeAllListeners('data');
+    const socket = tls.connect({ ...options, socket: plain });
+    return new Promise((resolve, reject) => {
+      socket.once('error', reject);
+      socket.once('secureConnect', () => resolve(new Wire(socket)));
     });
   }
 
