@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import process from 'node:process';
+import { after, describe, type TestContext, test } from 'node:test';
+import { isListening } from '../peer/listening.ts';
+import { temporaryFolder } from '../peer/wire.ts';
+import { has, ourCommands, run, runWell, startProgram } from './programs.ts';
+
+const OUR_NBDKIT = resolve(import.meta.dirname, '../../dist/nbdkit.cjs');
+const SUBJECT = '/O=nbdpipe/CN=localhost';
+const NAMES = 'subjectAltName=DNS:localhost,IP:127.0.0.1';
+const RSA = ['-newkey', 'rsa:2048', '-nodes'];
+
+/**
+ * Folders with an authority's certificates and keys for both sides, as the manual pages of the C
+ * tools have them made; `stranger` has its own authority, `anonymous` only the authority.
+ */
+async function certificates(folder: string) {
+  const authority = async (name: string) => {
+    const path = join(folder, name);
+    mkdirSync(path);
+    const out = ['-keyout', join(path, 'ca-key.pem'), '-out', join(path, 'ca-cert.pem')];
+    await runWell('openssl', ['req', '-x509', ...RSA, '-subj', '/CN=an authority', ...out]);
+    for (const side of ['server', 'client']) {
+      const file = (end: string) => join(path, `${side}${end}`);
+      const request = ['-subj', SUBJECT, '-keyout', file('-key.pem'), '-out', file('.csr')];
+      await runWell('openssl', ['req', ...RSA, ...request]);
+      writeFileSync(file('.ext'), NAMES);
+      const by = ['-CA', join(path, 'ca-cert.pem'), '-CAkey', join(path, 'ca-key.pem')];
+      const signed = ['-CAcreateserial', '-extfile', file('.ext'), '-out', file('-cert.pem')];
+      await runWell('openssl', ['x509', '-req', '-in', file('.csr'), ...by, ...signed]);
+    }
+    return path;
+  };
+  const good = await authority('good');
+  const anonymous = join(folder, 'anonymous');
+  mkdirSync(anonymous);
+  writeFileSync(join(anonymous, 'ca-cert.pem'), readFileSync(join(good, 'ca-cert.pem')));
+  const keys = join(folder, 'keys.psk');
+  writeFileSync(keys, `qemu:${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+  return { good, anonymous, stranger: await authority('stranger'), keys };
+}
+
+const makers = ['ours', 'C'] as const;
+type Maker = (typeof makers)[number];
+
+let folder: string | undefined;
+let made: ReturnType<typeof certificates> | undefined;
+after(() => folder && rmSync(folder, { recursive: true }));
+
+/** Certificates and keys, made once; undefined when the programs are not there. */
+async function prepared(t: TestContext, ...programs: readonly string[]) {
+  if (!has(t, 'openssl', 'nbdkit', 'nbdinfo', 'nbdcopy', ...programs)) return undefined;
+  folder ??= mkdtempSync(join(tmpdir(), 'nbdpipe-tls-'));
+  made ??= certificates(folder);
+  return { ...(await made), env: { ours: ourCommands(t).env, C: {} } };
+}
+
+/** A nbdkit with a disk in memory; gives its socket. */
+async function serve(t: TestContext, maker: Maker, ...tls: readonly string[]): Promise<string> {
+  const socket = join(temporaryFolder(t), 'socket');
+  const [program, ...first] = maker === 'ours' ? [process.execPath, OUR_NBDKIT] : ['nbdkit'];
+  const words = [...first, '-f', '-U', socket, ...tls, 'memory', '3M'];
+  await startProgram(t, program!, words, () => isListening(socket));
+  return socket;
+}
+
+/** Copies bytes in and out again. */
+async function copies(t: TestContext, uri: string, env: Readonly<Record<string, string>>) {
+  const [from, to] = ['from', 'to'].map(name => join(temporaryFolder(t), name)) as [string, string];
+  writeFileSync(from, randomBytes(3 << 20));
+  await runWell('nbdcopy', [from, uri], { env });
+  await runWell('nbdcopy', [uri, to], { env });
+  assert.ok(readFileSync(from).equals(readFileSync(to)));
+}
+
+for (const server of makers) {
+  for (const client of makers) {
+    if (server === 'C' && client === 'C') continue;
+    describe(`TLS: server ${server}, client ${client}`, () => {
+      test('certificates of both sides', async t => {
+        const made = await prepared(t);
+        if (!made) return;
+        const env = made.env[client];
+        const words = ['--tls=require', `--tls-certificates=${made.good}`, '--tls-verify-peer'];
+        const socket = await serve(t, server, ...words);
+        const uri = (name: 'good' | 'anonymous' | 'stranger', host = 'localhost') =>
+          `nbds+unix:///?socket=${socket}&tls-certificates=${made[name]}&tls-hostname=${host}`;
+        await copies(t, uri('good'), env);
+        assert.match(await runWell('nbdinfo', [uri('good')], { env }), /^protocol: \S+ with TLS/);
+        for (const name of ['anonymous', 'stranger'] as const) {
+          const { status, stderr } = await run('nbdinfo', ['--size', uri(name)], { env });
+          assert.equal(status, 1, name);
+          assert.match(stderr, /^nbdinfo: .+\n$/);
+        }
+        const plain = await run('nbdinfo', ['--size', `nbd+unix:///?socket=${socket}`], { env });
+        assert.equal(plain.status, 1);
+        if (client === 'ours') {
+          const other = await run('nbdinfo', ['--size', uri('good', 'example.com')], { env });
+          assert.match(other.stderr, /example\.com/);
+        }
+        assert.equal(await runWell('nbdinfo', ['--size', uri('good')], { env }), '3145728\n');
+      });
+
+      test('pre-shared keys', async t => {
+        const made = await prepared(t);
+        if (!made) return;
+        const env = made.env[client];
+        const socket = await serve(t, server, '--tls=require', `--tls-psk=${made.keys}`);
+        const uri = (user: string) =>
+          `nbds+unix://${user}@/?socket=${socket}&tls-psk-file=${made.keys}`;
+        await copies(t, uri('qemu'), env);
+        assert.equal((await run('nbdinfo', ['--size', uri('alice')], { env })).status, 1);
+      });
+
+      test('as the client likes', async t => {
+        const made = await prepared(t);
+        if (!made) return;
+        const env = made.env[client];
+        const socket = await serve(t, server, '--tls=on', `--tls-certificates=${made.good}`);
+        const where = `socket=${socket}&tls-certificates=${made.anonymous}`;
+        for (const [uri, how] of [
+          [`nbd+unix:///?${where}`, 'without'],
+          [`nbds+unix:///?${where}&tls-hostname=localhost`, 'with'],
+        ] as const) {
+          const words = await runWell('nbdinfo', [uri], { env });
+          assert.match(words, new RegExp(`^protocol: \\S+ ${how} TLS`));
+        }
+      });
+    });
+  }
+}
+
+describe('TLS with qemu', () => {
+  for (const kind of ['x509', 'psk'] as const) {
+    const options = { x509: 'verify-peer=yes', psk: 'username=qemu' };
+    test(`${kind}: our server`, async t => {
+      const made = await prepared(t, 'qemu-img');
+      if (!made) return;
+      const ours = {
+        x509: [`--tls-certificates=${made.good}`, '--tls-verify-peer'],
+        psk: [`--tls-psk=${made.keys}`],
+      };
+      const socket = await serve(t, 'ours', '--tls=require', ...ours[kind]);
+      const dir = { x509: made.good, psk: dirname(made.keys) }[kind];
+      const credentials = `tls-creds-${kind},id=t,endpoint=client,dir=${dir},${options[kind]}`;
+      const image = `driver=nbd,path=${socket},tls-creds=t,tls-hostname=localhost`;
+      const words = ['info', '--object', credentials, '--image-opts', image];
+      assert.match(await runWell('qemu-img', words), /virtual size: 3 MiB/);
+    });
+
+    test(`${kind}: our client`, async t => {
+      const made = await prepared(t, 'qemu-nbd');
+      if (!made) return;
+      const disk = join(temporaryFolder(t), 'disk');
+      const socket = join(temporaryFolder(t), 'socket');
+      writeFileSync(disk, Buffer.alloc(3 << 20));
+      const dir = { x509: made.good, psk: dirname(made.keys) }[kind];
+      const verify = kind === 'x509' ? ',verify-peer=yes' : '';
+      const credentials = `tls-creds-${kind},id=t,endpoint=server,dir=${dir}${verify}`;
+      const words = ['--object', credentials, '--tls-creds', 't', '-f', 'raw', '-t', '-k', socket];
+      await startProgram(t, 'qemu-nbd', [...words, disk], () => isListening(socket));
+      const uri = {
+        x509: `nbds+unix:///?socket=${socket}&tls-certificates=${made.good}&tls-hostname=localhost`,
+        psk: `nbds+unix://qemu@/?socket=${socket}&tls-psk-file=${made.keys}`,
+      };
+      await copies(t, uri[kind], made.env.ours);
+    });
+  }
+});
