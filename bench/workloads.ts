@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { connect } from '../src/client/connect.ts';
+import { makeCertificates } from '../test/peer/certificates.ts';
 import { command, run, Served, type Side, seconds } from './measure.ts';
 
 /** What one side does again and again, and how it ends. */
@@ -106,6 +109,30 @@ function fio(
           const [result] = JSON.parse(output.slice(output.indexOf('{'))).jobs;
           return result[rw === 'randread' ? 'read' : 'write'].iops;
         },
+        stop: () => server.stop(),
+      };
+    },
+  };
+}
+
+/** Both ends encrypt, and are of one side. */
+function encrypted(way: 'read' | 'write', connections: number): Workload {
+  return {
+    name: `TLS: ${way} 2 GiB, ${connections} connection${connections > 1 ? 's' : ''}`,
+    unit: 's',
+    goal: 1,
+    needs: [...NBDKIT, 'openssl'],
+    start: async (side, folder) => {
+      const keys = join(folder, `tls-${side}`);
+      if (!existsSync(keys)) makeCertificates(keys);
+      const tls = ['--tls=require', `--tls-certificates=${keys}`];
+      const server = await Served.start(side, folder, [...tls, ...memory()]);
+      const uri = `${server.uri.replace('nbd', 'nbds')}&tls-certificates=${keys}`;
+      const ends = { read: [uri, 'null:'], write: [sourceOf(folder), uri] };
+      const copy = [...command(side, 'nbdcopy'), `--connections=${connections}`];
+      await run([...copy, ...ends.write]);
+      return {
+        measure: () => seconds([...copy, ...ends[way]]),
         stop: () => server.stop(),
       };
     },
@@ -302,6 +329,10 @@ export const WORKLOADS: readonly Workload[] = [
     },
   },
   connections,
+  encrypted('read', 1),
+  encrypted('write', 1),
+  encrypted('read', 4),
+  encrypted('write', 4),
   startUp('nbdinfo --size', uri => [...command('ours', 'nbdinfo'), '--size', uri]),
   startUp('nbdkit null --run true', () => [...command('ours', 'nbdkit'), 'null', '--run', 'true']),
   peak('peak memory, a 2 GiB file served', 96, file, copyOut),

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import type { FilterDeclaration, PluginDeclaration } from '../src/declare/declare.ts';
+import { OPTIONS } from '../src/tools/nbdkit/options.ts';
 
 const root = resolve(import.meta.dirname, '..');
 /** The formatter pads tables. */
@@ -31,3 +32,14 @@ for (const kind of ['plugin', 'filter']) {
     });
   }
 }
+
+test('the page of nbdkit names every option', () => {
+  const page = readFileSync(join(root, 'docs/nbdkit.md'), 'utf8');
+  for (const [key, { names, ...form }] of Object.entries(OPTIONS)) {
+    if ('hidden' in form && form.hidden) continue;
+    for (const name of names) {
+      const option = name.length === 1 ? `-${name}` : `--${name}`;
+      assert.match(page, new RegExp(`${option}[\`\\[= ]`), `${key}: ${option}`);
+    }
+  }
+});

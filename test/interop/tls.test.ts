@@ -1,62 +1,44 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import process from 'node:process';
 import { after, describe, type TestContext, test } from 'node:test';
+import { makeCertificates } from '../peer/certificates.ts';
 import { isListening } from '../peer/listening.ts';
 import { temporaryFolder } from '../peer/wire.ts';
 import { has, ourCommands, run, runWell, startProgram } from './programs.ts';
 
 const OUR_NBDKIT = resolve(import.meta.dirname, '../../dist/nbdkit.cjs');
-const SUBJECT = '/O=nbdpipe/CN=localhost';
-const NAMES = 'subjectAltName=DNS:localhost,IP:127.0.0.1';
-const RSA = ['-newkey', 'rsa:2048', '-nodes'];
 
-/**
- * Folders with an authority's certificates and keys for both sides, as the manual pages of the C
- * tools have them made; `stranger` has its own authority, `anonymous` only the authority.
- */
-async function certificates(folder: string) {
-  const authority = async (name: string) => {
-    const path = join(folder, name);
-    mkdirSync(path);
-    const out = ['-keyout', join(path, 'ca-key.pem'), '-out', join(path, 'ca-cert.pem')];
-    await runWell('openssl', ['req', '-x509', ...RSA, '-subj', '/CN=an authority', ...out]);
-    for (const side of ['server', 'client']) {
-      const file = (end: string) => join(path, `${side}${end}`);
-      const request = ['-subj', SUBJECT, '-keyout', file('-key.pem'), '-out', file('.csr')];
-      await runWell('openssl', ['req', ...RSA, ...request]);
-      writeFileSync(file('.ext'), NAMES);
-      const by = ['-CA', join(path, 'ca-cert.pem'), '-CAkey', join(path, 'ca-key.pem')];
-      const signed = ['-CAcreateserial', '-extfile', file('.ext'), '-out', file('-cert.pem')];
-      await runWell('openssl', ['x509', '-req', '-in', file('.csr'), ...by, ...signed]);
-    }
-    return path;
-  };
-  const good = await authority('good');
-  const anonymous = join(folder, 'anonymous');
+/** `stranger` has another authority, `anonymous` no certificate of its own. */
+function credentials(folder: string) {
+  const [good, stranger, anonymous] = ['good', 'stranger', 'anonymous'].map(name =>
+    join(folder, name),
+  ) as [string, string, string];
+  makeCertificates(good);
+  makeCertificates(stranger);
   mkdirSync(anonymous);
-  writeFileSync(join(anonymous, 'ca-cert.pem'), readFileSync(join(good, 'ca-cert.pem')));
+  cpSync(join(good, 'ca-cert.pem'), join(anonymous, 'ca-cert.pem'));
   const keys = join(folder, 'keys.psk');
   writeFileSync(keys, `qemu:${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
-  return { good, anonymous, stranger: await authority('stranger'), keys };
+  return { good, anonymous, stranger, keys };
 }
 
 const makers = ['ours', 'C'] as const;
 type Maker = (typeof makers)[number];
 
 let folder: string | undefined;
-let made: ReturnType<typeof certificates> | undefined;
+let made: ReturnType<typeof credentials> | undefined;
 after(() => folder && rmSync(folder, { recursive: true }));
 
 /** Certificates and keys, made once; undefined when the programs are not there. */
-async function prepared(t: TestContext, ...programs: readonly string[]) {
+function prepared(t: TestContext, ...programs: readonly string[]) {
   if (!has(t, 'openssl', 'nbdkit', 'nbdinfo', 'nbdcopy', ...programs)) return undefined;
   folder ??= mkdtempSync(join(tmpdir(), 'nbdpipe-tls-'));
-  made ??= certificates(folder);
-  return { ...(await made), env: { ours: ourCommands(t).env, C: {} } };
+  made ??= credentials(folder);
+  return { ...made, env: { ours: ourCommands(t).env, C: {} } };
 }
 
 /** A nbdkit with a disk in memory; gives its socket. */
@@ -82,7 +64,7 @@ for (const server of makers) {
     if (server === 'C' && client === 'C') continue;
     describe(`TLS: server ${server}, client ${client}`, () => {
       test('certificates of both sides', async t => {
-        const made = await prepared(t);
+        const made = prepared(t);
         if (!made) return;
         const env = made.env[client];
         const words = ['--tls=require', `--tls-certificates=${made.good}`, '--tls-verify-peer'];
@@ -106,7 +88,7 @@ for (const server of makers) {
       });
 
       test('pre-shared keys', async t => {
-        const made = await prepared(t);
+        const made = prepared(t);
         if (!made) return;
         const env = made.env[client];
         const socket = await serve(t, server, '--tls=require', `--tls-psk=${made.keys}`);
@@ -117,7 +99,7 @@ for (const server of makers) {
       });
 
       test('as the client likes', async t => {
-        const made = await prepared(t);
+        const made = prepared(t);
         if (!made) return;
         const env = made.env[client];
         const socket = await serve(t, server, '--tls=on', `--tls-certificates=${made.good}`);
@@ -138,7 +120,7 @@ describe('TLS with qemu', () => {
   for (const kind of ['x509', 'psk'] as const) {
     const options = { x509: 'verify-peer=yes', psk: 'username=qemu' };
     test(`${kind}: our server`, async t => {
-      const made = await prepared(t, 'qemu-img');
+      const made = prepared(t, 'qemu-img');
       if (!made) return;
       const ours = {
         x509: [`--tls-certificates=${made.good}`, '--tls-verify-peer'],
@@ -153,7 +135,7 @@ describe('TLS with qemu', () => {
     });
 
     test(`${kind}: our client`, async t => {
-      const made = await prepared(t, 'qemu-nbd');
+      const made = prepared(t, 'qemu-nbd');
       if (!made) return;
       const disk = join(temporaryFolder(t), 'disk');
       const socket = join(temporaryFolder(t), 'socket');
