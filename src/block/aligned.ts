@@ -1,4 +1,4 @@
-import { andThen, ending } from './answer.ts';
+import { andThen } from './answer.ts';
 import { sliceData } from './data.ts';
 import {
   type BlockDevice,
@@ -14,8 +14,9 @@ import {
 import { BlockError } from './errors.ts';
 import { cutRuns } from './extents.ts';
 import { eachPart, type Part, readParts } from './parts.ts';
-import { RangeLock } from './range-lock.ts';
+import { holding, RangeLock } from './range-lock.ts';
 import { readInto } from './read-into.ts';
+import { outward, type Segment, segmentsOf } from './segments.ts';
 import { wrapDevice } from './wrap.ts';
 
 const LONGEST = 2 ** 32 - 1;
@@ -67,14 +68,6 @@ export function alignedDevice(
         blocks.runs((at, span) => below.extents!(at, span, options), offset, length)),
     resize: 'pass',
   });
-}
-
-/** A part of a request; `at` is where in the request it begins, `whole` that it has whole units. */
-interface Segment {
-  readonly offset: bigint;
-  readonly length: number;
-  readonly at: number;
-  readonly whole: boolean;
 }
 
 /** Requests of any kind as requests of whole blocks. */
@@ -174,30 +167,12 @@ class Blocks {
     return this.#outward(offset, length, this.#block).span === length;
   }
 
-  /** The whole blocks that have all of a range. */
   #outward(offset: bigint, length: number, block: number): { start: bigint; span: number } {
-    const before = Number(offset % BigInt(block));
-    const end = offset + BigInt(length);
-    const over = Number(end % BigInt(block));
-    const rest = this.#below.size - end;
-    const after = over === 0 ? 0 : block - over;
-    const start = offset - BigInt(before);
-    return { start, span: before + length + (rest < after ? Number(rest) : after) };
+    return outward(offset, length, block, this.#below.size);
   }
 
-  /** A part of a unit, whole units, and a part of a unit: those of them that there are. */
   #segments(offset: bigint, length: number, unit: number): Segment[] {
-    const within = Number(offset % BigInt(unit));
-    const head = within === 0 ? 0 : Math.min(unit - within, length);
-    const isLast = offset + BigInt(length) === this.#below.size;
-    const tail = isLast ? 0 : (length - head) % unit;
-    const segment = (at: number, to: number, whole: boolean): Segment[] =>
-      to > at ? [{ offset: offset + BigInt(at), length: to - at, at, whole }] : [];
-    return [
-      ...segment(0, head, false),
-      ...segment(head, length - tail, true),
-      ...segment(length - tail, length, false),
-    ];
+    return segmentsOf(offset, length, unit, this.#below.size);
   }
 
   /** A payload of whole blocks in as many requests as it takes, cut between units. */
@@ -239,7 +214,7 @@ class Blocks {
     const lock = alone
       ? this.#locks.exclusive(offset, length, options?.signal)
       : this.#locks.shared(offset, length, options?.signal);
-    return andThen(lock, release => ending(act, release));
+    return holding(lock, act);
   }
 
   async #patch(segment: Segment, bytes: Uint8Array, options?: WriteOptions): Promise<void> {

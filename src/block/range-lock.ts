@@ -1,7 +1,16 @@
 import { abortable } from './abortable.ts';
+import { andThen, ending } from './answer.ts';
 
 /** Gives a range back; a second call does nothing. */
 export type Release = () => void;
+
+/** Acts while a range is held, and gives it back. */
+export function holding<T>(
+  lock: Release | Promise<Release>,
+  act: () => T | PromiseLike<T>,
+): T | PromiseLike<T> {
+  return andThen(lock, release => ending(act, release));
+}
 
 /** A range that somebody has, or waits for until nobody who came before is in its way. */
 interface Hold {

@@ -1,4 +1,4 @@
-import type { DeviceSource } from './device.ts';
+import type { DeviceSource, OpenRequest } from './device.ts';
 
 const SOURCE_METHODS = Object.keys({
   preconnect: true,
@@ -14,4 +14,10 @@ export function passSource(below: DeviceSource, own: Partial<DeviceSource> = {})
     below[method] ? [[method, (below[method] as () => void).bind(below)]] : [],
   );
   return { ...Object.fromEntries(passed), ...own };
+}
+
+/** What stands for the disk that a client asks for: its export, or '' where there is only one. */
+export async function exportKey(source: DeviceSource, request: OpenRequest): Promise<string> {
+  if (!source.list) return '';
+  return request.exportName || ((await source.defaultExport?.(request)) ?? '');
 }

@@ -29,6 +29,21 @@ function parse(words: readonly string[], extra = false) {
   return parseParameters(DECLARED, words.map(splitParameter), outside, extra);
 }
 
+test('a switch is on or off, or on while a file exists', () => {
+  const parse = (text: string) => {
+    const words = [{ key: 'on', value: text }];
+    const { values } = parseParameters({ on: { type: 'switch', help: '' } }, words, outside);
+    return (values.on as () => boolean)();
+  };
+  assert.deepEqual(['true', 'off', import.meta.filename, '/nowhere'].map(parse), [
+    true,
+    false,
+    true,
+    false,
+  ]);
+  assert.throws(() => parse('nowhere'), /cannot parse 'nowhere': expected true or false/);
+});
+
 test('words become typed values', () => {
   assert.deepEqual(parse(['1K', 'file=x', 'file=y=z', 'count=0x0a', 'key=+f']).values, {
     size: 1024n,

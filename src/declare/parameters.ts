@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { UsageError } from '../block/errors.ts';
 import { parseSize } from '../block/size.ts';
 
@@ -13,6 +14,11 @@ export interface ParameterTypes {
   integer: number;
   /** yes/no, true/false, on/off, 1/0. */
   boolean: boolean;
+  /**
+   * On or off, or, given an absolute path, on as long as that exists: to be asked each time. Not for
+   * filters with `wrap`, whose parameters other threads get.
+   */
+  switch: () => boolean;
   /** Milliseconds, from `10ms`, `2s`, `1.5`. */
   delay: number;
   /** 0 to 1, from `10%`, `0.1` or `1:10`. */
@@ -199,6 +205,7 @@ const PARSERS: {
   size: parseSize,
   integer: parseInteger,
   boolean: parseBoolean,
+  switch: parseSwitch,
   delay: parseDelay,
   probability: parseProbability,
   password: (text, key, reader) => reader.readPassword(key, text),
@@ -221,6 +228,13 @@ export function parseBoolean(text: string): boolean {
   if (/^(1|true|t|yes|y|on)$/i.test(text)) return true;
   if (/^(0|false|f|no|n|off)$/i.test(text)) return false;
   throw new UsageError(`cannot parse '${text}': expected true or false`);
+}
+
+/** @throws UsageError */
+function parseSwitch(text: string): () => boolean {
+  if (text.startsWith('/')) return () => existsSync(text);
+  const on = parseBoolean(text);
+  return () => on;
 }
 
 /** Milliseconds. @throws UsageError */

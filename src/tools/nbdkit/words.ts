@@ -21,6 +21,6 @@ function keysOf({ declaration }: Loaded<'plugin'> | Loaded<'filter'>): Record<st
 
 function valuesOf({ type, choices }: ParameterDeclaration): Values {
   if (choices) return choices;
-  if (type === 'boolean') return ['true', 'false'];
+  if (type === 'boolean' || type === 'switch') return ['true', 'false'];
   return type === 'path' ? 'file' : [];
 }

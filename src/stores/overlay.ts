@@ -1,0 +1,341 @@
+import { andThen } from '../block/answer.ts';
+import { paddingDevice } from '../block/constant.ts';
+import type {
+  BlockDevice,
+  BlockSize,
+  Data,
+  Extent,
+  ExtentsOptions,
+  ReadOptions,
+  RequestOptions,
+  StatusRun,
+} from '../block/device.ts';
+import { ExtentList } from '../block/extents.ts';
+import { type Part, readParts } from '../block/parts.ts';
+import { holding, RangeLock } from '../block/range-lock.ts';
+import { readInto } from '../block/read-into.ts';
+import { outward, type Segment, segmentsOf } from '../block/segments.ts';
+import { BlockStates } from './block-states.ts';
+
+/** What is known of a block. */
+export const State = {
+  /** It is in the disk below. */
+  absent: 0,
+  /** It reads as zeroes, whatever the disk below has. */
+  zero: 1,
+  /** A copy of what the disk below has. */
+  clean: 2,
+  /** It was written, and the disk below has something else. */
+  dirty: 3,
+} as const;
+
+const isAbsent = (state: number) => state === State.absent;
+const isChanged = (state: number) => state === State.zero || state === State.dirty;
+
+const LONGEST = 2 ** 32 - 1;
+/** Most bytes that are copied at once. */
+const PIECE = 1 << 20;
+
+/** Where blocks are kept. */
+export interface Keeper {
+  /** At the offsets that they have in the disk. */
+  readonly blocks: BlockDevice;
+  /** Keeps blocks and their states for another run. */
+  save?(states: BlockStates): Promise<void>;
+}
+
+/** Neighbouring blocks of one state, or those parts of them that lie in a range. */
+export interface Run {
+  readonly state: number;
+  readonly offset: bigint;
+  readonly length: number;
+}
+
+/**
+ * Blocks of a disk that are kept elsewhere, over the disk itself, which each call names: several
+ * connections with a disk of their own share one overlay. Ranges are in bytes.
+ */
+export class Overlay {
+  readonly size: bigint;
+  readonly block: number;
+  readonly states: BlockStates;
+  /** Whoever makes blocks absent or zero has them alone. */
+  readonly locks = new RangeLock();
+  readonly #keeper: Keeper;
+  readonly #kept: BlockDevice;
+  readonly #hole: BlockDevice;
+
+  /**
+   * @param size of the disk, in bytes. @param block bytes; a power of two.
+   * @param states those of blocks that are kept already.
+   */
+  constructor(keeper: Keeper, size: bigint, block: number, states = new BlockStates()) {
+    this.#keeper = keeper;
+    this.#kept = keeper.blocks;
+    this.size = size;
+    this.block = block;
+    this.states = states;
+    this.#hole = paddingDevice(size);
+  }
+
+  get blockSize(): BlockSize {
+    return { minimum: 1, preferred: this.block, maximum: LONGEST };
+  }
+
+  /** What was written outlives the server once it is flushed. */
+  get lasting(): boolean {
+    return this.#keeper.save !== undefined;
+  }
+
+  /** Makes durable what is kept, where it is to outlive the server. */
+  flush(): void | Promise<void> {
+    return this.#keeper.save?.(this.states);
+  }
+
+  /** Saves what is to outlive the server. Nothing is called after it. */
+  async close(): Promise<void> {
+    try {
+      await this.flush();
+    } finally {
+      await this.#kept.close?.();
+    }
+  }
+
+  /** The blocks of a range: the first, and the one after the last. */
+  blocksOf(offset: bigint, length: number): { first: number; end: number } {
+    const block = BigInt(this.block);
+    const end = (offset + BigInt(length) + block - 1n) / block;
+    return { first: Number(offset / block), end: Number(end) };
+  }
+
+  /** The runs of a range, in order, as they are when each is asked for. */
+  *runs(offset: bigint, length: number): Generator<Run> {
+    const { first, end } = this.blocksOf(offset, length);
+    const stop = offset + BigInt(length);
+    let at = offset;
+    for (let block = first; block < end; ) {
+      const state = this.states.get(block);
+      block = this.states.runEnd(block, end);
+      const next = BigInt(block) * BigInt(this.block);
+      const to = next < stop ? next : stop;
+      yield { state, offset: at, length: Number(to - at) };
+      at = to;
+    }
+  }
+
+  read(below: BlockDevice, offset: bigint, length: number, options?: ReadOptions) {
+    return readParts(this.#parts(below, offset, length), options);
+  }
+
+  #parts(below: BlockDevice, offset: bigint, length: number): Part[] {
+    const parts: Part[] = [];
+    for (const { state, offset: at, length: run } of this.runs(offset, length)) {
+      const device = this.#deviceOf(state, below);
+      const last = parts.at(-1);
+      if (last?.device === device) parts[parts.length - 1] = { ...last, length: last.length + run };
+      else parts.push({ device, offset: at, length: run });
+    }
+    return parts;
+  }
+
+  #deviceOf(state: number, below: BlockDevice): BlockDevice {
+    return isAbsent(state) ? below : state === State.zero ? this.#hole : this.#kept;
+  }
+
+  /**
+   * Writes here. Blocks of which only a part is written are completed from the disk below.
+   * @param state that the blocks have afterwards. @param then what to do before the range is let go.
+   */
+  write(
+    below: BlockDevice,
+    offset: bigint,
+    data: Uint8Array,
+    state: number = State.dirty,
+    options?: RequestOptions,
+    then: () => void | PromiseLike<void> = () => {},
+  ): void | PromiseLike<void> {
+    const { first, end } = this.blocksOf(offset, data.length);
+    const written = () => {
+      this.states.set(first, end, state);
+      return then();
+    };
+    const shared = this.locks.shared(offset, data.length, options?.signal);
+    const inPlace = holding(shared, () => {
+      if (!this.#isComplete(offset, data.length)) return false;
+      this.#soil(first, end);
+      return andThen(this.#kept.write!(offset, data), () => andThen(written(), () => true));
+    });
+    return andThen(inPlace, done => {
+      if (done) return;
+      return this.#alone(offset, data.length, options, async () => {
+        for (const segment of segmentsOf(offset, data.length, this.block, this.size)) {
+          await this.#put(below, segment, data, options);
+        }
+        await written();
+      });
+    });
+  }
+
+  /** Copies that are written to are none any more, even if that fails. */
+  #soil(first: number, end: number): void {
+    const next = (from: number) => this.states.find(from, end, state => state === State.clean);
+    for (let block = next(first); block < end; block = next(block)) {
+      this.states.set(block, this.states.runEnd(block, end), State.dirty);
+    }
+  }
+
+  /** Whether a write leaves no block with a part that is not here. */
+  #isComplete(offset: bigint, length: number): boolean {
+    return segmentsOf(offset, length, this.block, this.size).every(
+      segment => segment.whole || this.#stateAt(segment.offset) >= State.clean,
+    );
+  }
+
+  #stateAt(offset: bigint): number {
+    return this.states.get(Number(offset / BigInt(this.block)));
+  }
+
+  async #put(
+    below: BlockDevice,
+    { offset, length, at, whole }: Segment,
+    data: Uint8Array,
+    options?: RequestOptions,
+  ): Promise<void> {
+    const bytes = data.subarray(at, at + length);
+    if (whole) return this.#kept.write!(offset, bytes);
+    const { start, span } = outward(offset, length, this.block, this.size);
+    const block = Buffer.allocUnsafe(span);
+    await readInto(this.#deviceOf(this.#stateAt(start), below), start, block, options);
+    block.set(bytes, Number(offset - start));
+    await this.#kept.write!(start, block);
+  }
+
+  /** The range reads as zeroes afterwards. */
+  zero(below: BlockDevice, offset: bigint, length: number, options?: RequestOptions) {
+    return this.#alone(offset, length, options, async () => {
+      for (const segment of segmentsOf(offset, length, this.block, this.size)) {
+        const { first, end } = this.blocksOf(segment.offset, segment.length);
+        if (segment.whole) await this.#forget(segment, State.zero);
+        else if (this.#stateAt(segment.offset) !== State.zero) {
+          await this.#put(below, { ...segment, at: 0 }, new Uint8Array(segment.length), options);
+          this.states.set(first, end, State.dirty);
+        }
+      }
+    });
+  }
+
+  /** Makes those blocks that lie in the range as a whole absent or zero, and gives back their space. */
+  drop(offset: bigint, length: number, state: number, options?: RequestOptions) {
+    return this.#alone(offset, length, options, async () => {
+      const whole = segmentsOf(offset, length, this.block, this.size).find(each => each.whole);
+      if (whole) await this.#forget(whole, state);
+    });
+  }
+
+  /** Of blocks that one has alone. */
+  async #forget({ offset, length }: Segment, state: number): Promise<void> {
+    const { first, end } = this.blocksOf(offset, length);
+    this.states.set(first, end, state);
+    // Another run would find its bytes gone.
+    if (isAbsent(state)) await this.flush();
+    await this.#kept.trim?.(offset, length);
+  }
+
+  /** Copies what is not here yet of the blocks in which the range lies. */
+  async fill(below: BlockDevice, offset: bigint, length: number, options?: RequestOptions) {
+    for await (const run of this.#pieces(offset, length, isAbsent, options)) {
+      const bytes = Buffer.allocUnsafe(run.length);
+      await readInto(below, run.offset, bytes, options);
+      await this.#kept.write!(run.offset, bytes);
+      this.#set(run, State.clean);
+    }
+  }
+
+  /**
+   * Gives what was changed in the range to the disk below, whose copy it is afterwards. What fails
+   * stays as it is.
+   */
+  async writeBack(
+    offset: bigint,
+    length: number,
+    write: (run: Run, data: Data | undefined) => void | PromiseLike<void>,
+    options?: RequestOptions,
+  ): Promise<void> {
+    for await (const run of this.#pieces(offset, length, isChanged, options)) {
+      const isZero = run.state === State.zero;
+      await write(run, isZero ? undefined : await this.#kept.read(run.offset, run.length));
+      this.#set(run, isZero ? State.absent : State.clean);
+    }
+  }
+
+  /** Runs of whole blocks, not too long, which one has alone for as long as they are looked at. */
+  async *#pieces(
+    offset: bigint,
+    length: number,
+    wanted: (state: number) => boolean,
+    options?: RequestOptions,
+  ): AsyncGenerator<Run> {
+    const { first, end } = this.blocksOf(offset, length);
+    const most = Math.max(1, PIECE / this.block);
+    const next = (block: number) => this.states.find(block, end, wanted);
+    for (let block = next(first); block < end; block = next(block)) {
+      const start = BigInt(block) * BigInt(this.block);
+      block = Math.min(end, block + most);
+      const stop = BigInt(block) * BigInt(this.block);
+      const span = Number((stop < this.size ? stop : this.size) - start);
+      const release = await this.locks.exclusive(start, span, options?.signal);
+      try {
+        for (const run of this.runs(start, span)) if (wanted(run.state)) yield run;
+      } finally {
+        release();
+      }
+    }
+  }
+
+  #set(run: Run, state: number): void {
+    const { first, end } = this.blocksOf(run.offset, run.length);
+    this.states.set(first, end, state);
+  }
+
+  /** What the range is made of; blocks that are here are data. */
+  async extents(
+    below: BlockDevice,
+    offset: bigint,
+    length: number,
+    options?: ExtentsOptions,
+  ): Promise<Extent[]> {
+    const list = new ExtentList();
+    for (const run of this.runs(offset, length)) {
+      const asked = isAbsent(run.state) ? below.extents : undefined;
+      if (!asked) list.add(run.length, run.state === State.zero, run.state === State.zero);
+      else {
+        const runs = await below.extents!(run.offset, run.length, options);
+        if (!list.addRuns(runs, run.length)) break;
+      }
+      if (options?.one && list.extents.length > 1) break;
+    }
+    return list.extents;
+  }
+
+  /** Runs with the flag 1 where the disk below has something else. */
+  changes(offset: bigint, length: number): StatusRun[] {
+    const status: { length: number; flags: number }[] = [];
+    for (const run of this.runs(offset, length)) {
+      const flags = isChanged(run.state) ? 1 : 0;
+      const last = status.at(-1);
+      if (last?.flags === flags) last.length += run.length;
+      else status.push({ length: run.length, flags });
+    }
+    return status;
+  }
+
+  #alone(
+    offset: bigint,
+    length: number,
+    options: RequestOptions | undefined,
+    act: () => void | PromiseLike<void>,
+  ): void | PromiseLike<void> {
+    const { start, span } = outward(offset, length, this.block, this.size);
+    return holding(this.locks.exclusive(start, span, options?.signal), act);
+  }
+}
