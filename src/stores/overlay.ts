@@ -1,9 +1,9 @@
 import { andThen } from '../block/answer.ts';
 import { paddingDevice } from '../block/constant.ts';
+import { contiguous } from '../block/data.ts';
 import type {
   BlockDevice,
   BlockSize,
-  Data,
   Extent,
   ExtentsOptions,
   ReadOptions,
@@ -35,6 +35,19 @@ const isChanged = (state: number) => state === State.zero || state === State.dir
 const LONGEST = 2 ** 32 - 1;
 /** Most bytes that are copied at once. */
 const PIECE = 1 << 20;
+
+/** Blocks by their numbers: the first, and the one after the last. */
+export interface BlockRange {
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Writes a range to the disk below; without data, zeroes. */
+export type WriteBelow = (
+  offset: bigint,
+  length: number,
+  data?: Uint8Array,
+) => void | PromiseLike<void>;
 
 /** Where blocks are kept. */
 export interface Keeper {
@@ -101,8 +114,14 @@ export class Overlay {
     }
   }
 
-  /** The blocks of a range: the first, and the one after the last. */
-  blocksOf(offset: bigint, length: number): { first: number; end: number } {
+  /** All blocks. */
+  get all(): BlockRange {
+    const block = BigInt(this.block);
+    return { first: 0, end: Number((this.size + block - 1n) / block) };
+  }
+
+  /** Those in which a range lies. */
+  blocksOf(offset: bigint, length: number): BlockRange {
     const block = BigInt(this.block);
     const end = (offset + BigInt(length) + block - 1n) / block;
     return { first: Number(offset / block), end: Number(end) };
@@ -142,38 +161,66 @@ export class Overlay {
     return isAbsent(state) ? below : state === State.zero ? this.#hole : this.#kept;
   }
 
-  /**
-   * Writes here. Blocks of which only a part is written are completed from the disk below.
-   * @param state that the blocks have afterwards. @param then what to do before the range is let go.
-   */
+  /** Writes here. Blocks of which only a part is written are completed from the disk below. */
   write(
     below: BlockDevice,
     offset: bigint,
     data: Uint8Array,
-    state: number = State.dirty,
     options?: RequestOptions,
-    then: () => void | PromiseLike<void> = () => {},
   ): void | PromiseLike<void> {
     const { first, end } = this.blocksOf(offset, data.length);
-    const written = () => {
-      this.states.set(first, end, state);
-      return then();
-    };
     const shared = this.locks.shared(offset, data.length, options?.signal);
     const inPlace = holding(shared, () => {
       if (!this.#isComplete(offset, data.length)) return false;
       this.#soil(first, end);
-      return andThen(this.#kept.write!(offset, data), () => andThen(written(), () => true));
+      return andThen(this.#kept.write!(offset, data), () => {
+        this.states.set(first, end, State.dirty);
+        return true;
+      });
     });
     return andThen(inPlace, done => {
       if (done) return;
-      return this.#alone(offset, data.length, options, async () => {
-        for (const segment of segmentsOf(offset, data.length, this.block, this.size)) {
-          await this.#put(below, segment, data, options);
-        }
-        await written();
-      });
+      return this.#alone(offset, data.length, options, () =>
+        this.#putAll(below, offset, data, State.dirty, options),
+      );
     });
+  }
+
+  /**
+   * Writes to the disk below by `through`, and then here. When that fails, nothing of the range is
+   * kept here that was a copy.
+   */
+  writeThrough(
+    below: BlockDevice,
+    offset: bigint,
+    data: Uint8Array,
+    through: () => void | PromiseLike<void>,
+    options?: RequestOptions,
+  ): void | PromiseLike<void> {
+    const { start, span } = outward(offset, data.length, this.block, this.size);
+    return this.#alone(offset, data.length, options, async () => {
+      try {
+        await through();
+        await this.#putAll(below, offset, data, State.clean, options);
+      } catch (error) {
+        await this.#forgetCopies(start, span);
+        throw error;
+      }
+    });
+  }
+
+  async #putAll(
+    below: BlockDevice,
+    offset: bigint,
+    data: Uint8Array,
+    state: number,
+    options?: RequestOptions,
+  ): Promise<void> {
+    for (const segment of segmentsOf(offset, data.length, this.block, this.size)) {
+      await this.#put(below, segment, data, options);
+    }
+    const { first, end } = this.blocksOf(offset, data.length);
+    this.states.set(first, end, state);
   }
 
   /** Copies that are written to are none any more, even if that fails. */
@@ -224,16 +271,45 @@ export class Overlay {
     });
   }
 
-  /** Makes those blocks that lie in the range as a whole absent or zero, and gives back their space. */
-  drop(offset: bigint, length: number, state: number, options?: RequestOptions) {
+  /** The blocks that lie in the range as a whole read as zeroes afterwards, the others as before. */
+  trim(offset: bigint, length: number, options?: RequestOptions) {
     return this.#alone(offset, length, options, async () => {
       const whole = segmentsOf(offset, length, this.block, this.size).find(each => each.whole);
-      if (whole) await this.#forget(whole, state);
+      if (whole) await this.#forget(whole, State.zero);
     });
   }
 
+  /**
+   * Changes the disk below by `through`. Copies of the range are not kept, nor, if it `discards` it,
+   * what was changed of its whole blocks.
+   */
+  passThrough(
+    offset: bigint,
+    length: number,
+    through: () => void | PromiseLike<void>,
+    discards: boolean,
+    options?: RequestOptions,
+  ) {
+    const { start, span } = outward(offset, length, this.block, this.size);
+    return this.#alone(offset, length, options, async () => {
+      try {
+        await through();
+        const whole = segmentsOf(offset, length, this.block, this.size).find(each => each.whole);
+        if (discards && whole) await this.#forget(whole, State.absent);
+      } finally {
+        await this.#forgetCopies(start, span);
+      }
+    });
+  }
+
+  async #forgetCopies(offset: bigint, length: number): Promise<void> {
+    for (const run of this.runs(offset, length)) {
+      if (run.state === State.clean) await this.#forget(run, State.absent);
+    }
+  }
+
   /** Of blocks that one has alone. */
-  async #forget({ offset, length }: Segment, state: number): Promise<void> {
+  async #forget({ offset, length }: Pick<Run, 'offset' | 'length'>, state: number): Promise<void> {
     const { first, end } = this.blocksOf(offset, length);
     this.states.set(first, end, state);
     // Another run would find its bytes gone.
@@ -243,7 +319,8 @@ export class Overlay {
 
   /** Copies what is not here yet of the blocks in which the range lies. */
   async fill(below: BlockDevice, offset: bigint, length: number, options?: RequestOptions) {
-    for await (const run of this.#pieces(offset, length, isAbsent, options)) {
+    const range = this.blocksOf(offset, length);
+    for await (const run of this.#pieces(range, isAbsent, options)) {
       const bytes = Buffer.allocUnsafe(run.length);
       await readInto(below, run.offset, bytes, options);
       await this.#kept.write!(run.offset, bytes);
@@ -251,31 +328,33 @@ export class Overlay {
     }
   }
 
-  /**
-   * Gives what was changed in the range to the disk below, whose copy it is afterwards. What fails
-   * stays as it is.
-   */
-  async writeBack(
-    offset: bigint,
-    length: number,
-    write: (run: Run, data: Data | undefined) => void | PromiseLike<void>,
-    options?: RequestOptions,
-  ): Promise<void> {
-    for await (const run of this.#pieces(offset, length, isChanged, options)) {
-      const isZero = run.state === State.zero;
-      await write(run, isZero ? undefined : await this.#kept.read(run.offset, run.length));
-      this.#set(run, isZero ? State.absent : State.clean);
+  /** Gives what was changed of some blocks to the disk below. What fails stays changed. */
+  async writeBack(range: BlockRange, write: WriteBelow, options?: RequestOptions): Promise<void> {
+    for await (const run of this.#pieces(range, isChanged, options)) {
+      await this.#writeRun(run, write);
+      this.#set(run, run.state === State.zero ? State.absent : State.clean);
     }
   }
 
-  /** Runs of whole blocks, not too long, which one has alone for as long as they are looked at. */
+  /** Keeps some blocks no longer, once the disk below has what was changed of them. */
+  async evict(range: BlockRange, write: WriteBelow, options?: RequestOptions): Promise<void> {
+    for await (const run of this.#pieces(range, state => !isAbsent(state), options)) {
+      if (isChanged(run.state)) await this.#writeRun(run, write);
+      await this.#forget(run, State.absent);
+    }
+  }
+
+  async #writeRun({ state, offset, length }: Run, write: WriteBelow): Promise<void> {
+    if (state === State.zero) await write(offset, length);
+    else await write(offset, length, contiguous(await this.#kept.read(offset, length)));
+  }
+
+  /** Runs of blocks, not too long, which one has alone for as long as they are looked at. */
   async *#pieces(
-    offset: bigint,
-    length: number,
+    { first, end }: BlockRange,
     wanted: (state: number) => boolean,
     options?: RequestOptions,
   ): AsyncGenerator<Run> {
-    const { first, end } = this.blocksOf(offset, length);
     const most = Math.max(1, PIECE / this.block);
     const next = (block: number) => this.states.find(block, end, wanted);
     for (let block = next(first); block < end; block = next(block)) {
@@ -297,7 +376,7 @@ export class Overlay {
     this.states.set(first, end, state);
   }
 
-  /** What the range is made of; blocks that are here are data. */
+  /** What the range is made of; what was written here is data. */
   async extents(
     below: BlockDevice,
     offset: bigint,
@@ -306,10 +385,11 @@ export class Overlay {
   ): Promise<Extent[]> {
     const list = new ExtentList();
     for (const run of this.runs(offset, length)) {
-      const asked = isAbsent(run.state) ? below.extents : undefined;
-      if (!asked) list.add(run.length, run.state === State.zero, run.state === State.zero);
+      const same = run.state === State.absent || run.state === State.clean;
+      if (!same || !below.extents)
+        list.add(run.length, run.state === State.zero, run.state === State.zero);
       else {
-        const runs = await below.extents!(run.offset, run.length, options);
+        const runs = await below.extents(run.offset, run.length, options);
         if (!list.addRuns(runs, run.length)) break;
       }
       if (options?.one && list.extents.length > 1) break;

@@ -37,7 +37,7 @@ export class Overlays {
   /** Devices over those of a source, each with the overlay of its export. */
   over(
     source: DeviceSource,
-    wrap: (below: BlockDevice, overlay: Overlay) => BlockDevice,
+    wrap: (below: BlockDevice, overlay: Overlay) => BlockDevice | Promise<BlockDevice>,
   ): DeviceSource {
     const over = wrapSource(source, async (below, request) => {
       const name = await exportKey(source, request);

@@ -3,7 +3,7 @@ import type { BlockDevice, OpenRequest } from '../../block/device.ts';
 import { passSource } from '../../block/source.ts';
 import { wrapDevice } from '../../block/wrap.ts';
 import { defineFilter } from '../../declare/declare.ts';
-import { type Overlay, State } from '../../stores/overlay.ts';
+import type { Overlay } from '../../stores/overlay.ts';
 import { OVERLAY_BLOCK, Overlays } from '../../stores/overlays.ts';
 
 /** When blocks are copied without having been written. */
@@ -58,10 +58,10 @@ function cowDevice(
       const read = () => overlay.read(disk, offset, length, options);
       return onRead() ? overlay.fill(disk, offset, length, options).then(read) : read();
     },
-    write: (offset, data, options) => overlay.write(disk, offset, data, State.dirty, options),
+    write: (offset, data, options) => overlay.write(disk, offset, data, options),
     writeBuffer: undefined,
     flush: () => overlay.flush(),
-    trim: (offset, length, options) => overlay.drop(offset, length, State.zero, options),
+    trim: (offset, length, options) => overlay.trim(offset, length, options),
     zero: (offset, length, options) => overlay.zero(disk, offset, length, options),
     cache: (offset, length, options) =>
       onCache ? overlay.fill(disk, offset, length, options) : disk.cache?.(offset, length, options),
