@@ -28,8 +28,8 @@ export interface ParameterDeclaration {
   readonly type: ParameterType;
   /** One line for people. */
   readonly help: string;
-  /** Another key for it. */
-  readonly alias?: string;
+  /** Other keys for it. */
+  readonly aliases?: readonly string[];
   /** Must be given. */
   readonly required?: true;
   /** May be given without `key=`. At most one in a declaration. */
@@ -86,7 +86,7 @@ export function splitParameter(word: string): RawParameter {
 /** Under which key a declaration has a parameter; undefined where it has none. */
 export function declaredKey(declarations: ParameterDeclarations, key: string): string | undefined {
   if (Object.hasOwn(declarations, key)) return key;
-  return Object.keys(declarations).find(declared => declarations[declared]!.alias === key);
+  return Object.keys(declarations).find(declared => declarations[declared]!.aliases?.includes(key));
 }
 
 /** The words of a part's parameters, understood. */
