@@ -41,15 +41,27 @@ export function cutAtRanges<R extends Range>(
   offset: bigint,
   length: number,
 ): Piece<R>[] {
-  const pieces: Piece<R>[] = [];
-  const end = offset + BigInt(length);
-  let index = firstAfter(ordered, offset);
-  for (let at = offset; at < end; ) {
+  const whole = { start: offset, end: offset + BigInt(length) };
+  return splitRange(ordered, whole).map(({ start, end, range }) => ({
+    offset: start,
+    length: Number(end - start),
+    range,
+  }));
+}
+
+/** A range cut where others begin and end, in order. @param ordered none overlaps another. */
+export function splitRange<R extends Range>(
+  ordered: readonly R[],
+  { start, end }: Range,
+): (Range & { readonly range: R | undefined })[] {
+  const pieces: (Range & { readonly range: R | undefined })[] = [];
+  let index = firstAfter(ordered, start);
+  for (let at = start; at < end; ) {
     const next = ordered[index];
     const range = next && next.start <= at ? next : undefined;
     const border = range ? range.end : (next?.start ?? end);
     const to = border < end ? border : end;
-    pieces.push({ offset: at, length: Number(to - at), range });
+    pieces.push({ start: at, end: to, range });
     if (range) index += 1;
     at = to;
   }

@@ -1,4 +1,4 @@
-import { UsageError } from '../block/errors.ts';
+import { naming, UsageError } from '../block/errors.ts';
 import { parseSize } from '../block/size.ts';
 
 /** What a parameter of a plugin or filter may be, and the type of its value. */
@@ -160,14 +160,11 @@ function parseValue(
   text: string,
   reader: ParameterReader,
 ): ParameterTypes[ParameterType] {
-  try {
+  return naming(key, () => {
     const value = PARSERS[declaration.type](text, key, reader);
     checkRange(value, declaration, text);
     return value;
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`${key}: ${error.message}`);
-    throw error;
-  }
+  });
 }
 
 function checkRange(value: unknown, declaration: ParameterDeclaration, text: string): void {

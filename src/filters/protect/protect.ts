@@ -1,7 +1,7 @@
 import { alignedDevice } from '../../block/aligned.ts';
 import { before, type Call, CHANGES } from '../../block/around.ts';
 import { MAX_SIZE } from '../../block/device.ts';
-import { BlockError, UsageError } from '../../block/errors.ts';
+import { BlockError, naming } from '../../block/errors.ts';
 import { cutAtRanges, type Range, union } from '../../block/ranges.ts';
 import { holds } from '../../block/verify.ts';
 import { defineFilter } from '../../declare/declare.ts';
@@ -51,20 +51,15 @@ function refusal({ offset, range: { start, end } }: Protected): BlockError {
 }
 
 function protectedRanges(words: readonly string[]): Range[] {
-  return union(
-    words.flatMap(word => {
-      try {
-        if (!word.startsWith('~')) return parseRange(word);
-        const { start, end } = parseRange(word.slice(1));
-        const others = [
-          { start: 0n, end: start },
-          { start: end, end: MAX_SIZE },
-        ];
-        return others.filter(other => other.start < other.end);
-      } catch (error) {
-        if (error instanceof UsageError) throw new UsageError(`protect: ${error.message}`);
-        throw error;
-      }
-    }),
-  );
+  return union(words.flatMap(word => naming('protect', () => rangesOf(word))));
+}
+
+function rangesOf(word: string): Range[] {
+  if (!word.startsWith('~')) return [parseRange(word)];
+  const { start, end } = parseRange(word.slice(1));
+  const others = [
+    { start: 0n, end: start },
+    { start: end, end: MAX_SIZE },
+  ];
+  return others.filter(other => other.start < other.end);
 }
