@@ -7,7 +7,8 @@ import { OPTIONS } from '../src/tools/nbdkit/options.ts';
 
 const root = resolve(import.meta.dirname, '..');
 /** The formatter pads tables. */
-const index = readFileSync(join(root, 'docs/plugins.md'), 'utf8').replace(/ +/g, ' ');
+const tables = (kind: string) =>
+  readFileSync(join(root, `docs/${kind}s.md`), 'utf8').replace(/ +/g, ' ');
 const HEADINGS = ['Name', 'Synopsis', 'Description', 'Parameters', 'Examples', 'Errors', 'Since'];
 
 for (const kind of ['plugin', 'filter']) {
@@ -28,7 +29,7 @@ for (const kind of ['plugin', 'filter']) {
         assert.ok(parameters.includes(key), `the parameter ${key} is not described`);
       }
       const line = `| [${name}](../src/${kind}s/${name}/${name}.md) | ${declaration.description} |`;
-      assert.ok(index.includes(line), `docs/plugins.md lacks: ${line}`);
+      assert.ok(tables(kind).includes(line), `docs/${kind}s.md lacks: ${line}`);
     });
   }
 }

@@ -75,7 +75,7 @@ class Blocks {
   readonly #below: BlockDevice;
   readonly #locks: RangeLock;
   readonly #block: number;
-  /** What is read and written where a part changes: more than a block where those are small. */
+  /** What a request is cut between: more than a block where those are small. */
   readonly #unit: number;
   /** Longest payload, in whole units. */
   readonly #most: number;
@@ -217,13 +217,14 @@ class Blocks {
     return holding(lock, act);
   }
 
+  /** A part of one unit, at one go. */
   async #patch(segment: Segment, bytes: Uint8Array, options?: WriteOptions): Promise<void> {
     const { offset, length } = segment;
-    const { start, span } = this.#outward(offset, length, this.#unit);
-    const unit = Buffer.allocUnsafe(span);
-    await readInto(this.#below, start, unit, options);
-    unit.set(bytes, Number(offset - start));
+    const { start, span } = this.#outward(offset, length, this.#block);
+    const blocks = Buffer.allocUnsafe(span);
+    await readInto(this.#below, start, blocks, options);
+    blocks.set(bytes, Number(offset - start));
     options?.signal?.throwIfAborted();
-    await this.#below.write!(start, unit, options);
+    await this.#below.write!(start, blocks, options);
   }
 }

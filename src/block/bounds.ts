@@ -10,7 +10,7 @@ export type RequestKind = 'read' | 'write' | 'zero' | 'trim' | 'cache' | 'extent
  * @returns BlockError EINVAL; ENOSPC for what would be written past the end.
  */
 export function misplaced(
-  { size, blockSize }: BlockDevice,
+  { size, blockSize }: Pick<BlockDevice, 'size' | 'blockSize'>,
   kind: RequestKind,
   offset: bigint,
   length: number,

@@ -49,6 +49,18 @@ export class UsageError extends Error {
   }
 }
 
+/** Acts, and puts what it is about before the words of a UsageError. */
+export function naming<T>(subject: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof UsageError) {
+      throw new UsageError(`${subject}: ${error.message}`, error.excerpt);
+    }
+    throw error;
+  }
+}
+
 const KNOWN: ReadonlySet<string> = new Set(ERRNOS);
 
 /** The errno of anything thrown: a BlockError's own, a Node system error's code, else EIO. */

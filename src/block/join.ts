@@ -11,6 +11,7 @@ import {
 import { cacheRange, extentsOf, zeroRange } from './emulate.ts';
 import { ExtentList } from './extents.ts';
 import { eachPart, type Part, readParts } from './parts.ts';
+import { firstAfter, type Range } from './ranges.ts';
 import { type Maker, recipeOver } from './recipe.ts';
 import { type Supports, supportOf } from './support.ts';
 import { composed, type EveryMember } from './wrap.ts';
@@ -19,7 +20,7 @@ import { composed, type EveryMember } from './wrap.ts';
 class Row {
   readonly devices: readonly BlockDevice[];
   readonly size: bigint;
-  readonly #ends: readonly bigint[];
+  readonly #ends: readonly Pick<Range, 'end'>[];
 
   /** @param devices none of them empty. */
   constructor(devices: readonly BlockDevice[]) {
@@ -27,7 +28,7 @@ class Row {
     let size = 0n;
     this.#ends = devices.map(device => {
       size += device.size;
-      return size;
+      return { end: size };
     });
     this.size = size;
   }
@@ -43,9 +44,9 @@ class Row {
   cut(offset: bigint, length: number): Part[] {
     const found: Part[] = [];
     let at = offset;
-    for (let index = indexAfter(this.#ends, offset), left = length; left > 0; index++) {
+    for (let index = firstAfter(this.#ends, offset), left = length; left > 0; index++) {
       const device = this.devices[index]!;
-      const room = this.#ends[index]! - at;
+      const room = this.#ends[index]!.end - at;
       const run = room < left ? Number(room) : left;
       found.push({ device, offset: device.size - room, length: run });
       at += BigInt(run);
@@ -220,16 +221,4 @@ function commonBlockSize(parts: readonly BlockDevice[]): BlockSize | undefined {
     maximum,
     advisory: strict.length === 0 || undefined,
   };
-}
-
-/** The index of the first part that ends after an offset. */
-function indexAfter(ends: readonly bigint[], offset: bigint): number {
-  let low = 0;
-  let high = ends.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (ends[middle]! <= offset) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

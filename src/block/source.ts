@@ -1,4 +1,5 @@
 import type { DeviceSource, OpenRequest } from './device.ts';
+import { PASS, wrapDevice } from './wrap.ts';
 
 const SOURCE_METHODS = Object.keys({
   preconnect: true,
@@ -20,4 +21,33 @@ export function passSource(below: DeviceSource, own: Partial<DeviceSource> = {})
 export async function exportKey(source: DeviceSource, request: OpenRequest): Promise<string> {
   if (!source.list) return '';
   return request.exportName || ((await source.defaultExport?.(request)) ?? '');
+}
+
+/**
+ * The source below, with something that is done before each device is opened. What that answers is
+ * called once the device is closed, or could not be opened.
+ */
+export function whileOpen(
+  below: DeviceSource,
+  enter: (request: OpenRequest) => (() => void) | PromiseLike<() => void>,
+): DeviceSource {
+  return passSource(below, {
+    open: async request => {
+      const leave = await enter(request);
+      try {
+        const device = await below.open(request);
+        const close = async () => {
+          try {
+            await device.close?.();
+          } finally {
+            leave();
+          }
+        };
+        return wrapDevice(device, { ...PASS, close });
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    },
+  });
 }

@@ -28,6 +28,14 @@ export class Turns {
     return this.#run(act, this.limit, signal);
   }
 
+  /** Takes a place as soon as there is one; what is answered gives it back. */
+  enter(signal?: AbortSignal): Promise<() => void> {
+    return new Promise((entered, reject) => {
+      const stay = () => new Promise<void>(entered);
+      Promise.resolve(this.run(stay, signal)).catch(reject);
+    });
+  }
+
   #run<T>(
     act: () => T | PromiseLike<T>,
     places: number,

@@ -62,6 +62,8 @@ export type FilterDeclaration<D extends ParameterDeclarations = ParameterDeclara
   Declaration<D> & (Wraps<D> | Creates<D>);
 
 interface Wraps<D extends ParameterDeclarations> {
+  /** Once, before the server listens. @throws UsageError what is wrong with the parameters. */
+  check?(parameters: ParameterValues<D>): void;
   /**
    * The device below as this filter shows it. It must follow from the arguments alone, as it may be
    * made again in another thread while the connection is open.
@@ -80,9 +82,16 @@ interface Creates<D extends ParameterDeclarations> {
   create(
     parameters: ParameterValues<D>,
     below: DeviceSource,
-    context: Context<D>,
+    context: FilterContext<D>,
   ): DeviceSource | Promise<DeviceSource>;
-  readonly wrap?: undefined;
+  /** Makes those devices again of which the context's `again` was told. */
+  readonly wrap?: Wraps<D>['wrap'];
+}
+
+export interface FilterContext<D extends ParameterDeclarations = ParameterDeclarations>
+  extends Context<D> {
+  /** Gives a device over another the recipe by which `wrap` makes it again, in any thread. */
+  again(wrapped: BlockDevice, below: BlockDevice): BlockDevice;
 }
 
 /** Types the parameters of a plugin from its declaration. */
@@ -107,20 +116,22 @@ export function filtered(
   below: DeviceSource,
   context: Context,
 ): DeviceSource | Promise<DeviceSource> {
-  if (filter.create) return filter.create(parameters, below, context);
-  return wrapSource(below, async (device, request) => {
-    const wrapped = await filter.wrap(device, parameters, request);
+  const again = (wrapped: BlockDevice, device: BlockDevice) => {
     if (wrapped === device) return device;
-    return Object.defineProperty(wrapped, 'recipe', {
-      get: () => recipeOver(`filter:${word}`, parameters, device),
-    });
-  });
+    const recipe = () => recipeOver(`filter:${word}`, parameters, device);
+    return Object.defineProperty(wrapped, 'recipe', { get: recipe });
+  };
+  if (filter.create) return filter.create(parameters, below, { ...context, again });
+  filter.check?.(parameters);
+  return wrapSource(below, async (device, request) =>
+    again(await filter.wrap(device, parameters, request), device),
+  );
 }
 
-/** What makes the devices of a filter with `wrap` again. */
+/** What makes the devices of a filter again; undefined where nothing does. */
 export function makerOf(filter: FilterDeclaration): Maker | undefined {
-  if (!filter.wrap) return undefined;
-  return (parameters, [below], request) => filter.wrap(below!, parameters, request);
+  const { wrap } = filter;
+  return wrap && ((parameters, [below], request) => wrap(below!, parameters, request));
 }
 
 /** A source whose devices are those of the source below, each changed by `wrap`. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { UsageError } from '../block/errors.ts';
+import { naming, UsageError } from '../block/errors.ts';
 import { parseSize } from '../block/size.ts';
 
 /** What a parameter of a plugin or filter may be, and the type of its value. */
@@ -34,8 +34,8 @@ export interface ParameterDeclaration {
   readonly type: ParameterType;
   /** One line for people. */
   readonly help: string;
-  /** Another key for it. */
-  readonly alias?: string;
+  /** Other keys for it. */
+  readonly aliases?: readonly string[];
   /** Must be given. */
   readonly required?: true;
   /** May be given without `key=`. At most one in a declaration. */
@@ -92,7 +92,7 @@ export function splitParameter(word: string): RawParameter {
 /** Under which key a declaration has a parameter; undefined where it has none. */
 export function declaredKey(declarations: ParameterDeclarations, key: string): string | undefined {
   if (Object.hasOwn(declarations, key)) return key;
-  return Object.keys(declarations).find(declared => declarations[declared]!.alias === key);
+  return Object.keys(declarations).find(declared => declarations[declared]!.aliases?.includes(key));
 }
 
 /** The words of a part's parameters, understood. */
@@ -166,14 +166,11 @@ function parseValue(
   text: string,
   reader: ParameterReader,
 ): ParameterTypes[ParameterType] {
-  try {
+  return naming(key, () => {
     const value = PARSERS[declaration.type](text, key, reader);
     checkRange(value, declaration, text);
     return value;
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`${key}: ${error.message}`);
-    throw error;
-  }
+  });
 }
 
 function checkRange(value: unknown, declaration: ParameterDeclaration, text: string): void {

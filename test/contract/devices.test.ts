@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { deviceContract, type Writes } from './contract.ts';
-import { filterSource, makersOf, openPlugin, pluginSource, REQUEST } from './open.ts';
+import { makersOf, openPlugin } from './open.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-contract-'));
 const inherited: number[] = [];
@@ -87,30 +87,3 @@ inherited.push(readable);
 deviceContract('file fd for reading', () => openPlugin('file', `fd=${readable}`), {
   writes: 'none',
 });
-
-const FILTERS: readonly (readonly [plugin: string, filter: string, writes: Writes])[] = [
-  ['memory 2M', 'offset offset=123457 range=1000003', 'kept'],
-  ['memory 7E', 'offset offset=6E', 'kept'],
-  ['pattern 1M', 'offset offset=3', 'checked'],
-  ['memory 1M', 'offset offset=1M', 'kept'],
-  ['memory 1M', 'log', 'kept'],
-  ['memory 1M', `log logfile=${join(folder, 'memory.log')}`, 'kept'],
-  ['full 1M', `log logfile=${join(folder, 'full.log')}`, 'ENOSPC'],
-  ['memory 1M', 'readonly', 'none'],
-  ['memory 1M', `readonly readonly-file=${join(folder, 'missing')}`, 'kept'],
-  ['memory 1M', `readonly readonly-file=${join(folder, 'small')}`, 'EPERM'],
-];
-
-for (const [plugin, filter, writes] of FILTERS) {
-  const [pluginName, ...pluginWords] = plugin.split(' ');
-  const [filterName, ...filterWords] = filter.split(' ');
-  deviceContract(
-    `${plugin} | ${filter}`,
-    async () => {
-      const below = await pluginSource(pluginName!, ...pluginWords);
-      const source = await filterSource(below, filterName!, ...filterWords);
-      return await source.open(REQUEST);
-    },
-    { writes, makers: makersOf(pluginName) },
-  );
-}

@@ -51,6 +51,17 @@ export async function openPlugin(name: string, ...words: string[]): Promise<Bloc
   return await (await pluginSource(name, ...words)).open(REQUEST);
 }
 
+/** A device as a filter shows it: `openOver(device, 'offset offset=512')`. */
+export async function openOver(
+  device: BlockDevice,
+  filter: string,
+  request: Partial<OpenRequest> = {},
+): Promise<BlockDevice> {
+  const [name, ...words] = filter.split(' ');
+  const source = await filterSource({ open: () => device }, name!, ...words);
+  return await source.open({ ...REQUEST, ...request });
+}
+
 /** What makes devices again, as another thread of a server would. @param plugin the one it runs. */
 export function makersOf(plugin?: string): Makers {
   return async by => {

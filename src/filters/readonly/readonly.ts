@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { before, CHANGES } from '../../block/around.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
@@ -21,37 +22,10 @@ function never(below: BlockDevice): BlockDevice {
 
 /** Looks for the file at every write; flushes are always allowed. */
 function unless(file: string, below: BlockDevice): BlockDevice {
-  const check = (offset: bigint) => {
+  const check = ({ offset }: { readonly offset: bigint }) => {
     if (existsSync(file)) {
       throw new BlockError('EPERM', 'writing is forbidden for now by readonly-file', { offset });
     }
   };
-  return wrapDevice(below, {
-    ...PASS,
-    write:
-      below.write &&
-      ((offset, data, options) => {
-        check(offset);
-        return below.write!(offset, data, options);
-      }),
-    writeBuffer:
-      below.writeBuffer &&
-      ((offset, length) => {
-        check(offset);
-        return below.writeBuffer!(offset, length);
-      }),
-    resize: undefined,
-    trim:
-      below.trim &&
-      ((offset, length, options) => {
-        check(offset);
-        return below.trim!(offset, length, options);
-      }),
-    zero:
-      below.zero &&
-      ((offset, length, options) => {
-        check(offset);
-        return below.zero!(offset, length, options);
-      }),
-  });
+  return wrapDevice(before(below, check, CHANGES), { ...PASS, resize: undefined });
 }

@@ -33,3 +33,16 @@ export function mbrSector(entries: readonly MbrEntry[]): Buffer {
   sector.writeUInt16LE(0xaa55, SECTOR - 2);
   return sector;
 }
+
+/** The four entries of a sector, empty ones among them. */
+export function mbrEntries(sector: Buffer): MbrEntry[] {
+  return [0, 1, 2, 3].map(index => {
+    const at = ENTRIES + index * ENTRY;
+    return {
+      bootable: sector[at] === 0x80,
+      type: sector[at + 4]!,
+      start: BigInt(sector.readUInt32LE(at + 8)),
+      sectors: BigInt(sector.readUInt32LE(at + 12)),
+    };
+  });
+}

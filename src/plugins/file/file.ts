@@ -15,7 +15,7 @@ export default definePlugin({
     file: { type: 'path', bare: true, help: 'File or block device to serve' },
     dir: {
       type: 'path',
-      alias: 'directory',
+      aliases: ['directory'],
       help: 'Directory whose files to serve, chosen by export name',
     },
     fd: { type: 'integer', minimum: 0, help: 'Open file descriptor to serve' },

@@ -54,13 +54,13 @@ function partHelp({ kind, file, declaration }: Part): string {
 }
 
 function parameterHelp([key, declaration]: [string, ParameterDeclaration]): [string, string][] {
-  const { type, help, required, repeat, choices, alias } = declaration;
+  const { type, help, required, repeat, choices, aliases = [] } = declaration;
   const notes: string[] = [];
   if (required) notes.push('required');
   if (repeat) notes.push('may be repeated');
   if (declaration.default !== undefined) notes.push(`default ${declaration.default}`);
   const value = choices?.join('|') ?? `<${type.toUpperCase()}>`;
   const text = notes.length > 0 ? `(${notes.join(', ')}) ${help}` : help;
-  const other: [string, string][] = alias === undefined ? [] : [[`${alias}=${value}`, `As ${key}`]];
-  return [[`${key}=${value}`, text], ...other];
+  const others = aliases.map((alias): [string, string] => [`${alias}=${value}`, `As ${key}`]);
+  return [[`${key}=${value}`, text], ...others];
 }

@@ -1,0 +1,85 @@
+import { before, type Call, PLACED } from '../../block/around.ts';
+import { misplaced } from '../../block/bounds.ts';
+import type { BlockDevice, BlockSize } from '../../block/device.ts';
+import { BlockError } from '../../block/errors.ts';
+import { PASS, wrapDevice } from '../../block/wrap.ts';
+import { defineFilter } from '../../declare/declare.ts';
+import { announced, checkSizes } from './sizes.ts';
+
+const MOST = 2 ** 32 - 1;
+
+export default defineFilter({
+  name: 'blocksize-policy',
+  description: 'says which block sizes clients should keep to, and can refuse those that do not',
+  parameters: {
+    'blocksize-error-policy': {
+      type: 'string',
+      choices: ['allow', 'error', 'strict-error'],
+      default: 'allow',
+      help: 'What becomes of requests that do not keep to them',
+    },
+    'blocksize-minimum': { type: 'size', maximum: MOST, help: 'Smallest block' },
+    'blocksize-preferred': { type: 'size', maximum: MOST, help: 'Best size of requests' },
+    'blocksize-maximum': { type: 'size', maximum: MOST, help: 'Longest read or write' },
+    'blocksize-write-disconnect': {
+      type: 'size',
+      maximum: MOST,
+      help: 'Disconnect clients that write more at once',
+    },
+  },
+  check: checkSizes,
+  wrap(below, { 'blocksize-error-policy': policy, ...sizes }, { disconnect }) {
+    const blockSize = announced(below, sizes);
+    const limit = sizes['blocksize-write-disconnect'];
+    const checks: Check[] = [];
+    if (limit !== undefined) {
+      checks.push(({ kind, length }) => {
+        if (kind !== 'write' || length <= limit) return undefined;
+        disconnect(true);
+        return new BlockError('ESHUTDOWN', 'disconnecting client due to oversize write request');
+      });
+    }
+    if (policy !== 'allow' && blockSize) checks.push(constraint(below, blockSize));
+    if (policy === 'strict-error' && blockSize) checks.push(wholeBlocks(blockSize));
+    if (below.blockSize) checks.push(constraint(below, below.blockSize));
+    // Callers see to what is not advisory, and then nobody would see which writes are too long.
+    const advisory = policy === 'allow' || limit !== undefined;
+    return wrapDevice(checks.length > 0 ? checking(below, checks) : below, {
+      ...PASS,
+      blockSize: blockSize && { ...blockSize, advisory },
+    });
+  },
+});
+
+/** Why a request is refused, if it is. */
+type Check = (call: Call) => BlockError | undefined;
+
+function checking(below: BlockDevice, checks: readonly Check[]): BlockDevice {
+  return before(
+    below,
+    call => {
+      for (const check of checks) {
+        const refusal = check(call);
+        if (refusal) throw refusal;
+      }
+    },
+    PLACED,
+  );
+}
+
+function constraint({ size }: BlockDevice, blockSize: BlockSize): Check {
+  return ({ kind, offset, length }) =>
+    kind === 'flush' ? undefined : misplaced({ size, blockSize }, kind, offset, length);
+}
+
+/** Not even the last block may be cut off by the end of the disk. */
+function wholeBlocks({ minimum }: BlockSize): Check {
+  return ({ offset, length }) =>
+    length % minimum === 0
+      ? undefined
+      : new BlockError(
+          'EINVAL',
+          `${length} bytes at ${offset} are no multiple of the minimum block size ${minimum}`,
+          { offset },
+        );
+}

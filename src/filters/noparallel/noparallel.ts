@@ -1,0 +1,30 @@
+import type { BlockDevice } from '../../block/device.ts';
+import { serialiseDevice } from '../../block/serialise.ts';
+import { whileOpen } from '../../block/source.ts';
+import { Turns } from '../../block/turns.ts';
+import { defineFilter, wrapSource } from '../../declare/declare.ts';
+
+export default defineFilter({
+  name: 'noparallel',
+  description: 'serves one request, or one client, at a time',
+  parameters: {
+    serialize: {
+      type: 'string',
+      choices: ['requests', 'all-requests', 'connections'],
+      default: 'requests',
+      help: 'Requests of each client, of all clients, or clients',
+    },
+  },
+  wrap: oneAtATime,
+  create({ serialize }, below, { again }) {
+    const turns = new Turns(1);
+    if (serialize === 'connections') return whileOpen(below, ({ signal }) => turns.enter(signal));
+    return wrapSource(below, device =>
+      serialize === 'requests' ? again(oneAtATime(device), device) : serialiseDevice(device, turns),
+    );
+  },
+});
+
+function oneAtATime(device: BlockDevice): BlockDevice {
+  return serialiseDevice(device, new Turns(1));
+}
