@@ -1,7 +1,7 @@
 import { isPromise } from '../block/answer.ts';
-import { byteLength } from '../block/data.ts';
 import type { BlockDevice, Data, ReadOptions } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
+import { badAnswer } from '../block/well-formed.ts';
 import { Command, CommandFlag } from '../protocol/constants.ts';
 import {
   decodeRequest,
@@ -431,8 +431,9 @@ export class Transmission implements WriteHost {
   }
 
   #sendRead(request: RequestHeader, data: Data, df: boolean): void {
-    if (isOf(data, request.length)) this.#outbox.read(request, data, df);
-    else this.#refuse(request, wrongBytes());
+    const fault = badAnswer(data, request.length);
+    if (fault) this.#refuse(request, fault);
+    else this.#outbox.read(request, data, df);
   }
 
   /** A read that is longer than the connection may hold is read as the client takes it. */
@@ -447,7 +448,8 @@ export class Transmission implements WriteHost {
       let data: Data;
       try {
         data = await device.read(offset, count, this.#reading);
-        if (!isOf(data, count)) throw wrongBytes();
+        const fault = badAnswer(data, count);
+        if (fault) throw fault;
       } catch (error) {
         // Once a length has been promised, only hanging up can take it back.
         if (done > 0 && !inChunks) throw error;
@@ -528,15 +530,4 @@ export class Transmission implements WriteHost {
     this.#host.onError(error);
     this.#outbox.failure(request, error);
   }
-}
-
-/** Whether a device kept to the contract: its answer is bytes, and so many. */
-function isOf(data: unknown, length: number): data is Data {
-  if (data instanceof Uint8Array) return data.length === length;
-  const isList = Array.isArray(data) && data.every(view => view instanceof Uint8Array);
-  return isList && byteLength(data) === length;
-}
-
-function wrongBytes(): BlockError {
-  return new BlockError('EIO', 'the device gave a wrong number of bytes');
 }
