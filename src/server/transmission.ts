@@ -16,6 +16,7 @@ import { type Export, MAX_PAYLOAD, type Terms } from './export.ts';
 import { IncomingWrite, type Piece, type Rest, type WriteHost } from './incoming-write.ts';
 import { Outbox } from './outbox.ts';
 import { Payloads } from './payloads.ts';
+import type { Counters } from './statistics.ts';
 import { statusReply } from './status.ts';
 
 /** Answers are sent when so many bytes have come together: more would leave the processor's cache. */
@@ -42,6 +43,7 @@ export interface TransmissionHost {
   readonly gone: AbortController;
   /** Bytes of payload that this connection may hold now; changes as connections come and go. */
   share(): number;
+  readonly counters: Counters;
   onError(error: unknown): void;
   /** Called whenever there has been much traffic again. */
   readonly onBusy?: () => void;
@@ -255,13 +257,16 @@ export class Transmission implements WriteHost {
         if (!this.#admits(request)) return;
       }
       inbox.start += this.headerSize;
-      this.#count(request);
       this.#begin(request);
       if (this.#outbox.bytes >= BATCH) this.flush();
     }
   }
 
   #count({ type, length }: RequestHeader): void {
+    const { counters } = this.#host;
+    counters.requests += 1;
+    if (type === Command.read) counters.bytesRead += length;
+    else if (type === Command.write) counters.bytesWritten += length;
     const hasData = type === Command.read || type === Command.write;
     this.#traffic += REQUEST + (hasData ? length : 0);
     if (this.#traffic < BUSY) return;
@@ -292,6 +297,7 @@ export class Transmission implements WriteHost {
       this.#closing = true;
       return;
     }
+    this.#count(request);
     this.#host.onRequest?.(request);
     const hasPayload = this.#terms.extended
       ? (request.flags & CommandFlag.payloadLength) !== 0
@@ -527,6 +533,7 @@ export class Transmission implements WriteHost {
   }
 
   #refuse(request: RequestHeader, error: unknown): void {
+    this.#host.counters.failed += 1;
     this.#host.onError(error);
     this.#outbox.failure(request, error);
   }
