@@ -66,7 +66,7 @@ for (const [what, start] of Object.entries(START)) {
 }
 
 test('what connections ask for in another thread is counted when they end', async t => {
-  const device = memoryStore(BigInt(MIB), 'sparse');
+  const device = memoryStore(1n << 40n, 'sparse');
   let moved = 0;
   const server = new Server({
     source: { open: () => device },
