@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Random } from '../../test/contract/model.ts';
 import { join, u16, u32, u64 } from '../../test/peer/bytes.ts';
 import { contiguous } from '../block/data.ts';
 import type { BlockDevice } from '../block/device.ts';
 import { Command, SIMPLE_REPLY_SIZE } from '../protocol/constants.ts';
 import { sparseStore } from '../stores/sparse.ts';
+import { Random } from '../testing/model.ts';
 import type { Receiver, Transport } from '../transport/transport.ts';
 import { Export } from './export.ts';
 import { Counters } from './statistics.ts';

@@ -12,7 +12,7 @@ import { Command } from '../../src/protocol/constants.ts';
 import { Server } from '../../src/server/server.ts';
 import { memoryStore } from '../../src/stores/allocator.ts';
 import { sparseStore } from '../../src/stores/sparse.ts';
-import type { Random } from '../contract/model.ts';
+import type { Random } from '../../src/testing/model.ts';
 import { ScriptedClient } from '../peer/scripted-client.ts';
 import { startThread } from '../peer/thread.ts';
 import { Wire } from '../peer/wire.ts';
