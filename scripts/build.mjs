@@ -26,7 +26,7 @@ const roomsOf = (floor, prefix = '') =>
     .filter(([, file]) => existsSync(file));
 
 const commands = roomsOf('tools');
-const library = ['index', 'plugin'];
+const library = ['index', 'plugin', 'testing'];
 const entries = {
   thread: join(source, 'tools/nbdkit/thread.ts'),
   ...Object.fromEntries(library.map(name => [name, join(source, `${name}.ts`)])),

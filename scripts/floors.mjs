@@ -14,7 +14,7 @@ const FLOORS = [
   ['copy', 'content'],
   ['plugins', 'filters'],
   ['server'],
-  ['tools'],
+  ['tools', 'testing'],
 ];
 const ROOMS = new Set(['plugins', 'filters', 'formats', 'tools']);
 const height = folder => FLOORS.findIndex(floor => floor.includes(folder));

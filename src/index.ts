@@ -37,5 +37,6 @@ export { formatNbdUri, isNbdUri, type NbdUri, parseNbdUri } from './protocol/uri
 export type { Client } from './server/connection.ts';
 export { serveHandedOver } from './server/handed-over.ts';
 export type { ServerObserver, ServerOptions } from './server/options.ts';
-export { type ListenAddress, Server } from './server/server.ts';
+export { type ListenAddress, type ServeOptions, Server, serve } from './server/server.ts';
+export type { Statistics } from './server/statistics.ts';
 export type { ThreadOptions } from './server/threads.ts';

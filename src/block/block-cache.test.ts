@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { Random } from '../../test/contract/model.ts';
+import { Random } from '../testing/model.ts';
 import { BlockCache, Budget } from './block-cache.ts';
 import type { RequestOptions } from './device.ts';
 

@@ -1,6 +1,5 @@
 import { andThen } from './answer.ts';
 import { misplaced, type RequestKind } from './bounds.ts';
-import { byteLength } from './data.ts';
 import {
   type BlockDevice,
   type Data,
@@ -13,18 +12,17 @@ import {
   type ZeroOptions,
 } from './device.ts';
 import { BlockError } from './errors.ts';
+import { badAnswer, checkDevice } from './well-formed.ts';
 import { wrapDevice } from './wrap.ts';
 
 /**
  * The device with each request and each answer held against the contract, so that a mistake of
  * either side has words instead of consequences. Methods that are absent stay so.
  * @throws BlockError EINVAL or ENOSPC for a bad request, EIO for a bad answer; the same from each
- * method. EIO at once for a size that none can have.
+ * method. EIO at once for a device without the form of the contract.
  */
 export function checked(device: BlockDevice): BlockDevice {
-  if (typeof device.size !== 'bigint' || device.size < 0n || device.size > MAX_SIZE) {
-    throw new BlockError('EIO', `size ${device.size}: expected a bigint from 0 to 2^63-1`);
-  }
+  checkDevice(device);
   const check = new Checks(device);
   const { write, writeBuffer, flush, trim, zero, cache, extents, resize } = device;
   return wrapDevice(device, {
@@ -165,13 +163,9 @@ function checkedBuffer(lent: WriteBuffer, length: number, check: Checks): WriteB
 }
 
 function answeredData(data: Data, length: number): Data {
-  const isData =
-    data instanceof Uint8Array ||
-    (Array.isArray(data) && data.every(view => view instanceof Uint8Array));
-  if (!isData) throw new BlockError('EIO', 'the device answered with something else than bytes');
-  const got = byteLength(data);
-  if (got === length) return data;
-  throw new BlockError('EIO', `the device answered with ${got} bytes instead of ${length}`);
+  const fault = badAnswer(data, length);
+  if (fault) throw fault;
+  return data;
 }
 
 function answeredRuns<R extends { readonly length: number }>(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { lateDisk, type Members } from '../../test/block/late-disk.ts';
-import { Random } from '../../test/contract/model.ts';
+import { Random } from '../testing/model.ts';
 import { zeroes } from './data.ts';
 import type { BlockDevice } from './device.ts';
 import { cacheRange, trimRange, zeroRange } from './emulate.ts';

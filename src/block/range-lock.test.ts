@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { Random } from '../../test/contract/model.ts';
+import { Random } from '../testing/model.ts';
 import { RangeLock, type Release } from './range-lock.ts';
 
 const held = (lock: Release | Promise<Release>): Release => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Random } from '../../test/contract/model.ts';
+import { Random } from '../testing/model.ts';
 import { xorBytes } from './xor-bytes.ts';
 
 test('bytes and masks of any place and length', () => {

@@ -262,6 +262,10 @@ export class NbdClient implements BlockDevice {
     await this.#release?.();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   /** Fails the requests under way and drops the connection. */
   abort(): void {
     this.#transmission.abort(new BlockError('ESHUTDOWN', 'the connection was dropped'));

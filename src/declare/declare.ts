@@ -94,10 +94,17 @@ export interface FilterContext<D extends ParameterDeclarations = ParameterDeclar
   again(wrapped: BlockDevice, below: BlockDevice): BlockDevice;
 }
 
+/** A declaration with `create` does not show which kind it is. */
+const KINDS = new WeakMap<object, 'plugin' | 'filter'>();
+
+/** What a declaration was defined as, if it was. */
+export const definedAs = (declaration: object) => KINDS.get(declaration);
+
 /** Types the parameters of a plugin from its declaration. */
 export function definePlugin<const D extends ParameterDeclarations>(
   declaration: PluginDeclaration<D>,
 ): PluginDeclaration<D> {
+  KINDS.set(declaration, 'plugin');
   return declaration;
 }
 
@@ -105,6 +112,7 @@ export function definePlugin<const D extends ParameterDeclarations>(
 export function defineFilter<const D extends ParameterDeclarations>(
   declaration: FilterDeclaration<D>,
 ): FilterDeclaration<D> {
+  KINDS.set(declaration, 'filter');
   return declaration;
 }
 

@@ -208,6 +208,9 @@ const PARSERS: {
   password: (text, key, reader) => reader.readPassword(key, text),
 };
 
+/** The words for what a parameter may be. */
+export const PARAMETER_TYPES = Object.keys(PARSERS);
+
 /** @throws UsageError */
 export function parseInteger(text: string): number {
   const match = /^([+-]?)(?:0x([\da-f]+)|0([0-7]+)|(0|[1-9]\d*))$/i.exec(text.trim());

@@ -6,6 +6,7 @@ import type { Transport } from '../transport/transport.ts';
 import { type Agreed, handshake } from './handshake.ts';
 import type { ServerOptions } from './options.ts';
 import { Session } from './session.ts';
+import { Counters, type Statistics } from './statistics.ts';
 import type { Handover, Threads } from './threads.ts';
 import { Transmission } from './transmission.ts';
 
@@ -18,6 +19,8 @@ export interface Client {
   readonly peer: Peer;
   /** The export that it has chosen; undefined before that. */
   readonly exportName: string | undefined;
+  /** In another thread it is counted when the connection ends. */
+  readonly statistics: Statistics;
   /** Ends the connection: after the requests under way, or at once with `force`. */
   disconnect(force?: boolean): void;
 }
@@ -38,6 +41,7 @@ export class Connection implements Client {
   readonly id: number;
   readonly source: DeviceSource;
   exportName: string | undefined;
+  readonly statistics = new Counters();
   #transport: Transport;
   readonly #host: ConnectionHost;
   readonly #gone = new AbortController();
@@ -165,6 +169,7 @@ export class Connection implements Client {
         threads: options.threads ?? DEFAULT_THREADS,
         gone: this.#gone,
         share: () => this.#host.share(),
+        counters: this.statistics,
         onError: (error: unknown) => this.#complain(error),
         // An observer of requests sees those of this thread.
         ...(observer?.request ? { onRequest: observer.request.bind(observer, this) } : { onBusy }),
@@ -215,7 +220,10 @@ export class Connection implements Client {
     };
     try {
       const request = { exportName: name, readOnly, tls, peer };
-      return await thread.serve({ recipe, request }, leave, error => this.#complain(error));
+      return await thread.serve({ recipe, request }, leave, {
+        error: error => this.#complain(error),
+        asked: statistics => this.statistics.add(statistics),
+      });
     } catch (error) {
       this.#complain(error);
       return false;

@@ -6,6 +6,7 @@ import { type Makers, remake } from '../block/recipe.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import { Export } from './export.ts';
 import { shareOf } from './share.ts';
+import { Counters } from './statistics.ts';
 import type { Handover, Order, Remade, Report } from './threads.ts';
 import { Transmission } from './transmission.ts';
 
@@ -16,6 +17,7 @@ class Guest {
   readonly #device: BlockDevice;
   readonly #made: Remade;
   readonly #gone: AbortController;
+  readonly counters = new Counters();
   #transmission: Transmission | undefined;
 
   /** Makes the device. @throws what its maker throws. */
@@ -60,7 +62,7 @@ class Guest {
       transport,
       new Export(this.#device, exportName, readOnly),
       terms,
-      { threads, gone: this.#gone, share, onError },
+      { threads, gone: this.#gone, share, onError, counters: this.counters },
       leftover,
       over,
     );
@@ -110,9 +112,10 @@ export function serveHandedOver(port: MessagePort, makers: Makers): (error: unkn
     }
   };
   const end = async (id: number) => {
-    await guests.get(id)?.end();
+    const guest = guests.get(id);
+    await guest?.end();
     guests.delete(id);
-    report({ kind: 'ended', id });
+    report({ kind: 'ended', id, statistics: guest && { ...guest.counters } });
   };
   const serve = ({ id, pool, handover }: Extract<Order, { kind: 'serve' }>) => {
     const guest = guests.get(id)!;

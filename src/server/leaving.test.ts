@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Random } from '../../test/contract/model.ts';
 import { join, u16, u32, u64 } from '../../test/peer/bytes.ts';
 import { contiguous } from '../block/data.ts';
 import type { BlockDevice } from '../block/device.ts';
 import { Command, SIMPLE_REPLY_SIZE } from '../protocol/constants.ts';
 import { sparseStore } from '../stores/sparse.ts';
+import { Random } from '../testing/model.ts';
 import type { Receiver, Transport } from '../transport/transport.ts';
 import { Export } from './export.ts';
+import { Counters } from './statistics.ts';
 import { Transmission } from './transmission.ts';
 
 const SIZE = 1 << 20;
@@ -72,7 +73,7 @@ class FakeTransport implements Transport {
 function begin(transport: Transport, device: BlockDevice, leftover: Uint8Array): Transmission {
   const onError = (error: unknown) => assert.fail(String(error));
   const gone = new AbortController();
-  const host = { threads: 16, gone, share: () => SIZE, onError };
+  const host = { threads: 16, gone, share: () => SIZE, onError, counters: new Counters() };
   const opened = new Export(device, '', false);
   const transmission = new Transmission(transport, opened, TERMS, host, leftover, () => {});
   transmission.start();

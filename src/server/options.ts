@@ -1,4 +1,4 @@
-import type { DeviceSource } from '../block/device.ts';
+import type { BlockDevice, DeviceSource } from '../block/device.ts';
 import type { RequestHeader } from '../protocol/request.ts';
 import type { Credentials } from '../transport/credentials.ts';
 import type { Client } from './connection.ts';
@@ -6,7 +6,8 @@ import type { ThreadOptions } from './threads.ts';
 
 /** How the server behaves, the same for all connections. */
 export interface ServerOptions {
-  readonly source: DeviceSource;
+  /** What opens a device for each connection, or one device for all of them. */
+  readonly source: BlockDevice | DeviceSource;
   /** Refuse every write. */
   readonly readOnly?: boolean | undefined;
   /** Most requests of one connection under way at once; 16 unless said. */

@@ -1,12 +1,16 @@
 import net from 'node:net';
-import type { DeviceSource } from '../block/device.ts';
+import { resolve } from 'node:path';
+import type { BlockDevice, DeviceSource } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
+import { asSource } from '../block/source.ts';
 import { descriptorLimit } from '../posix/descriptor-limit.ts';
+import { formatNbdUri, type UriAddress } from '../protocol/uri.ts';
 import { descriptorOf, SocketTransport } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { type Client, Connection, type ConnectionHost } from './connection.ts';
 import type { ServerOptions } from './options.ts';
 import { POOL, shareOf } from './share.ts';
+import { Counters, type Statistics } from './statistics.ts';
 import { Threads } from './threads.ts';
 
 /** Where to listen: a Unix socket, a TCP or vsock port, or a socket that someone else has bound. */
@@ -19,6 +23,9 @@ export type ListenAddress =
 /** How long requests under way, and clients that do not take their answers, hold up the end, in ms. */
 const PATIENCE = 5000;
 
+/** How this machine calls itself, in AF_VSOCK. */
+const LOCAL_CID = 1;
+
 /** Descriptors that no client gets. */
 const RESERVED = 16;
 
@@ -27,10 +34,13 @@ export class Server {
   readonly #options: ServerOptions;
   readonly #host: ConnectionHost;
   readonly #listeners: net.Server[] = [];
+  #address: net.AddressInfo | string | null = null;
   readonly #connections = new Set<Connection>();
   readonly #threads: Threads | undefined;
   #source: DeviceSource;
   #count = 0;
+  /** Of those who have left. */
+  readonly #left = new Counters();
   /** The last client was turned away. */
   #full = false;
   #closed: Promise<void> | undefined;
@@ -39,7 +49,7 @@ export class Server {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.#source = options.source;
+    this.#source = asSource(options.source);
     const { helpers, memory = POOL, observer } = options;
     if (helpers) {
       const pool = memory / (1 + helpers.most);
@@ -57,6 +67,25 @@ export class Server {
   /** Those who are connected at this moment. */
   clients(): readonly Client[] {
     return [...this.#connections];
+  }
+
+  /** Of all connections so far, of which there were so many. */
+  statistics(): Statistics & { readonly connections: number } {
+    const all = new Counters();
+    all.add(this.#left);
+    for (const { statistics } of this.#connections) all.add(statistics);
+    return { ...all, connections: this.#count };
+  }
+
+  /**
+   * Where clients on this machine find the default export, at the first address that it listens at.
+   * @throws BlockError EINVAL it does not listen.
+   */
+  get uri(): string {
+    const bound = this.#address;
+    if (!bound) throw new BlockError('EINVAL', 'the server does not listen');
+    const tls = this.#options.tls?.required ?? false;
+    return formatNbdUri({ address: reachable(bound), tls, exportName: '', tlsOptions: {} });
   }
 
   /**
@@ -79,7 +108,10 @@ export class Server {
         listener.on('error', error => this.#options.observer?.error?.(error));
         this.#listeners.push(listener);
         const family = 'vsock';
-        resolve(found === undefined ? listener.address() : { family, address: '', port: found });
+        const address =
+          found === undefined ? listener.address() : { family, address: '', port: found };
+        this.#address ??= address;
+        resolve(address);
       });
       if ('vsockPort' in address) found = vsock!.listenVsock(listener, address.vsockPort);
       else listener.listen(address);
@@ -111,6 +143,7 @@ export class Server {
     this.#options.observer?.connected?.(connection);
     await connection.serve();
     this.#connections.delete(connection);
+    this.#left.add(connection.statistics);
     this.#options.observer?.disconnected?.(connection);
     for (const watcher of this.#watchers) watcher();
   }
@@ -119,9 +152,9 @@ export class Server {
    * Serves another source to those who connect from now on; the others keep their devices. Resolves
    * when the last of these has gone: the source before is then its owner's to close.
    */
-  replace(source: DeviceSource): Promise<void> {
+  replace(source: BlockDevice | DeviceSource): Promise<void> {
     const before = this.#source;
-    this.#source = source;
+    this.#source = asSource(source);
     return this.#until(() => [...this.#connections].every(each => each.source !== before));
   }
 
@@ -171,4 +204,29 @@ export class Server {
       });
     }
   }
+}
+
+/** An address that the system has given, as one to connect to. */
+function reachable(bound: net.AddressInfo | string): UriAddress {
+  if (typeof bound === 'string') return { path: resolve(bound) };
+  const { address, family, port } = bound;
+  if (family === 'vsock') return { cid: LOCAL_CID, port };
+  return { host: address === '::' || address === '0.0.0.0' ? 'localhost' : address, port };
+}
+
+export interface ServeOptions extends Omit<ServerOptions, 'source'> {
+  readonly listen: ListenAddress;
+}
+
+/**
+ * A server that listens, of a source or of one device for all connections.
+ * @throws the system's error, such as EADDRINUSE.
+ */
+export async function serve(
+  source: BlockDevice | DeviceSource,
+  { listen, ...options }: ServeOptions,
+): Promise<Server> {
+  const server = new Server({ ...options, source });
+  await server.listen(listen);
+  return server;
 }

@@ -1,4 +1,5 @@
 import type { DeviceSource, ListRequest } from '../block/device.ts';
+import { checkDevice } from '../block/well-formed.ts';
 import { Option, Rep } from '../protocol/constants.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { encodeOptionReply } from '../protocol/handshake.ts';
@@ -83,7 +84,7 @@ export class Session {
     const { signal, client } = this.#host;
     const disconnect = (force?: boolean) => client.disconnect(force);
     const device = await this.source.open({ ...facts, exportName, signal, disconnect });
-    this.#opened = new Export(device, exportName, facts.readOnly);
+    this.#opened = new Export(checkDevice(device), exportName, facts.readOnly);
     return this.#opened;
   }
 

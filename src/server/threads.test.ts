@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { startThread } from '../../test/peer/thread.ts';
 import { temporaryFolder } from '../../test/peer/wire.ts';
 import { zeroes } from '../block/data.ts';
 import { messageOf } from '../block/errors.ts';
 import type { NbdClient } from '../client/client.ts';
 import { connect } from '../client/connect.ts';
+import { memoryStore } from '../stores/allocator.ts';
 import { Server } from './server.ts';
 import type { ThreadOptions } from './threads.ts';
 
@@ -62,3 +64,29 @@ for (const [what, start] of Object.entries(START)) {
     for (const error of errors) assert.match(error, /^a thread .*no more of them$/);
   });
 }
+
+test('what connections ask for in another thread is counted when they end', async t => {
+  const device = memoryStore(1n << 40n, 'sparse');
+  let moved = 0;
+  const server = new Server({
+    source: { open: () => device },
+    helpers: { most: 1, start: startThread },
+    observer: {
+      debug: message => {
+        if (message.includes('another thread')) moved += 1;
+      },
+    },
+  });
+  const path = join(temporaryFolder(t), 'socket');
+  await server.listen({ path });
+  const clients = await Promise.all([1, 2].map(() => connect(`nbd+unix:///?socket=${path}`)));
+  await clients[0]!.write!(0n, Buffer.alloc(MIB, 1));
+  let rounds = 0;
+  for (; moved === 0; rounds++) await Promise.all(clients.map(readMuch));
+  await Promise.all(clients.map(client => client.close()));
+  while (server.clients().length > 0) await new Promise(setImmediate);
+  const { requests, bytesRead, bytesWritten } = server.statistics();
+  assert.equal(requests, rounds * 2 * MANY + 1);
+  assert.deepEqual([bytesRead, bytesWritten], [(requests - 1) * MIB, MIB]);
+  await server.close();
+});

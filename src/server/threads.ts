@@ -3,6 +3,7 @@ import type { Worker } from 'node:worker_threads';
 import type { OpenRequest, Recipe } from '../block/device.ts';
 import { BlockError, type Errno, errnoOf, messageOf } from '../block/errors.ts';
 import type { Terms } from './export.ts';
+import type { Statistics } from './statistics.ts';
 
 /** The device of a connection, as another thread makes it again. */
 export interface Remade {
@@ -41,7 +42,7 @@ export type Order =
 export type Report =
   | { readonly kind: 'ready' }
   | { readonly kind: 'made'; readonly id: number }
-  | { readonly kind: 'ended'; readonly id: number }
+  | { readonly kind: 'ended'; readonly id: number; readonly statistics?: Statistics | undefined }
   | {
       readonly kind: 'error';
       readonly id?: number | undefined;
@@ -112,7 +113,14 @@ export class Threads {
 interface Listener {
   made(): void;
   error(error: BlockError): void;
-  ended(): void;
+  ended(statistics?: Statistics): void;
+}
+
+/** Whom a thread tells of the connection that it serves. */
+export interface Absent {
+  error(error: unknown): void;
+  /** What it was asked for there, when it has ended. */
+  asked(statistics: Statistics): void;
 }
 
 /** A thread that serves connections which began in another one. */
@@ -167,7 +175,7 @@ export class Thread {
   #take(report: Exclude<Report, { kind: 'ready' }>): void {
     const listener = report.id === undefined ? undefined : this.#listeners.get(report.id);
     if (report.kind === 'made') listener?.made();
-    else if (report.kind === 'ended') listener?.ended();
+    else if (report.kind === 'ended') listener?.ended(report.statistics);
     else {
       const error = new BlockError(report.errno, report.message);
       if (listener) listener.error(error);
@@ -184,15 +192,20 @@ export class Thread {
   async serve(
     device: Remade,
     leave: () => Promise<Handover | undefined>,
-    onError: (error: unknown) => void,
+    client: Absent,
   ): Promise<boolean> {
+    const onError = client.error.bind(client);
     this.load += 1;
     const id = ++this.#count;
     try {
       const worker = await this.#worker;
       if (!worker || !(await this.#make(worker, id, device, onError))) return false;
       const ended = new Promise<void>(resolve => {
-        this.#listeners.set(id, { made: () => {}, error: onError, ended: resolve });
+        const over = (statistics?: Statistics) => {
+          if (statistics) client.asked(statistics);
+          resolve();
+        };
+        this.#listeners.set(id, { made: () => {}, error: onError, ended: over });
       });
       const handover = await leave();
       if (!handover || this.#exited) {

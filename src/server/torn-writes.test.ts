@@ -1,13 +1,13 @@
 /** Writes whose payloads come slowly or not at all, over sockets that are busy and others. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { Random } from '../../test/contract/model.ts';
 import { only, type ScriptedClient, startServer } from '../../test/peer/scripted-client.ts';
 import { isZero } from '../block/data.ts';
 import { type BlockDevice, UNTORN } from '../block/device.ts';
 import { Command } from '../protocol/constants.ts';
 import { memoryStore } from '../stores/allocator.ts';
 import { sparseStore } from '../stores/sparse.ts';
+import { Random } from '../testing/model.ts';
 
 const MIB = 1 << 20;
 const SIZE = BigInt(64 * MIB);

@@ -1,7 +1,7 @@
 import { isPromise } from '../block/answer.ts';
-import { byteLength } from '../block/data.ts';
 import type { BlockDevice, Data, ReadOptions } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
+import { badAnswer } from '../block/well-formed.ts';
 import { Command, CommandFlag } from '../protocol/constants.ts';
 import {
   decodeRequest,
@@ -16,6 +16,7 @@ import { type Export, MAX_PAYLOAD, type Terms } from './export.ts';
 import { IncomingWrite, type Piece, type Rest, type WriteHost } from './incoming-write.ts';
 import { Outbox } from './outbox.ts';
 import { Payloads } from './payloads.ts';
+import type { Counters } from './statistics.ts';
 import { statusReply } from './status.ts';
 
 /** Answers are sent when so many bytes have come together: more would leave the processor's cache. */
@@ -42,6 +43,7 @@ export interface TransmissionHost {
   readonly gone: AbortController;
   /** Bytes of payload that this connection may hold now; changes as connections come and go. */
   share(): number;
+  readonly counters: Counters;
   onError(error: unknown): void;
   /** Called whenever there has been much traffic again. */
   readonly onBusy?: () => void;
@@ -255,13 +257,16 @@ export class Transmission implements WriteHost {
         if (!this.#admits(request)) return;
       }
       inbox.start += this.headerSize;
-      this.#count(request);
       this.#begin(request);
       if (this.#outbox.bytes >= BATCH) this.flush();
     }
   }
 
   #count({ type, length }: RequestHeader): void {
+    const { counters } = this.#host;
+    counters.requests += 1;
+    if (type === Command.read) counters.bytesRead += length;
+    else if (type === Command.write) counters.bytesWritten += length;
     const hasData = type === Command.read || type === Command.write;
     this.#traffic += REQUEST + (hasData ? length : 0);
     if (this.#traffic < BUSY) return;
@@ -292,6 +297,7 @@ export class Transmission implements WriteHost {
       this.#closing = true;
       return;
     }
+    this.#count(request);
     this.#host.onRequest?.(request);
     const hasPayload = this.#terms.extended
       ? (request.flags & CommandFlag.payloadLength) !== 0
@@ -431,8 +437,9 @@ export class Transmission implements WriteHost {
   }
 
   #sendRead(request: RequestHeader, data: Data, df: boolean): void {
-    if (isOf(data, request.length)) this.#outbox.read(request, data, df);
-    else this.#refuse(request, wrongBytes());
+    const fault = badAnswer(data, request.length);
+    if (fault) this.#refuse(request, fault);
+    else this.#outbox.read(request, data, df);
   }
 
   /** A read that is longer than the connection may hold is read as the client takes it. */
@@ -447,7 +454,8 @@ export class Transmission implements WriteHost {
       let data: Data;
       try {
         data = await device.read(offset, count, this.#reading);
-        if (!isOf(data, count)) throw wrongBytes();
+        const fault = badAnswer(data, count);
+        if (fault) throw fault;
       } catch (error) {
         // Once a length has been promised, only hanging up can take it back.
         if (done > 0 && !inChunks) throw error;
@@ -525,18 +533,8 @@ export class Transmission implements WriteHost {
   }
 
   #refuse(request: RequestHeader, error: unknown): void {
+    this.#host.counters.failed += 1;
     this.#host.onError(error);
     this.#outbox.failure(request, error);
   }
-}
-
-/** Whether a device kept to the contract: its answer is bytes, and so many. */
-function isOf(data: unknown, length: number): data is Data {
-  if (data instanceof Uint8Array) return data.length === length;
-  const isList = Array.isArray(data) && data.every(view => view instanceof Uint8Array);
-  return isList && byteLength(data) === length;
-}
-
-function wrongBytes(): BlockError {
-  return new BlockError('EIO', 'the device gave a wrong number of bytes');
 }

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { BlockDevice } from '../../src/block/device.ts';
-import type { Random } from '../contract/model.ts';
+import type { Random } from '../../src/testing/model.ts';
 
 /** A disk that answers late and out of order, and what has reached it. */
 export interface LateDisk {

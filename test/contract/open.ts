@@ -1,38 +1,16 @@
-import { resolve } from 'node:path';
+/** The parts of the package, by their names. */
 import type { BlockDevice, DeviceSource, OpenRequest } from '../../src/block/device.ts';
 import type { Makers } from '../../src/block/recipe.ts';
-import {
-  type Context,
-  type FilterDeclaration,
-  filtered,
-  makerOf,
-  type PluginDeclaration,
-} from '../../src/declare/declare.ts';
-import {
-  type ParameterDeclarations,
-  type ParameterValues,
-  parseParameters,
-  splitParameter,
-} from '../../src/declare/parameters.ts';
-import { MAKERS } from '../../src/server/makers.ts';
+import type { FilterDeclaration, PluginDeclaration } from '../../src/declare/declare.ts';
+import * as testing from '../../src/testing/open.ts';
+
+export const { REQUEST } = testing;
 
 const ROOMS = new URL('../../src/', import.meta.url);
 
-/** A connection over a Unix socket that asks for the default export. */
-export const REQUEST: OpenRequest = {
-  exportName: '',
-  readOnly: false,
-  tls: false,
-  peer: { family: 'unix' },
-  signal: new AbortController().signal,
-  disconnect: () => {},
-};
-
 /** What opens the devices of a plugin, configured by words as they stand on a command line. */
 export async function pluginSource(name: string, ...words: string[]): Promise<DeviceSource> {
-  const plugin = await load<PluginDeclaration>('plugins', name);
-  const { parameters, context } = configure(plugin, words);
-  return await plugin.create(parameters, context);
+  return testing.pluginSource(await load<PluginDeclaration>('plugins', name), ...words);
 }
 
 /** The same for a filter over another source. */
@@ -41,9 +19,7 @@ export async function filterSource(
   name: string,
   ...words: string[]
 ): Promise<DeviceSource> {
-  const filter = await load<FilterDeclaration>('filters', name);
-  const { parameters, context } = configure(filter, words);
-  return await filtered(filter, name, parameters, below, context);
+  return testing.filterSource(await load<FilterDeclaration>('filters', name), below, ...words);
 }
 
 /** A device of a plugin: `openPlugin('memory', '1M')`. */
@@ -65,38 +41,15 @@ export async function openOver(
 /** What makes devices again, as another thread of a server would. @param plugin the one it runs. */
 export function makersOf(plugin?: string): Makers {
   return async by => {
-    if (by === undefined && plugin === undefined) throw new Error('made by no plugin');
-    const maker =
-      by === undefined
-        ? (await load<PluginDeclaration>('plugins', plugin!)).remake
-        : by.startsWith('filter:')
-          ? makerOf(await load<FilterDeclaration>('filters', by.slice('filter:'.length)))
-          : MAKERS[by];
-    if (!maker) throw new Error(`nothing makes what '${by}' has made`);
-    return maker;
+    const parts = [];
+    if (plugin !== undefined) parts.push(await load<PluginDeclaration>('plugins', plugin));
+    const filter = by?.startsWith('filter:') ? by.slice('filter:'.length) : undefined;
+    if (filter !== undefined) parts.push(await load<FilterDeclaration>('filters', filter));
+    return testing.makersOf(...parts)(by);
   };
 }
 
 async function load<D>(floor: 'plugins' | 'filters', name: string): Promise<D> {
   const module = await import(new URL(`${floor}/${name}/${name}.ts`, ROOMS).href);
   return module.default as D;
-}
-
-function configure(declaration: PluginDeclaration | FilterDeclaration, words: readonly string[]) {
-  const { values, given, extra } = parseParameters(
-    declaration.parameters,
-    words.map(splitParameter),
-    { resolvePath: path => resolve(path), readPassword: (_parameter, value) => value },
-    declaration.extra,
-  );
-  const context: Context = {
-    readOnly: false,
-    given,
-    extra,
-    debugFlags: new Map(),
-    debug: () => {},
-    warn: () => {},
-    shutdown: () => {},
-  };
-  return { parameters: values as ParameterValues<ParameterDeclarations>, context };
 }

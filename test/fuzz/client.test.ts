@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { BlockError } from '../../src/block/errors.ts';
 import type { NbdClient } from '../../src/client/client.ts';
 import { Negotiation } from '../../src/client/negotiation.ts';
-import type { Random } from '../contract/model.ts';
+import type { Random } from '../../src/testing/model.ts';
 import { fuzz, mutate, pieces } from './fuzz.ts';
 import { line, SIZE, smallServer } from './live.ts';
 

@@ -36,7 +36,7 @@ import {
   requestSize,
 } from '../../src/protocol/request.ts';
 import { formatNbdUri, parseNbdUri } from '../../src/protocol/uri.ts';
-import type { Random } from '../contract/model.ts';
+import type { Random } from '../../src/testing/model.ts';
 import { fuzz, mutate } from './fuzz.ts';
 
 const text = (random: Random) =>

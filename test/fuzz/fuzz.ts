@@ -1,6 +1,6 @@
 import process from 'node:process';
 import { test } from 'node:test';
-import { Random } from '../contract/model.ts';
+import { Random } from '../../src/testing/model.ts';
 
 const FIRST_SEED = Number(process.env.NBDPIPE_FUZZ_SEED ?? 1);
 const SECONDS = Number(process.env.NBDPIPE_FUZZ_SECONDS ?? 2);

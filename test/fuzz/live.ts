@@ -2,8 +2,8 @@ import { PassThrough } from 'node:stream';
 import type { BlockDevice } from '../../src/block/device.ts';
 import { Server } from '../../src/server/server.ts';
 import { sparseStore } from '../../src/stores/sparse.ts';
+import type { Random } from '../../src/testing/model.ts';
 import { StreamTransport } from '../../src/transport/stream.ts';
-import type { Random } from '../contract/model.ts';
 
 export const SIZE = 1 << 20;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Negotiation } from '../../src/client/negotiation.ts';
-import type { Random } from '../contract/model.ts';
+import type { Random } from '../../src/testing/model.ts';
 import { join, u32, u64 } from '../peer/bytes.ts';
 import { type Ask, infoRequest, metaRequest, ScriptedClient } from '../peer/scripted-client.ts';
 import type { Wire } from '../peer/wire.ts';

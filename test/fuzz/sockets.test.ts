@@ -7,14 +7,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { Worker } from 'node:worker_threads';
 import type { BlockDevice } from '../../src/block/device.ts';
 import { Command } from '../../src/protocol/constants.ts';
 import { Server } from '../../src/server/server.ts';
 import { memoryStore } from '../../src/stores/allocator.ts';
 import { sparseStore } from '../../src/stores/sparse.ts';
-import type { Random } from '../contract/model.ts';
+import type { Random } from '../../src/testing/model.ts';
 import { ScriptedClient } from '../peer/scripted-client.ts';
+import { startThread } from '../peer/thread.ts';
 import { Wire } from '../peer/wire.ts';
 import { fuzz, pieces } from './fuzz.ts';
 
@@ -139,14 +139,6 @@ async function play(server: Server, path: string, random: Random, busy?: Busy): 
     }),
   );
   while (server.clients().length > 0) await new Promise(setImmediate);
-}
-
-/** The thread of `nbdkit memory`, from its source. */
-async function startThread(): Promise<Worker> {
-  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  const thread = JSON.stringify(import.meta.resolve('../../src/tools/nbdkit/thread.ts'));
-  const program = `import(${tsx}).then(({ register }) => (register(), import(${thread})))`;
-  return new Worker(program, { eval: true, workerData: 'memory' });
 }
 
 interface Played {

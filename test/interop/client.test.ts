@@ -16,7 +16,7 @@ import {
 } from '../../src/client/command.ts';
 import { connect, negotiate } from '../../src/client/connect.ts';
 import type { NegotiationOptions } from '../../src/client/negotiation.ts';
-import { Model, Random } from '../contract/model.ts';
+import { Model, Random } from '../../src/testing/model.ts';
 import { isListening } from '../peer/listening.ts';
 import { temporaryFolder } from '../peer/wire.ts';
 import { has, runWell, startProgram } from './programs.ts';

@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { contiguous } from '../../src/block/data.ts';
 import type { NbdClient } from '../../src/client/client.ts';
 import { connect } from '../../src/client/connect.ts';
-import { Model, Random } from '../contract/model.ts';
+import { Model, Random } from '../../src/testing/model.ts';
 import { isListening } from '../peer/listening.ts';
 import { temporaryFolder } from '../peer/wire.ts';
 

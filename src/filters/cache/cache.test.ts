@@ -3,12 +3,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { deviceContract } from '../../../test/contract/contract.ts';
-import { Random, readBytes } from '../../../test/contract/model.ts';
 import { filterSource, openPlugin, pluginSource, REQUEST } from '../../../test/contract/open.ts';
 import { temporaryFolder } from '../../../test/peer/wire.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
+import { Random, readBytes } from '../../testing/model.ts';
 
 const MIB = 1 << 20;
 const K64 = 1 << 16;

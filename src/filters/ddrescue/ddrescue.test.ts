@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { readBytes } from '../../../test/contract/model.ts';
 import { openOver, openPlugin } from '../../../test/contract/open.ts';
+import { readBytes } from '../../testing/model.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-ddrescue-'));
 after(() => rmSync(folder, { recursive: true }));

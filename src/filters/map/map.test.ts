@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readBytes } from '../../../test/contract/model.ts';
 import { openOver } from '../../../test/contract/open.ts';
 import { kindsOf, recorded } from '../../../test/peer/recorder.ts';
 import { StrictDevice } from '../../../test/peer/strict-device.ts';
+import { readBytes } from '../../testing/model.ts';
 
 const disk = () => new StrictDevice(Buffer.from('0123456789'));
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readBytes } from '../../../test/contract/model.ts';
 import { openOver } from '../../../test/contract/open.ts';
 import { StrictDevice } from '../../../test/peer/strict-device.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { mbrSector } from '../../formats/partition-table/mbr.ts';
+import { readBytes } from '../../testing/model.ts';
 
 function partitioned(): Buffer {
   const bytes = Buffer.alloc(64 * 512, 7);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readBytes } from '../../../test/contract/model.ts';
 import { openOver, openPlugin } from '../../../test/contract/open.ts';
 import { StrictDevice } from '../../../test/peer/strict-device.ts';
+import { readBytes } from '../../testing/model.ts';
 
 const WORD = Buffer.from('01020304050607', 'hex');
 

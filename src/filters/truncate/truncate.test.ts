@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readBytes } from '../../../test/contract/model.ts';
 import { openOver, openPlugin } from '../../../test/contract/open.ts';
 import { StrictDevice } from '../../../test/peer/strict-device.ts';
+import { readBytes } from '../../testing/model.ts';
 
 async function sizeOf(size: string, words: string): Promise<bigint> {
   return (await openOver(await openPlugin('memory', size), `truncate ${words}`)).size;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readBytes } from '../../../test/contract/model.ts';
 import { openOver, openPlugin } from '../../../test/contract/open.ts';
 import { StrictDevice } from '../../../test/peer/strict-device.ts';
 import { supportOf } from '../../block/support.ts';
+import { readBytes } from '../../testing/model.ts';
 
 async function hexOf(words: string, offset = 0n): Promise<string> {
   const device = await openOver(new StrictDevice(Buffer.alloc(64)), `xor ${words}`);

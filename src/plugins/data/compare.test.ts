@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { Random, readBytes } from '../../../test/contract/model.ts';
 import { openPlugin } from '../../../test/contract/open.ts';
 import { findCNbdkit, servedByC } from '../../../test/peer/c-nbdkit.ts';
+import { Random, readBytes } from '../../testing/model.ts';
 
 const nbdkit = findCNbdkit();
 const skip = nbdkit ? false : 'needs nbdkit and nbdcopy of the C project';

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { deviceContract } from '../../../test/contract/contract.ts';
-import { readBytes } from '../../../test/contract/model.ts';
 import { openPlugin } from '../../../test/contract/open.ts';
 import { isZero } from '../../block/data.ts';
 import type { BlockDevice } from '../../block/device.ts';
+import { readBytes } from '../../testing/model.ts';
 
 const folder = fs.mkdtempSync(join(tmpdir(), 'nbdpipe-floppy-'));
 after(() => fs.rmSync(folder, { recursive: true }));

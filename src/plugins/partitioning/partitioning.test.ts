@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { readBytes } from '../../../test/contract/model.ts';
 import { openPlugin, pluginSource, REQUEST } from '../../../test/contract/open.ts';
 import { findCNbdkit, servedByC } from '../../../test/peer/c-nbdkit.ts';
+import { readBytes } from '../../testing/model.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-partitioning-'));
 after(() => rmSync(folder, { recursive: true }));

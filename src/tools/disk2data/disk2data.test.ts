@@ -14,9 +14,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Random, readBytes } from '../../../test/contract/model.ts';
 import { openPlugin } from '../../../test/contract/open.ts';
 import { findCNbdkit, servedByC } from '../../../test/peer/c-nbdkit.ts';
+import { Random, readBytes } from '../../testing/model.ts';
 import { describeImage } from './describe.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-disk2data-'));

@@ -1,5 +1,6 @@
 import type { DeviceSource } from '../../block/device.ts';
 import { messageOf, UsageError } from '../../block/errors.ts';
+import { checkSource } from '../../declare/check.ts';
 import { type Context, filtered } from '../../declare/declare.ts';
 import {
   declaredKey,
@@ -11,7 +12,7 @@ import {
   splitParameter,
 } from '../../declare/parameters.ts';
 import type { Loaded } from './load.ts';
-import type { Log } from './log.ts';
+import { type Log, stackOf } from './log.ts';
 import type { DebugFlag } from './options.ts';
 import { PARAMETER_READER } from './parameter-reader.ts';
 
@@ -57,21 +58,24 @@ export async function configure(
 ): Promise<DeviceSource> {
   warnOfUnusedFlags([...filters, plugin], host);
   const dealt = deal(filters, words);
-  const trace = host.trace ?? ((_name, source) => source);
+  const make = (part: Part, work: () => DeviceSource | Promise<DeviceSource>) =>
+    named(part, host.log, async () => {
+      const { name } = part.declaration;
+      const source = checkSource(name, await work());
+      return host.trace?.(name, source) ?? source;
+    });
   const forFilters = filters.map((filter, index) =>
     understood(filter, dealt.filters[index]!, host),
   );
   const { values, context } = understood(plugin, dealt.plugin, host);
-  const own = await named(plugin, () => plugin.declaration.create(values, context));
-  let source = trace(plugin.declaration.name, own);
+  let source = await make(plugin, () => plugin.declaration.create(values, context));
   for (const [index, filter] of [...filters.entries()].reverse()) {
     const own = forFilters[index]!;
     const below = source;
     try {
-      source = await named(filter, () =>
+      source = await make(filter, () =>
         filtered(filter.declaration, filter.word, own.values, below, own.context),
       );
-      if (source !== below) source = trace(filter.declaration.name, source);
     } catch (error) {
       await below.close?.();
       throw error;
@@ -120,10 +124,11 @@ function understood(part: Part, words: readonly RawParameter[], host: Host) {
   return { values: parsed.values as ParameterValues<ParameterDeclarations>, context };
 }
 
-async function named<T>({ declaration }: Part, work: () => T | Promise<T>): Promise<T> {
+async function named<T>({ declaration }: Part, log: Log, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
+    for (const line of stackOf(error)) log.debug(line, declaration.name);
     throw new PartError(declaration.name, error);
   }
 }

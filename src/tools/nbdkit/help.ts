@@ -31,8 +31,8 @@ nbdkit --completion bash|zsh|fish
 
 nbdkit [-V|--version]
 
-PLUGIN and FILTER are names from the lists below, or the path of a module
-of your own, such as ./mine.ts.
+PLUGIN and FILTER are names from the lists below, the path of a module of
+your own, such as ./mine.ts, or an npm package installed here.
 `;
 
 type Part = Loaded<'plugin'> | Loaded<'filter'>;

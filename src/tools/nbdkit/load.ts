@@ -2,7 +2,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { UsageError } from '../../block/errors.ts';
+import { messageOf, UsageError } from '../../block/errors.ts';
+import { checkDeclaration } from '../../declare/check.ts';
 import type { FilterDeclaration, PluginDeclaration } from '../../declare/declare.ts';
 
 type Kind = 'plugin' | 'filter';
@@ -12,8 +13,9 @@ export type Loaded<K extends Kind> = {
   readonly file: string;
   /** What `load` finds it by, whatever the directory. */
   readonly word: string;
-  readonly declaration: K extends 'plugin' ? PluginDeclaration : FilterDeclaration;
+  readonly declaration: Declared<K>;
 };
+type Declared<K extends Kind> = K extends 'plugin' ? PluginDeclaration : FilterDeclaration;
 
 /** Whether this code runs from its sources rather than from the built package. */
 const FROM_SOURCES = import.meta.url.endsWith('.ts');
@@ -32,35 +34,43 @@ export function builtIn(kind: Kind): string[] {
 }
 
 /**
- * Loads a plugin or filter: a built-in one by its name, anything with a `.` or `/` in it as the
- * path of a module.
+ * Loads a plugin or filter: a built-in one by its name, an installed package by its name, anything
+ * else with a `.` or `/` in it as the path of a module.
  * @throws UsageError
  */
 export async function load<K extends Kind>(kind: K, name: string): Promise<Loaded<K>> {
-  const isPath = /[./]/.test(name);
-  const place = isPath ? pathToFileURL(resolve(name)) : placeOf(kind, name);
-  const file = fileURLToPath(place);
-  if (!existsSync(file)) {
-    throw isPath ? new UsageError(`no file ${file}`) : await unknown(kind, name);
+  const builtInFile = /^[\w-]+$/.test(name) ? fileURLToPath(placeOf(kind, name)) : undefined;
+  const own = builtInFile !== undefined && existsSync(builtInFile);
+  const file = own ? builtInFile : await foreignFile(kind, name);
+  try {
+    const declaration = own ? await loadBuiltIn(file) : await loadForeign(file);
+    checkDeclaration(kind, declaration);
+    return { kind, file, word: own ? name : file, declaration: declaration as Declared<K> };
+  } catch (error) {
+    throw new UsageError(`${name}: ${messageOf(error)}`);
   }
-  const module = isPath ? await loadForeign(file) : await loadBuiltIn(file);
-  const declaration = (module as { default?: unknown }).default;
-  if (!isDeclaration(declaration)) {
-    const maker = kind === 'plugin' ? 'definePlugin' : 'defineFilter';
-    const right = `expected its default export to come from ${maker}`;
-    throw new UsageError(`${file}: is not a ${kind}: ${right}`);
-  }
-  return {
-    kind,
-    file,
-    word: isPath ? file : name,
-    declaration: declaration as unknown as Loaded<K>['declaration'],
-  };
+}
+
+/** Where a module of the user's own is. */
+async function foreignFile(kind: Kind, name: string): Promise<string> {
+  const isPath = /[./]/.test(name) && !name.startsWith('@');
+  const file = isPath ? resolve(name) : await installed(name);
+  if (file !== undefined && existsSync(file)) return file;
+  throw isPath ? new UsageError(`no file ${file}`) : await unknown(kind, name);
+}
+
+/** The main file of a package that is installed for the current folder. */
+async function installed(name: string): Promise<string | undefined> {
+  const jiti = await loader();
+  const parentURL = pathToFileURL(resolve('package.json'));
+  const url = jiti.esmResolve(name, { parentURL, try: true });
+  return url?.startsWith('file:') ? fileURLToPath(url) : undefined;
 }
 
 /** `import` is slower, by what Node needs to load ES modules at all. */
 async function loadBuiltIn(file: string): Promise<unknown> {
-  return FROM_SOURCES ? import(file) : createRequire(import.meta.url)(file);
+  const module = FROM_SOURCES ? await import(file) : createRequire(import.meta.url)(file);
+  return module.default;
 }
 
 async function unknown(kind: Kind, name: string): Promise<UsageError> {
@@ -72,34 +82,19 @@ async function unknown(kind: Kind, name: string): Promise<UsageError> {
   return new UsageError(`unknown ${kind} '${name}': ${hint}`);
 }
 
-/**
- * A module of the user's own. Wherever it stands, `nbdpipe/plugin` is this program's, so that both
- * sides know the same errors; TypeScript works on every version of Node.
- */
-async function loadForeign(file: string): Promise<unknown> {
+/** What loads modules of the user's own: TypeScript works on every version of Node. */
+async function loader(virtualModules: Record<string, unknown> = {}) {
   const { createJiti } = await import('jiti');
-  const plugin = await import('../../plugin.ts');
-  const jiti = createJiti(import.meta.url, {
-    virtualModules: { 'nbdpipe/plugin': plugin },
-    interopDefault: false,
-    fsCache: false,
-  });
-  try {
-    return await jiti.import(file);
-  } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`${file}: cannot be loaded: ${words}`);
-  }
+  return createJiti(import.meta.url, { virtualModules, fsCache: false });
 }
 
-function isDeclaration(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { name, description, parameters, create, wrap } = value as Record<string, unknown>;
-  return (
-    typeof name === 'string' &&
-    typeof description === 'string' &&
-    typeof parameters === 'object' &&
-    parameters !== null &&
-    typeof (create ?? wrap) === 'function'
-  );
+/** Wherever the module stands, `nbdpipe` is this program's, so that both sides know the same errors. */
+async function loadForeign(file: string): Promise<unknown> {
+  const library = await import('../../index.ts');
+  const jiti = await loader({ nbdpipe: library, 'nbdpipe/plugin': library });
+  try {
+    return await jiti.import(file, { default: true });
+  } catch (error) {
+    throw new UsageError(`cannot be loaded: ${messageOf(error)}`);
+  }
 }

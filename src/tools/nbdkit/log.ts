@@ -40,12 +40,10 @@ export class ServerLog implements Log {
     if (this.#verbose) toStderr(`${lead(who)}debug: ${onOneLine(message)}\n`);
   }
 
-  /** Something thrown: its words, and as details where it was thrown, unless it was on purpose. */
+  /** Something thrown: its words, and as details where it was thrown. */
   failure(error: unknown, who?: string): void {
     this.error(messageOf(error), who);
-    if (!this.#verbose || !(error instanceof Error)) return;
-    if (error instanceof BlockError || error instanceof UsageError) return;
-    for (const line of error.stack?.split('\n') ?? []) this.debug(line.trim(), who);
+    for (const line of stackOf(error)) this.debug(line, who);
   }
 
   /** For the background: the standard streams become /dev/null, errors go to the system log. */
@@ -58,6 +56,13 @@ export class ServerLog implements Log {
       openSync('/dev/null', fd === 0 ? 'r' : 'w');
     }
   }
+}
+
+/** Where an error was thrown, unless it was on purpose. */
+export function stackOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return [];
+  if (error instanceof BlockError || error instanceof UsageError) return [];
+  return error.stack?.split('\n').map(line => line.trim()) ?? [];
 }
 
 const lead = (who: string | undefined) => (who === undefined ? 'nbdkit: ' : `nbdkit: ${who}: `);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
-import { contiguous, viewsOf } from '../../src/block/data.ts';
-import type { BlockDevice, Data, RequestOptions } from '../../src/block/device.ts';
-import { PASS, wrapDevice } from '../../src/block/wrap.ts';
+import { contiguous, viewsOf } from '../block/data.ts';
+import type { BlockDevice, Data, RequestOptions } from '../block/device.ts';
+import { PASS, wrapDevice } from '../block/wrap.ts';
 import { Random, readBytes, type Window, windowsOf } from './model.ts';
 
 /** How long bytes live, and what becomes of requests that nobody waits for. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { byteLength, contiguous } from '../../src/block/data.ts';
-import { type BlockDevice, UNTORN } from '../../src/block/device.ts';
-import { BlockError } from '../../src/block/errors.ts';
-import { put } from '../../src/block/write-buffer.ts';
+import { byteLength, contiguous } from '../block/data.ts';
+import { type BlockDevice, UNTORN } from '../block/device.ts';
+import { BlockError } from '../block/errors.ts';
+import { put } from '../block/write-buffer.ts';
 
 /** A generator of numbers that follow from a seed. */
 export class Random {

@@ -1,0 +1,10 @@
+/** What the author of a plugin or filter tests it with: `nbdpipe/testing`. */
+export { type ContractOptions, deviceContract, type Writes } from './testing/contract.ts';
+export {
+  filterSource,
+  makersOf,
+  openFilter,
+  openPlugin,
+  pluginSource,
+  REQUEST,
+} from './testing/open.ts';
