@@ -82,6 +82,8 @@ function configure(declaration: PluginDeclaration | FilterDeclaration, words: re
     readOnly: false,
     given,
     extra,
+    words: words.map(splitParameter),
+    stdioSafe: true,
     debugFlags: new Map(),
     debug: () => {},
     warn: () => {},
