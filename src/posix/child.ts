@@ -4,7 +4,7 @@ import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { BlockError } from '../block/errors.ts';
-import { makePipe } from './pipe.ts';
+import { fillPipe, makePipe } from './pipe.ts';
 import { atExit } from './temporary.ts';
 
 /** What is kept of standard error: the beginning. */
@@ -47,25 +47,23 @@ export async function runChild(
   words: readonly string[],
   options: ChildOptions,
 ): Promise<ChildEnd> {
-  const { name, variables: env, input, limit, signal } = options;
-  const { child, stdin, stdout, stderr } = start(program, words, env, input !== undefined);
+  const { name, variables, input, limit, signal } = options;
+  const { child, fed, stdin, stdout, stderr } = start(program, words, variables, input);
   const end = () => endGroup(child.pid);
   const forget = atExit(end);
   const givenUp = () => void setTimeout(end, PATIENCE).unref();
   signal?.addEventListener('abort', givenUp);
   const output = collect(stdout, limit, end);
   const errors = collect(stderr, MOST_ERRORS);
-  stdin?.on('error', () => {}).end(input);
   try {
     const { status, endedBy } = await exitOf(child, name);
-    const deaf = stdin !== undefined && !stdin.writableFinished;
     await atMost(AFTERMATH, Promise.all([output.end, errors.end]));
     if (output.length > limit) {
       throw new BlockError('EIO', `${name}: wrote more than the ${limit} bytes that were expected`);
     }
     if (endedBy !== null) throw new BlockError('EIO', `${name}: was ended by ${endedBy}`);
     const text = Buffer.concat(errors.chunks).toString().slice(0, MOST_ERRORS);
-    return { status: status!, output: output.chunks, errors: text, deaf };
+    return { status: status!, output: output.chunks, errors: text, deaf: !fed.all };
   } finally {
     signal?.removeEventListener('abort', givenUp);
     forget();
@@ -73,33 +71,33 @@ export async function runChild(
   }
 }
 
-interface Started {
-  readonly child: ChildProcess;
-  readonly stdin: Writable | undefined;
-  readonly stdout: Readable;
-  readonly stderr: Readable;
-}
-
-/** Scripts open /dev/stdin and /dev/stdout, which works with pipes only, while Node has sockets. */
+/**
+ * Starts a child. Scripts open /dev/stdin and /dev/stdout, which works with pipes only, while Node
+ * has sockets. Input that the pipe takes is there before the child is, which may end without reading.
+ */
 function start(
   program: string,
   words: readonly string[],
   env: NodeJS.ProcessEnv,
-  hasInput: boolean,
-): Started {
-  const pipes = [hasInput ? makePipe() : undefined, makePipe(), makePipe()];
-  const [input, output, errors] = pipes;
+  input: Uint8Array | undefined,
+) {
+  const [into, output, errors] = [input && makePipe(), makePipe(), makePipe()];
+  const rest = input?.subarray(into ? fillPipe(into, input) : 0);
   const theirs = [
-    input?.read ?? (hasInput ? 'pipe' : 'ignore'),
+    into?.read ?? (input ? 'pipe' : 'ignore'),
     output?.write ?? 'pipe',
     errors?.write ?? 'pipe',
   ] as const;
   try {
     const child = spawn(program, words, { stdio: [...theirs], env, detached: true });
-    const stdin = input ? ourEnd(input.write, 'writable') : (child.stdin ?? undefined);
-    const stdout = output ? ourEnd(output.read, 'readable') : child.stdout!;
-    const stderr = errors ? ourEnd(errors.read, 'readable') : child.stderr!;
-    return { child, stdin, stdout, stderr };
+    const stdin = into ? ourEnd(into.write, 'writable') : (child.stdin ?? undefined);
+    return {
+      child,
+      stdin,
+      fed: feed(stdin, rest),
+      stdout: output ? ourEnd(output.read, 'readable') : child.stdout!,
+      stderr: errors ? ourEnd(errors.read, 'readable') : child.stderr!,
+    };
   } finally {
     for (const end of theirs) if (typeof end === 'number') closeSync(end);
   }
@@ -107,6 +105,20 @@ function start(
 
 const ourEnd = (fd: number, way: 'readable' | 'writable') =>
   new Socket({ fd, readable: way === 'readable', writable: way === 'writable' });
+
+/** Gives a child its input, then closes it. */
+function feed(stdin: Writable | undefined, input: Uint8Array | undefined) {
+  const fed = { all: !input?.length };
+  stdin?.on('error', () => {});
+  if (fed.all) stdin?.destroy();
+  else {
+    stdin?.write(input!, error => {
+      fed.all = !error;
+      stdin.destroy();
+    });
+  }
+  return fed;
+}
 
 function exitOf(child: ChildProcess, name: string) {
   return new Promise<{ status: number | null; endedBy: string | null }>((resolve, reject) => {

@@ -39,7 +39,10 @@ export function parseBlockSize(text: string): BlockSize | undefined {
   };
 }
 
-/** Names, or names with descriptions, as the first line says. */
+/** The longest name or description of an export, in bytes. */
+const MOST_NAME = 4096;
+
+/** Names, or names with descriptions, as the first line says. @throws Error */
 export function parseExports(text: string): ExportEntry[] {
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
@@ -55,8 +58,16 @@ export function parseExports(text: string): ExportEntry[] {
   return entries(form === 'NAMES' ? rest : lines);
 }
 
+/** @throws Error */
 function entries(names: readonly string[], descriptionOf?: (index: number) => string | undefined) {
-  return names.map((name, index) => ({ name, description: descriptionOf?.(index) }));
+  return names.map((name, index) => {
+    const description = descriptionOf?.(index) || undefined;
+    for (const text of [name, description ?? '']) {
+      if (Buffer.byteLength(text) <= MOST_NAME) continue;
+      throw new Error(`names and descriptions have at most ${MOST_NAME} bytes`);
+    }
+    return { name, description };
+  });
 }
 
 /** The export that a list of them begins with. */

@@ -67,13 +67,19 @@ class Connection {
   readonly methods: Methods;
   readonly #handle: string;
   readonly #request: OpenRequest;
+  /** The script does not want this client any longer, which is told so until it leaves. */
+  #over = false;
   /** nbdkit emulates FUA by flushing even where clients cannot flush. */
   #flushes = false;
 
   constructor(methods: Methods, handle: string, request: OpenRequest) {
     this.methods = methods;
     this.#handle = handle;
-    this.#request = request;
+    const disconnect = (force = false) => {
+      this.#over = true;
+      if (force) request.disconnect(true);
+    };
+    this.#request = { ...request, disconnect };
   }
 
   says(method: string): Promise<boolean | undefined> {
@@ -119,7 +125,9 @@ class Connection {
     });
   }
 
+  /** @throws BlockError ESHUTDOWN */
   #options({ signal }: RequestOptions = {}) {
+    if (this.#over) throw new BlockError('ESHUTDOWN', 'the script has ended this connection');
     return { signal, request: this.#request };
   }
 

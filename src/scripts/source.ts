@@ -1,4 +1,10 @@
-import type { BlockDevice, DeviceSource, ListRequest, OpenRequest } from '../block/device.ts';
+import type {
+  BlockDevice,
+  DeviceSource,
+  ExportEntry,
+  ListRequest,
+  OpenRequest,
+} from '../block/device.ts';
 import { serialiseDevice } from '../block/serialise.ts';
 import { Turns } from '../block/turns.ts';
 import { PASS, wrapDevice } from '../block/wrap.ts';
@@ -60,7 +66,8 @@ class ScriptSource implements DeviceSource {
 
   async open(request: OpenRequest): Promise<BlockDevice> {
     const { signal } = request;
-    const open = () => openDevice(this.#methods, request);
+    const exportName = request.exportName || (await this.defaultExport(request));
+    const open = () => openDevice(this.#methods, { ...request, exportName });
     switch (this.#model) {
       case 'parallel':
         return open();
@@ -73,11 +80,21 @@ class ScriptSource implements DeviceSource {
     }
   }
 
-  async list(request: ListRequest) {
+  async list(request: ListRequest): Promise<ExportEntry[]> {
     const words = [String(request.readOnly), String(request.tls)];
     const output = await this.#run(() => this.#methods.bytes('list_exports', words));
-    if (!output) return [{ name: await this.defaultExport(request) }];
-    return parseExports(Buffer.concat(output).toString());
+    if (!output) return this.#defaultOnly(request);
+    const text = Buffer.concat(output).toString();
+    return this.#methods.understood('list_exports', text, () => parseExports(text));
+  }
+
+  /** Without a list there is the default export, if the script does not refuse it. */
+  async #defaultOnly(request: ListRequest): Promise<ExportEntry[]> {
+    try {
+      return [{ name: await this.defaultExport(request) }];
+    } catch {
+      return [];
+    }
   }
 
   async defaultExport({ readOnly, tls }: ListRequest): Promise<string> {
