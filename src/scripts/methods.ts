@@ -76,6 +76,9 @@ export class Methods {
   }
 
   async #ask(method: string, words: string[], options: Options = {}) {
+    if (words.some(word => word.includes('\0'))) {
+      throw new BlockError('EINVAL', `${this.#script.nameOf(method)}: ${method}: a NUL in a word`);
+    }
     const limit = options.limit ?? MOST_TEXT;
     const reply = await this.#script.call(method, words, { ...options, limit });
     return { code: this.#judged(method, reply, options.request), output: reply.output };

@@ -14,11 +14,11 @@ export interface Loaded {
   /** Its own parameters, bare words among them. */
   readonly parameters: readonly RawParameter[];
   /** Undoes what loading has done, when the script is not asked any more. */
-  remove(): void;
+  remove(): void | Promise<void>;
 }
 
 type Facts = Readonly<Record<string, string>>;
-type Use<T> = (methods: Methods, remove: () => void) => Promise<T>;
+type Use<T> = (methods: Methods, remove: Loaded['remove']) => Promise<T>;
 
 /**
  * What plugins have in common whose devices are those of scripts.
@@ -27,13 +27,13 @@ type Use<T> = (methods: Methods, remove: () => void) => Promise<T>;
  */
 export function scriptPlugin(
   load: (words: readonly RawParameter[], surroundings: Surroundings) => Loaded | undefined,
-  ownFacts: () => Facts,
+  ownFacts: () => Facts | Promise<Facts>,
 ): Required<Pick<PluginDeclaration, 'extra' | 'facts' | 'create'>> {
   return {
     extra: true,
     async facts(words) {
       const loaded = load(words, { debug: () => {}, shutdown: () => {}, stdioSafe: true });
-      const facts = { ...has(), ...ownFacts() };
+      const facts = { ...has(), ...(await ownFacts()) };
       if (!loaded) return facts;
       return withParameters(
         loaded,
@@ -42,7 +42,7 @@ export function scriptPlugin(
           const model = { thread_model: await threadModel(methods) };
           const dump = (await methods.text('dump_plugin', []).catch(() => undefined)) ?? '';
           await methods.act('unload', []).catch(() => {});
-          remove();
+          await remove();
           return { ...model, ...facts, ...factsOf(dump) };
         },
       );
@@ -75,7 +75,7 @@ async function withParameters<T>(
     }
     return await use(methods, remove);
   } catch (error) {
-    remove();
+    await remove();
     throw error;
   }
 }

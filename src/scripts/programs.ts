@@ -41,9 +41,6 @@ export class Programs implements Script {
   async call(method: string, words: readonly string[], options: CallOptions): Promise<Reply> {
     const program = this.#programOf(method);
     if (program === undefined) return this.#otherwise(method);
-    if (words.some(word => word.includes('\0'))) {
-      throw new BlockError('EINVAL', `${program}: ${method}: a word with a NUL in it`);
-    }
     this.#debug(`calling: ${[program, method, ...words].map(quoted).join(' ')}`);
     const own = { ...options, name: program, variables: this.#variables };
     const end = await runChild(program, [method, ...words], own);

@@ -26,7 +26,7 @@ export interface CallOptions extends RequestOptions {
 /** How a script has answered, in the form of nbdkit's sh plugin. */
 export interface Reply {
   readonly status: number;
-  readonly output: readonly Buffer[];
+  readonly output: readonly Uint8Array[];
   /** With a status that is an error: the name of an errno or none, and why. */
   readonly errors: string;
 }

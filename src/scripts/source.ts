@@ -36,7 +36,7 @@ export async function threadModel(methods: Methods): Promise<ThreadModel> {
 export async function scriptSource(
   methods: Methods,
   readOnly: boolean,
-  remove: () => void,
+  remove: () => void | Promise<void>,
 ): Promise<DeviceSource> {
   await methods.act('config_complete', []);
   const model = await threadModel(methods);
@@ -49,11 +49,16 @@ class ScriptSource implements DeviceSource {
   readonly #methods: Methods;
   readonly #model: ThreadModel;
   readonly #readOnly: boolean;
-  readonly #remove: () => void;
+  readonly #remove: () => void | Promise<void>;
   /** One thing at a time, in the models where that concerns all connections. */
   readonly #alone = new Turns(1);
 
-  constructor(methods: Methods, model: ThreadModel, readOnly: boolean, remove: () => void) {
+  constructor(
+    methods: Methods,
+    model: ThreadModel,
+    readOnly: boolean,
+    remove: () => void | Promise<void>,
+  ) {
     this.#methods = methods;
     this.#model = model;
     this.#readOnly = readOnly;
@@ -104,7 +109,7 @@ class ScriptSource implements DeviceSource {
 
   async close(): Promise<void> {
     await this.#methods.act('unload', []).catch(() => {});
-    this.#remove();
+    await this.#remove();
   }
 
   /** A device whose turn lasts until it is closed. */
@@ -119,7 +124,7 @@ class ScriptSource implements DeviceSource {
         await device.close?.();
         leave();
       };
-      return wrapDevice(device, { ...PASS, close });
+      return serialiseDevice(wrapDevice(device, { ...PASS, close }), new Turns(1));
     } catch (error) {
       leave();
       throw error;
