@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../src/client/connect.ts';
 import { makeCertificates } from '../test/peer/certificates.ts';
@@ -84,25 +84,32 @@ const freshWrite: Workload = {
   }),
 };
 
+interface FioOptions {
+  readonly rw?: 'randread' | 'randwrite';
+  readonly depth: number;
+  readonly block?: string;
+  /** Something is written first. */
+  readonly fill?: boolean;
+}
+
+/** Random requests, counted by fio. */
 function fio(
   name: string,
   goal: number,
-  plugin: 'memory' | 'file',
-  rw: string,
-  depth: number,
+  plugin: (folder: string) => string[],
+  { rw = 'randread', depth, block = '4k', fill = false }: FioOptions,
 ): Workload {
   return {
-    name: `fio ${name}`,
+    name: `fio ${name}, depth ${depth}`,
     unit: '/s',
     goal,
     needs: ['nbdkit', 'fio'],
     start: async (side, folder) => {
-      const words = plugin === 'memory' ? memory() : ['file', sourceOf(folder)];
-      const server = await Served.start(side, folder, words);
-      if (plugin === 'memory') await run(copyIn(server.uri, folder));
-      const job = ['--name=job', '--ioengine=nbd', `--uri=${server.uri}`, `--rw=${rw}`, '--bs=4k'];
+      const server = await Served.start(side, folder, plugin(folder));
+      if (fill) await run(copyIn(server.uri, folder));
+      const job = ['--name=job', '--ioengine=nbd', `--uri=${server.uri}`, `--rw=${rw}`];
       const length = ['--size=1G', '--time_based', '--runtime=2', '--ramp_time=0.5'];
-      const form = [`--iodepth=${depth}`, '--output-format=json'];
+      const form = [`--bs=${block}`, `--iodepth=${depth}`, '--output-format=json'];
       return {
         measure: async () => {
           const output = await run(['fio', ...job, ...length, ...form]);
@@ -138,6 +145,36 @@ function encrypted(way: 'read' | 'write', connections: number): Workload {
     },
   };
 }
+
+/** A script that serves the shared file. */
+function script(plugin: string, lines: (file: string) => readonly string[]) {
+  return (folder: string): string[] => {
+    const path = `${folder}/script.${plugin}`;
+    writeFileSync(path, `${lines(sourceOf(folder)).join('\n')}\n`, { mode: 0o755 });
+    return [plugin, path];
+  };
+}
+
+const shellScript = script('sh', file => [
+  '#!/bin/sh',
+  'case "$1" in',
+  'thread_model) echo parallel ;;',
+  `get_size) echo ${SIZE} ;;`,
+  `pread) exec dd iflag=skip_bytes,count_bytes skip="$4" count="$3" if=${file} 2>/dev/null ;;`,
+  '*) exit 2 ;;',
+  'esac',
+]);
+
+const pythonScript = script('python', file => [
+  'import os',
+  'API_VERSION = 2',
+  'def open(readonly):',
+  `    return os.open("${file}", os.O_RDONLY)`,
+  'def get_size(h):',
+  '    return os.fstat(h).st_size',
+  'def pread(h, buf, offset, flags):',
+  '    os.preadv(h, [buf], offset)',
+]);
 
 /** Copies with one side's nbdcopy; the servers are C's, or of the same side. */
 function copying(
@@ -261,12 +298,16 @@ export const WORKLOADS: readonly Workload[] = [
     copyOut,
   ),
   serving('serve random, read 2 GiB', 1.5, () => ['random', SIZE], copyOut),
-  fio('randread memory, depth 1', 1, 'memory', 'randread', 1),
-  fio('randread memory, depth 16', 1.5, 'memory', 'randread', 16),
-  fio('randread memory, depth 64', 1.5, 'memory', 'randread', 64),
-  fio('randwrite memory, depth 16', 1.4, 'memory', 'randwrite', 16),
-  fio('randread file, depth 1', 1, 'file', 'randread', 1),
-  fio('randread file, depth 16', 1.3, 'file', 'randread', 16),
+  fio('randread memory', 1, memory, { depth: 1, fill: true }),
+  fio('randread memory', 1.5, memory, { depth: 16, fill: true }),
+  fio('randread memory', 1.5, memory, { depth: 64, fill: true }),
+  fio('randwrite memory', 1.4, memory, { rw: 'randwrite', depth: 16, fill: true }),
+  fio('randread file', 1, file, { depth: 1 }),
+  fio('randread file', 1.3, file, { depth: 16 }),
+  fio('randread sh', 1, shellScript, { depth: 1 }),
+  fio('randread sh', 1, shellScript, { depth: 16 }),
+  fio('randread python 64k', 0.7, pythonScript, { depth: 1, block: '64k' }),
+  fio('randread python 64k', 1, pythonScript, { depth: 16, block: '64k' }),
   copying(
     'nbdcopy NBD to null: (C server)',
     1.1,

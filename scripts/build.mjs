@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -12,7 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { isAbsolute, join, resolve } from 'node:path';
+import { basename, isAbsolute, join, resolve } from 'node:path';
 import { build } from 'rolldown';
 import { roffOf } from './roff.mjs';
 
@@ -67,6 +68,10 @@ const { output } = await build({
     },
   },
 });
+// Programs in other languages, which plugins run.
+for (const file of readdirSync(join(source, 'plugins'), { recursive: true })) {
+  if (file.endsWith('.py')) copyFileSync(join(source, 'plugins', file), join(dist, basename(file)));
+}
 for (const [name] of commands) chmodSync(join(dist, `${name}.cjs`), 0o755);
 for (const { name, fileName, exports } of output.filter(({ isEntry }) => isEntry)) {
   if (!library.includes(name)) continue;

@@ -11,7 +11,7 @@ const FLOORS = [
   ['transport'],
   ['client'],
   ['formats'],
-  ['copy', 'content'],
+  ['copy', 'content', 'scripts'],
   ['plugins', 'filters'],
   ['server'],
   ['tools', 'testing'],

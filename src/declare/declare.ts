@@ -16,6 +16,10 @@ export interface Context<D extends ParameterDeclarations = ParameterDeclarations
   readonly given: readonly GivenParameter<D>[];
   /** For declarations with `extra`: the other words, in order; `key` is undefined for bare ones. */
   readonly extra: readonly RawParameter[];
+  /** Every word of this part in the order in which they were given, as they were typed. */
+  readonly words: readonly RawParameter[];
+  /** Standard input and output are the command's own, and not a connection (`-s`). */
+  readonly stdioSafe: boolean;
   /** Debug flags of this part: `-D NAME.FLAG=N`. */
   readonly debugFlags: ReadonlyMap<string, number>;
   /** A line for `-v`. */

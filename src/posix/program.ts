@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import { BlockError } from '../block/errors.ts';
+import { endGroup } from './child.ts';
 import { atExit } from './temporary.ts';
 
 const MAX_COMPLAINT = 4096;
@@ -78,12 +79,4 @@ function startFailure(error: NodeJS.ErrnoException): string {
 function endFailure(status: number | null, signal: string | null): string | undefined {
   if (signal !== null) return `was ended by ${signal}`;
   return status === 0 ? undefined : `failed with status ${status}`;
-}
-
-function endGroup(pid: number | undefined): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It has ended by itself.
-  }
 }

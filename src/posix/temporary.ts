@@ -39,20 +39,34 @@ export function namelessFile(): number {
 }
 
 /**
- * Makes a folder that only this user may enter and removes it, with all that is in it, after `use`.
+ * Makes a folder that only this user may enter. It is removed, with all that is in it, when the process
+ * ends if not before. @throws the system's error.
+ */
+export function privateFolder(prefix: string): { readonly path: string; remove(): void } {
+  const path = mkdtempSync(prefix);
+  const erase = () => rmSync(path, { recursive: true, force: true });
+  const forget = atExit(erase);
+  return {
+    path,
+    remove: () => {
+      forget();
+      erase();
+    },
+  };
+}
+
+/**
+ * Makes such a folder and removes it after `use`.
  * @throws the system's error, or that of `use`.
  */
 export async function withPrivateFolder<T>(
   prefix: string,
   use: (folder: string) => Promise<T>,
 ): Promise<T> {
-  const folder = mkdtempSync(prefix);
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  const forget = atExit(remove);
+  const folder = privateFolder(prefix);
   try {
-    return await use(folder);
+    return await use(folder.path);
   } finally {
-    forget();
-    remove();
+    folder.remove();
   }
 }

@@ -97,6 +97,8 @@ function configure(declaration: AnyPlugin | AnyFilter, words: readonly string[])
     readOnly: false,
     given,
     extra,
+    words: words.map(splitParameter),
+    stdioSafe: true,
     debugFlags: new Map(),
     debug: () => {},
     warn: () => {},

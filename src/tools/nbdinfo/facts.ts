@@ -148,7 +148,7 @@ function exportFacts(
 ): ExportFacts {
   return {
     name: info.canonicalName ?? asked,
-    description: info.description ?? more.description,
+    description: more.description ?? info.description,
     size: info.size,
     content: more.content,
     uri: more.uri,

@@ -13,7 +13,7 @@ import {
 } from '../../declare/parameters.ts';
 import type { Loaded } from './load.ts';
 import { type Log, stackOf } from './log.ts';
-import type { DebugFlag } from './options.ts';
+import type { DebugFlag, Where } from './options.ts';
 import { PARAMETER_READER } from './parameter-reader.ts';
 
 /** A plugin under its filters, the first of them nearest the client. */
@@ -25,6 +25,7 @@ export interface Stack {
 /** What the parts of a stack are told of the server. */
 export interface Host {
   readonly readOnly: boolean;
+  readonly where: Where;
   readonly debugFlags: readonly DebugFlag[];
   readonly log: Log;
   /** Ends the server. */
@@ -116,6 +117,8 @@ function understood(part: Part, words: readonly RawParameter[], host: Host) {
     readOnly: host.readOnly,
     given: parsed.given,
     extra: parsed.extra,
+    words,
+    stdioSafe: host.where.kind !== 'stdio',
     debugFlags: flagsOf(name, host),
     debug: message => host.log.debug(message, name),
     warn: message => host.log.error(message, name),

@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import type { OpenRequest } from '../../block/device.ts';
+import { BlockError, messageOf } from '../../block/errors.ts';
+import { endGroup } from '../../posix/child.ts';
+import { atExit } from '../../posix/temporary.ts';
+import type { Surroundings } from '../../scripts/plugin.ts';
+import type { CallOptions, Reply } from '../../scripts/script.ts';
+import { type Answer, AnswerReader, encodeCall } from './frames.ts';
+
+const HOST = fileURLToPath(new URL('./python-host.py', import.meta.url));
+/** How long a call that nobody waits for may hold up who gave it up, and the end itself, in ms. */
+const PATIENCE = 2000;
+/** What the script may wish of the server at any time. */
+const Wish = { debug: 100, shutdown: 101, disconnect: 102 } as const;
+const MOST_DEBUG = 1 << 16;
+
+interface Pending {
+  readonly limit: number;
+  readonly request: OpenRequest | undefined;
+  resolve(reply: Reply): void;
+  reject(error: unknown): void;
+}
+
+/** A python3 that runs a script and answers calls of its functions. */
+export class Interpreter {
+  readonly #name: string;
+  readonly #surroundings: Surroundings;
+  readonly #child: ChildProcess;
+  readonly #channel: Socket;
+  readonly #pending = new Map<number, Pending>();
+  readonly #forget: () => void;
+  readonly #exited: Promise<void>;
+  #count = 0;
+  /** Why nothing can be asked any more. */
+  #end: BlockError | undefined;
+
+  /**
+   * @param name what errors call the script.
+   * @param generation tells its handles from those of interpreters before it.
+   */
+  constructor(name: string, generation: number, surroundings: Surroundings) {
+    this.#name = name;
+    this.#surroundings = surroundings;
+    const words = ['-u', HOST, String(generation), String(surroundings.stdioSafe)];
+    // A print goes to standard output, unless that is a client's.
+    const stdio = ['ignore', 'pipe', 'pipe', 'pipe'] as const;
+    this.#child = spawn('python3', words, { stdio: [...stdio], detached: true });
+    this.#forget = atExit(() => endGroup(this.#child.pid));
+    this.#channel = this.#child.stdio[3] as Socket;
+    const reader = new AnswerReader(
+      id => this.#pending.get(id)?.limit ?? MOST_DEBUG,
+      answer => this.#answered(answer),
+    );
+    this.#channel.on('error', () => {});
+    this.#channel.on('data', (bytes: Buffer) => {
+      try {
+        reader.feed(bytes);
+      } catch (error) {
+        this.#fail(`has broken its channel: ${messageOf(error)}`);
+        endGroup(this.#child.pid);
+      }
+    });
+    this.#child.stdout!.on('data', bytes => print(surroundings.stdioSafe ? 1 : 2, bytes));
+    this.#child.stderr!.on('data', bytes => print(2, bytes));
+    this.#exited = new Promise(resolve => {
+      this.#child.once('error', ({ code }: NodeJS.ErrnoException) => {
+        this.#fail(
+          code === 'ENOENT' ? 'not found: it must be installed' : `cannot be run: ${code}`,
+        );
+        resolve();
+      });
+      this.#child.once('exit', (status, signal) => {
+        this.#fail(signal ? `was ended by ${signal}` : `has ended with status ${status}`);
+        resolve();
+      });
+    });
+  }
+
+  /** Whether it can be asked. */
+  get alive(): boolean {
+    return this.#end === undefined;
+  }
+
+  /** @throws BlockError EIO when it has ended, or ends before it has answered. */
+  call(method: string, words: readonly string[], options: CallOptions): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (this.#end) {
+        reject(this.#end);
+        return;
+      }
+      const { limit, request, input, signal } = options;
+      const id = this.#count++ % 2 ** 32;
+      const giveUp = () => {
+        // Its answer is for nobody when it comes.
+        const timer = setTimeout(() => reject(signal!.reason), PATIENCE);
+        void this.#exited.then(() => clearTimeout(timer));
+      };
+      const stop = () => signal?.removeEventListener('abort', giveUp);
+      signal?.addEventListener('abort', giveUp);
+      this.#pending.set(id, {
+        limit,
+        request,
+        resolve: reply => {
+          stop();
+          resolve(reply);
+        },
+        reject: error => {
+          stop();
+          reject(error);
+        },
+      });
+      this.#channel.write(encodeCall(id, [method, ...words], input));
+    });
+  }
+
+  /** Lets it finish, for a while. Never rejects. */
+  async close(): Promise<void> {
+    this.#channel.end();
+    const timer = setTimeout(() => endGroup(this.#child.pid), PATIENCE);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  #answered({ id, status, output, errors }: Answer): void {
+    const pending = this.#pending.get(id);
+    if (status === Wish.debug) this.#surroundings.debug(Buffer.concat(output).toString());
+    else if (status === Wish.shutdown) this.#surroundings.shutdown();
+    else if (status === Wish.disconnect) pending?.request?.disconnect(output.length > 0);
+    else if (this.#pending.delete(id)) pending!.resolve({ status, output, errors });
+  }
+
+  #fail(why: string): void {
+    if (this.#end) return;
+    this.#end = new BlockError('EIO', `${this.#name}: python3 ${why}`);
+    this.#forget();
+    for (const { reject } of this.#pending.values()) reject(this.#end);
+    this.#pending.clear();
+    this.#channel.destroy();
+  }
+}
+
+function print(fd: number, bytes: Buffer): void {
+  try {
+    writeSync(fd, bytes);
+  } catch {
+    // Nobody reads what it says.
+  }
+}
