@@ -29,7 +29,8 @@ export class ServerProcess {
     words: readonly string[],
     before = ':',
   ): Promise<ServerProcess> {
-    const command = [process.execPath, NBDKIT, '-f', '--print-uri', ...words];
+    const own = ['-f', '--exit-with-parent', '--print-uri'];
+    const command = [process.execPath, NBDKIT, ...own, ...words];
     const child = spawn('/bin/sh', ['-c', `${before}; exec "$0" "$@"`, ...command], {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],

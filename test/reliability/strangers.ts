@@ -13,7 +13,7 @@ import { ServerProcess } from './server.ts';
 
 const IHAVEOPT = hex('49484156454f5054');
 /** How long a handshake may take, in ms. */
-const HANDSHAKE = 200;
+const HANDSHAKE = 1000;
 
 /** What a stranger does with a connection. */
 type Visit = (socket: net.Socket, trial: Trial) => Promise<void> | void;
