@@ -75,6 +75,32 @@ test('a request that heeds its signal ends with its client', async t => {
   assert.match(String(given), /the client is gone/);
 });
 
+test('a client that leaves a request which never ends does not keep its connection', async t => {
+  let closed = 0;
+  const device = {
+    size: SIZE,
+    read: () => new Promise<never>(() => {}),
+    close: () => void closed++,
+  };
+  const { dial, complaints } = await startServer(t, only(device));
+  const client = await dial();
+  await client.greet();
+  await client.go();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  client.request({ type: Command.read, length: 512 });
+  client.wire.finish();
+  // Until the server has seen it, there is no time to pass.
+  const passing = setInterval(() => t.mock.timers.tick(1000), 1);
+  assert.equal((await client.wire.end()).length, 0);
+  clearInterval(passing);
+  t.mock.timers.reset();
+  assert.match(
+    complaints.join(),
+    /^the client is gone, and its requests have not ended after 5000 ms$/,
+  );
+  assert.equal(closed, 0);
+});
+
 test('a source may turn a client away before anything is opened, or hang up on it later', async t => {
   const opened: OpenRequest[] = [];
   let open = true;

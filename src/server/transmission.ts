@@ -29,6 +29,9 @@ const BUSY = 1 << 26;
 /** What a request counts as beside its bytes. */
 const REQUEST = 1 << 14;
 
+/** How long a connection is kept for the requests of a client that is gone, in ms. */
+const PATIENCE = 5000;
+
 /** Longest list of context ids with a block status request, in bytes. */
 const MAX_STATUS_PAYLOAD = 1 << 16;
 
@@ -82,6 +85,8 @@ export class Transmission implements WriteHost {
   /** Told when the connection can go on elsewhere, or that it has ended. */
   #leaving: ((leftover: Uint8Array | undefined) => void) | undefined;
   #traffic = 0;
+  /** Runs out when the client is gone and its requests do not end. */
+  #patience: NodeJS.Timeout | undefined;
 
   /** @param leftover what came together with the end of the handshake. */
   constructor(
@@ -158,6 +163,14 @@ export class Transmission implements WriteHost {
     this.#closing = true;
     this.#dropIncoming();
     this.#pump();
+    if (!this.#closed) this.#patience ??= setTimeout(() => this.#desert(), PATIENCE);
+  }
+
+  /** The device may go on for as long as it likes; the connection is not kept for it. */
+  #desert(): void {
+    const words = `the client is gone, and its requests have not ended after ${PATIENCE} ms`;
+    this.#host.onError(new BlockError('ETIMEDOUT', words));
+    this.transport.destroy();
   }
 
   /** Whatever is under way may stop: nobody waits for it. */
@@ -217,6 +230,7 @@ export class Transmission implements WriteHost {
   #finish(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#patience);
     this.#leave('the connection is closed');
     this.transport.onDrain = undefined;
     void this.transport.end().then(this.#finished);

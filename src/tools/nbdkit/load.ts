@@ -95,6 +95,8 @@ async function loadForeign(file: string): Promise<unknown> {
   try {
     return await jiti.import(file, { default: true });
   } catch (error) {
-    throw new UsageError(`cannot be loaded: ${messageOf(error)}`);
+    // Who asked for a module that is missing are mostly modules of the loader's.
+    const [words] = messageOf(error).split('\nRequire stack:');
+    throw new UsageError(`cannot be loaded: ${words}`);
   }
 }

@@ -94,11 +94,16 @@ write('sizes.ts', plugin('', 'size,', "type: 'sizes'"));
 write('number.ts', plugin('', 'size: 512,'));
 write('bug.ts', plugin('(undefined as any).nothing;'));
 write('syntax.ts', 'const x: = 3;');
+write('missing.ts', 'import "not-there";');
 write('thrown.ts', 'throw new Error("not today");');
 
 const MISTAKES: [words: string[], said: RegExp][] = [
   [['./sizes.ts'], /^nbdkit: error: \.\/sizes\.ts: parameters\.size\.type: 'sizes' is none of .*$/],
   [['./syntax.ts'], /^nbdkit: error: \.\/syntax\.ts: cannot be loaded: .*syntax\.ts:1:9$/],
+  [
+    ['./missing.ts'],
+    /^nbdkit: error: \.\/missing\.ts: cannot be loaded: Cannot find module 'not-there'$/,
+  ],
   [['./thrown.ts'], /^nbdkit: error: \.\/thrown\.ts: cannot be loaded: not today$/],
   [['./bug.ts'], /^nbdkit: mine: error: Cannot read properties of undefined.*$/],
   [['my-dsk'], /^nbdkit: error: unknown plugin 'my-dsk': .*$/],
