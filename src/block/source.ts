@@ -1,5 +1,5 @@
+import { afterClose } from './close-all.ts';
 import type { DeviceSource, OpenRequest } from './device.ts';
-import { PASS, wrapDevice } from './wrap.ts';
 
 const SOURCE_METHODS = Object.keys({
   preconnect: true,
@@ -29,15 +29,7 @@ export function whileOpen(
     open: async request => {
       const leave = await enter(request);
       try {
-        const device = await below.open(request);
-        const close = async () => {
-          try {
-            await device.close?.();
-          } finally {
-            leave();
-          }
-        };
-        return wrapDevice(device, { ...PASS, close });
+        return afterClose(await below.open(request), leave);
       } catch (error) {
         leave();
         throw error;

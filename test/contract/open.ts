@@ -51,6 +51,27 @@ export async function openPlugin(name: string, ...words: string[]): Promise<Bloc
   return await (await pluginSource(name, ...words)).open(REQUEST);
 }
 
+/** A filter over a plugin, and what it tells: debugging, warnings, and `shutdown`. */
+export async function watchedSource(
+  plugin: string,
+  filter: string,
+): Promise<{ source: DeviceSource; notes: string[] }> {
+  const [pluginName, ...pluginWords] = plugin.split(' ');
+  const [filterName, ...filterWords] = filter.split(' ');
+  const below = await pluginSource(pluginName!, ...pluginWords);
+  const declaration = await load<FilterDeclaration>('filters', filterName!);
+  const { parameters, context } = configure(declaration, filterWords);
+  const notes: string[] = [];
+  const note = (message: string) => void notes.push(message);
+  const source = await filtered(declaration, filterName!, parameters, below, {
+    ...context,
+    debug: note,
+    warn: note,
+    shutdown: () => note('shutdown'),
+  });
+  return { source, notes };
+}
+
 /** A device as a filter shows it: `openOver(device, 'offset offset=512')`. */
 export async function openOver(
   device: BlockDevice,
