@@ -1,3 +1,6 @@
+import type { BlockDevice } from './device.ts';
+import { PASS, wrapDevice } from './wrap.ts';
+
 interface Closable {
   close?(): void | PromiseLike<void>;
 }
@@ -13,4 +16,16 @@ export async function closeAll(several: Iterable<Closable>): Promise<void> {
 /** Closes what is of no use any more, where something else has failed that matters more. */
 export async function discard(one: Closable): Promise<void> {
   await Promise.allSettled([closeAll([one])]);
+}
+
+/** The device, with something that is done once it is closed, well or not. */
+export function afterClose(device: BlockDevice, act: () => void): BlockDevice {
+  const close = async () => {
+    try {
+      await device.close?.();
+    } finally {
+      act();
+    }
+  };
+  return wrapDevice(device, { ...PASS, close });
 }

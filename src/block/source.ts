@@ -1,3 +1,4 @@
+import { afterClose } from './close-all.ts';
 import type { BlockDevice, DeviceSource, OpenRequest } from './device.ts';
 import { checkDevice } from './well-formed.ts';
 import { PASS, wrapDevice } from './wrap.ts';
@@ -46,15 +47,7 @@ export function whileOpen(
     open: async request => {
       const leave = await enter(request);
       try {
-        const device = await below.open(request);
-        const close = async () => {
-          try {
-            await device.close?.();
-          } finally {
-            leave();
-          }
-        };
-        return wrapDevice(device, { ...PASS, close });
+        return afterClose(await below.open(request), leave);
       } catch (error) {
         leave();
         throw error;

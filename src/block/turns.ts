@@ -36,6 +36,13 @@ export class Turns {
     });
   }
 
+  /** Waits until all before are done, and lets nobody act until what is answered is called. */
+  enterAlone(): Promise<() => void> {
+    return new Promise(entered => {
+      void this.alone(() => new Promise<void>(entered));
+    });
+  }
+
   #run<T>(
     act: () => T | PromiseLike<T>,
     places: number,

@@ -1,5 +1,6 @@
 import { isZero, viewsOf } from './data.ts';
-import type { BlockDevice, Data, RequestOptions } from './device.ts';
+import type { BlockDevice, Data, RequestOptions, ZeroOptions } from './device.ts';
+import { extentsOf } from './emulate.ts';
 import { BlockError } from './errors.ts';
 import { inPieces } from './pieces.ts';
 
@@ -24,29 +25,65 @@ export function verifyWrite(offset: bigint, data: Uint8Array, expected: Data): v
   }
 }
 
-/**
- * Whether a range of a device has these bytes, or without any, reads as zeroes.
- * @param data as many bytes as the range.
- */
+/** Whether a range of a device has these bytes. */
 export async function holds(
   device: BlockDevice,
   offset: bigint,
-  length: number,
-  data: Uint8Array | undefined,
-  { signal }: RequestOptions = {},
+  data: Uint8Array,
+  options?: RequestOptions,
 ): Promise<boolean> {
-  let same = true;
-  const compare = async (at: bigint, piece: number) => {
-    if (!same) return;
-    let from = Number(at - offset);
-    for (const view of viewsOf(await device.read(at, piece, { signal }))) {
-      const to = from + view.length;
-      same &&= data ? Buffer.compare(view, data.subarray(from, to)) === 0 : isZero(view);
-      from = to;
+  return await everyView(device, offset, data.length, options, (view, at) =>
+    Buffer.from(view.buffer, view.byteOffset, view.length).equals(
+      data.subarray(at, at + view.length),
+    ),
+  );
+}
+
+/**
+ * Whether a range of a device reads as zeroes, which it may know without being read.
+ * @param options with `fastZero`, it is not read.
+ * @throws BlockError ENOTSUP when it would have to be read all the same.
+ */
+export async function readsAsZeroes(
+  device: BlockDevice,
+  offset: bigint,
+  length: number,
+  { fastZero, signal }: ZeroOptions = {},
+): Promise<boolean> {
+  for (let done = 0; done < length; ) {
+    const at = offset + BigInt(done);
+    for (const run of await extentsOf(device, at, length - done, { signal })) {
+      const part = Math.min(run.length, length - done);
+      if (!run.zero) {
+        if (fastZero) throw new BlockError('ENOTSUP', 'what is there would have to be read');
+        const place = offset + BigInt(done);
+        if (!(await everyView(device, place, part, { signal }, isZero))) return false;
+      }
+      done += part;
+    }
+  }
+  return true;
+}
+
+/** Reads a range in pieces until something is found to be otherwise. */
+async function everyView(
+  device: BlockDevice,
+  offset: bigint,
+  length: number,
+  { signal }: RequestOptions = {},
+  is: (view: Uint8Array, at: number) => boolean,
+): Promise<boolean> {
+  let so = true;
+  const look = async (place: bigint, piece: number) => {
+    if (!so) return;
+    let at = Number(place - offset);
+    for (const view of viewsOf(await device.read(place, piece, { signal }))) {
+      so &&= is(view, at);
+      at += view.length;
     }
   };
-  await inPieces(offset, length, compare, { signal, most: PIECE });
-  return same;
+  await inPieces(offset, length, look, { signal, most: PIECE });
+  return so;
 }
 
 /** Where two runs of bytes of one length, which are known to differ, do so first. */

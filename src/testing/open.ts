@@ -91,7 +91,8 @@ function ownMaker(parts: readonly (AnyPlugin | AnyFilter)[], by: string | undefi
   return undefined;
 }
 
-function configure(declaration: AnyPlugin | AnyFilter, words: readonly string[]) {
+/** Parameters as they stand on a command line, and a context that tells nobody anything. */
+export function configure(declaration: AnyPlugin | AnyFilter, words: readonly string[]) {
   const { values, given, extra } = parseParameters(
     declaration.parameters,
     words.map(splitParameter),

@@ -1,7 +1,11 @@
 /** The parts of the package, by their names. */
 import type { BlockDevice, DeviceSource, OpenRequest } from '../../src/block/device.ts';
 import type { Makers } from '../../src/block/recipe.ts';
-import type { FilterDeclaration, PluginDeclaration } from '../../src/declare/declare.ts';
+import {
+  type FilterDeclaration,
+  filtered,
+  type PluginDeclaration,
+} from '../../src/declare/declare.ts';
 import * as testing from '../../src/testing/open.ts';
 
 export const { REQUEST } = testing;
@@ -25,6 +29,27 @@ export async function filterSource(
 /** A device of a plugin: `openPlugin('memory', '1M')`. */
 export async function openPlugin(name: string, ...words: string[]): Promise<BlockDevice> {
   return await (await pluginSource(name, ...words)).open(REQUEST);
+}
+
+/** A filter over a plugin, and what it tells: debugging, warnings, and `shutdown`. */
+export async function watchedSource(
+  plugin: string,
+  filter: string,
+): Promise<{ source: DeviceSource; notes: string[] }> {
+  const [pluginName, ...pluginWords] = plugin.split(' ');
+  const [filterName, ...filterWords] = filter.split(' ');
+  const below = await pluginSource(pluginName!, ...pluginWords);
+  const declaration = await load<FilterDeclaration>('filters', filterName!);
+  const { parameters, context } = testing.configure(declaration, filterWords);
+  const notes: string[] = [];
+  const note = (message: string) => void notes.push(message);
+  const source = await filtered(declaration, filterName!, parameters, below, {
+    ...context,
+    debug: note,
+    warn: note,
+    shutdown: () => note('shutdown'),
+  });
+  return { source, notes };
 }
 
 /** A device as a filter shows it: `openOver(device, 'offset offset=512')`. */

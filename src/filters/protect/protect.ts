@@ -3,7 +3,7 @@ import { before, type Call, CHANGES } from '../../block/around.ts';
 import { MAX_SIZE } from '../../block/device.ts';
 import { BlockError, naming } from '../../block/errors.ts';
 import { cutAtRanges, type Range, union } from '../../block/ranges.ts';
-import { holds } from '../../block/verify.ts';
+import { holds, readsAsZeroes } from '../../block/verify.ts';
 import { defineFilter } from '../../declare/declare.ts';
 import { parseRange } from '../../declare/range.ts';
 
@@ -20,8 +20,10 @@ export default defineFilter({
     const check = async ({ offset, data, options }: Call, parts: readonly Protected[]) => {
       for (const part of parts) {
         const from = Number(part.offset - offset);
-        const bytes = data?.subarray(from, from + part.length);
-        if (!(await holds(readable, part.offset, part.length, bytes, options))) throw refusal(part);
+        const unchanged = data
+          ? holds(readable, part.offset, data.subarray(from, from + part.length), options)
+          : readsAsZeroes(readable, part.offset, part.length, options);
+        if (!(await unchanged)) throw refusal(part);
       }
     };
     return before(

@@ -42,9 +42,9 @@ export function startInBackground(words: readonly string[]): Promise<number> {
   });
 }
 
-/** The child must get the descriptors that parameters name: `fd=N` and passwords as `-FD`. */
+/** The child must get the descriptors that parameters name: fd=N, exit-when-pipe-closed=N, key=-FD. */
 function descriptorsNamedIn(words: readonly string[]): number[] {
-  const named = words.map(word => /^(?:[\w-]*fd=|[\w-]+=-)(\d{1,4})$/.exec(word)?.[1]);
+  const named = words.map(word => /^(?:[\w-]*(?:fd|-closed)=|[\w-]+=-)(\d{1,4})$/.exec(word)?.[1]);
   return named
     .filter(text => text !== undefined)
     .map(Number)
