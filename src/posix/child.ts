@@ -1,10 +1,12 @@
 /** Programs that are given bytes and give bytes, whatever else they do. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { BlockError } from '../block/errors.ts';
+import { SystemError } from './libc.ts';
 import { fillPipe, makePipe } from './pipe.ts';
+import { type Exit, type Spawned, spawnProcess } from './spawn.ts';
 import { atExit } from './temporary.ts';
 
 /** What is kept of standard error: the beginning. */
@@ -47,64 +49,101 @@ export async function runChild(
   words: readonly string[],
   options: ChildOptions,
 ): Promise<ChildEnd> {
-  const { name, variables, input, limit, signal } = options;
-  const { child, fed, stdin, stdout, stderr } = start(program, words, variables, input);
-  const end = () => endGroup(child.pid);
+  try {
+    const child = start(program, words, options.variables, options.input);
+    return await finish(child, options);
+  } catch (error) {
+    if (error instanceof BlockError && !(error instanceof SystemError)) throw error;
+    throw new BlockError('EIO', `${options.name}: ${startFailure(error as NodeJS.ErrnoException)}`);
+  }
+}
+
+async function finish(child: Started, { name, limit, signal }: ChildOptions): Promise<ChildEnd> {
+  const { pid, exited, fed, stdin, stdout, stderr } = child;
+  const end = () => endGroup(pid);
   const forget = atExit(end);
-  const givenUp = () => void setTimeout(end, PATIENCE).unref();
+  let patience: NodeJS.Timeout | undefined;
+  const givenUp = () => {
+    patience = setTimeout(end, PATIENCE);
+  };
   signal?.addEventListener('abort', givenUp);
+  if (signal?.aborted) givenUp();
   const output = collect(stdout, limit, end);
   const errors = collect(stderr, MOST_ERRORS);
   try {
-    const { status, endedBy } = await exitOf(child, name);
+    const exit = await exited;
     await atMost(AFTERMATH, Promise.all([output.end, errors.end]));
     if (output.length > limit) {
       throw new BlockError('EIO', `${name}: wrote more than the ${limit} bytes that were expected`);
     }
-    if (endedBy !== null) throw new BlockError('EIO', `${name}: was ended by ${endedBy}`);
+    if (exit.signal !== null) throw new BlockError('EIO', `${name}: was ended by ${exit.signal}`);
     const text = Buffer.concat(errors.chunks).toString().slice(0, MOST_ERRORS);
-    return { status: status!, output: output.chunks, errors: text, deaf: !fed.all };
+    return { status: exit.status!, output: output.chunks, errors: text, deaf: !fed.all };
   } finally {
     signal?.removeEventListener('abort', givenUp);
+    clearTimeout(patience);
     forget();
     for (const stream of [stdin, stdout, stderr]) stream?.destroy();
   }
 }
 
+/** A child, and this process's ends of its standard streams. */
+interface Started extends Spawned {
+  readonly stdin: Writable | undefined;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly fed: { readonly all: boolean };
+}
+
 /**
- * Starts a child. Scripts open /dev/stdin and /dev/stdout, which works with pipes only, while Node
- * has sockets. Input that the pipe takes is there before the child is, which may end without reading.
+ * Starts a child. Scripts open /dev/stdin and /dev/stdout, which works with pipes only. Input that the
+ * pipe takes is there before the child is, which may end without reading.
  */
 function start(
   program: string,
   words: readonly string[],
   env: NodeJS.ProcessEnv,
   input: Uint8Array | undefined,
-) {
-  const [into, output, errors] = [input && makePipe(), makePipe(), makePipe()];
-  const rest = input?.subarray(into ? fillPipe(into, input) : 0);
-  const theirs = [
-    into?.read ?? (input ? 'pipe' : 'ignore'),
-    output?.write ?? 'pipe',
-    errors?.write ?? 'pipe',
-  ] as const;
+): Started {
+  const output = makePipe();
+  if (!output) return startByNode(program, words, env, input);
+  const errors = makePipe()!;
+  const into = input && makePipe()!;
+  const rest = into && input.subarray(fillPipe(into, input));
+  const theirs = { input: into?.read, output: output.write, errors: errors.write };
   try {
-    const child = spawn(program, words, { stdio: [...theirs], env, detached: true });
-    const stdin = into ? ourEnd(into.write, 'writable') : (child.stdin ?? undefined);
-    return {
-      child,
-      stdin,
-      fed: feed(stdin, rest),
-      stdout: output ? ourEnd(output.read, 'readable') : child.stdout!,
-      stderr: errors ? ourEnd(errors.read, 'readable') : child.stderr!,
-    };
+    const spawned = spawnProcess(program, words, env, theirs);
+    const stdin = into && ourEnd(into.write, 'writable');
+    const [stdout, stderr] = [ourEnd(output.read, 'readable'), ourEnd(errors.read, 'readable')];
+    return { ...spawned, stdin, stdout, stderr, fed: feed(stdin, rest) };
+  } catch (error) {
+    for (const end of [into?.write, output.read, errors.read])
+      if (end !== undefined) closeSync(end);
+    throw error;
   } finally {
-    for (const end of theirs) if (typeof end === 'number') closeSync(end);
+    for (const end of Object.values(theirs)) if (end !== undefined) closeSync(end);
   }
 }
 
 const ourEnd = (fd: number, way: 'readable' | 'writable') =>
   new Socket({ fd, readable: way === 'readable', writable: way === 'writable' });
+
+/** Where there are no pipes of our own: Node's channels are sockets. */
+function startByNode(
+  program: string,
+  words: readonly string[],
+  env: NodeJS.ProcessEnv,
+  input: Uint8Array | undefined,
+): Started {
+  const stdio = [input ? 'pipe' : 'ignore', 'pipe', 'pipe'] as const;
+  const child = spawn(program, words, { stdio: [...stdio], env, detached: true });
+  const exited = new Promise<Exit>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (status, signal) => resolve({ status, signal }));
+  });
+  const [stdin, stdout, stderr] = [child.stdin ?? undefined, child.stdout!, child.stderr!];
+  return { pid: child.pid ?? 0, exited, stdin, stdout, stderr, fed: feed(stdin, input) };
+}
 
 /** Gives a child its input, then closes it. */
 function feed(stdin: Writable | undefined, input: Uint8Array | undefined) {
@@ -118,13 +157,6 @@ function feed(stdin: Writable | undefined, input: Uint8Array | undefined) {
     });
   }
   return fed;
-}
-
-function exitOf(child: ChildProcess, name: string) {
-  return new Promise<{ status: number | null; endedBy: string | null }>((resolve, reject) => {
-    child.once('error', error => reject(new BlockError('EIO', `${name}: ${startFailure(error)}`)));
-    child.once('exit', (status, endedBy) => resolve({ status, endedBy }));
-  });
 }
 
 function startFailure({ code }: NodeJS.ErrnoException): string {
@@ -163,7 +195,7 @@ async function atMost(ms: number, wait: Promise<unknown>): Promise<void> {
 /** Ends a process and those that it has started. */
 export function endGroup(pid: number | undefined): void {
   try {
-    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+    if (pid) process.kill(-pid, 'SIGKILL');
   } catch {
     // It has ended by itself.
   }

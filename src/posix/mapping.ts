@@ -1,9 +1,12 @@
+import { closeSync, ftruncateSync } from 'node:fs';
 import { koffi, libcFunction } from './libc.ts';
 import { DONTNEED, HUGEPAGE, LARGE_PAGE, madvise, NOHUGEPAGE } from './madvise.ts';
 
 const PROT_READ_WRITE = 3;
 /** MAP_PRIVATE, MAP_ANONYMOUS and MAP_NORESERVE. */
 const FLAGS = 0x2 | 0x20 | 0x4000;
+const MAP_SHARED = 1;
+const MFD_CLOEXEC = 1;
 
 /** Node 20 allows buffers of up to 4 GiB. */
 const VIEW = 2 ** 30;
@@ -11,6 +14,7 @@ const VIEW = 2 ** 30;
 const mmap = libcFunction(
   'int64_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
 );
+const memfdCreate = libcFunction('int memfd_create(const char *name, unsigned int flags)');
 const munmap = libcFunction('int munmap(uintptr_t address, size_t length)');
 
 /** Where a mapping is: all that another thread needs to use it too. */
@@ -51,6 +55,25 @@ export class Mapping {
     const mapping = new Mapping({ address: alignUp(address), length });
     unmap.register(mapping, { address, length: whole });
     return mapping;
+  }
+
+  /**
+   * Maps memory that another process can map too, by its descriptor, for as long as this or a view of
+   * it is used here. The descriptor is the caller's to close.
+   * @returns undefined where the system cannot.
+   */
+  static shared(length: number): { mapping: Mapping; fd: number } | undefined {
+    const fd = memfdCreate()?.('nbdpipe', MFD_CLOEXEC) ?? -1;
+    if (fd === -1) return undefined;
+    ftruncateSync(fd, length);
+    const address = mmap()!(0, length, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+    if (address === -1) {
+      closeSync(fd);
+      return undefined;
+    }
+    const mapping = new Mapping({ address, length });
+    unmap.register(mapping, mapping.place);
+    return { mapping, fd };
   }
 
   /** The bytes from `start` on, `length` of them or fewer. */

@@ -133,7 +133,7 @@ class Connection {
 
   readonly #read: BlockDevice['read'] = async (offset, length, options) => {
     const words = [this.#handle, String(length), String(offset)];
-    const own = { ...this.#options(options), limit: length };
+    const own = { ...this.#options(options), memory: options?.memory, limit: length };
     const data = await this.methods.bytes('pread', words, own);
     if (!data) throw this.methods.fault('pread', 'is required');
     const got = byteLength(data);

@@ -35,6 +35,11 @@ export class Methods {
     this.#host = host;
   }
 
+  /** The script sees to it itself that one thing at a time is done, where that is its model. */
+  get serial(): boolean {
+    return this.#script.serial ?? false;
+  }
+
   /** For a method that answers with bytes. @returns undefined when the script lacks it. @throws BlockError */
   async bytes(method: string, words: string[], options?: Options) {
     const { code, output } = await this.#ask(method, words, options);

@@ -1,10 +1,12 @@
-import type { OpenRequest, RequestOptions } from '../block/device.ts';
+import type { Memory, OpenRequest, RequestOptions } from '../block/device.ts';
 
 /**
  * Something that answers the methods of nbdkit's plugins, such as a shell script. How it is asked is
  * its own affair; what it is asked, and what its answers mean, is that of this folder.
  */
 export interface Script {
+  /** It does by itself one thing at a time, unless its thread model allows more. */
+  readonly serial?: boolean;
   /** What errors call it when this method is asked. */
   nameOf(method: string): string;
   /**
@@ -17,6 +19,8 @@ export interface Script {
 export interface CallOptions extends RequestOptions {
   /** What a method is given to write. */
   readonly input?: Uint8Array | undefined;
+  /** Where an answer of data may be put. */
+  readonly memory?: Memory | undefined;
   /** Most bytes of the answer. */
   readonly limit: number;
   /** Of the connection, for methods that belong to one. */

@@ -60,7 +60,7 @@ class ScriptSource implements DeviceSource {
     remove: () => void | Promise<void>,
   ) {
     this.#methods = methods;
-    this.#model = model;
+    this.#model = model === 'serialize_all_requests' && methods.serial ? 'parallel' : model;
     this.#readOnly = readOnly;
     this.#remove = remove;
   }

@@ -2,19 +2,28 @@
 import { contiguous, sliceData, viewsOf } from '../../block/data.ts';
 import { BlockError } from '../../block/errors.ts';
 
-const CALL_HEADER = 12;
-const ANSWER_HEADER = 16;
+const CALL_HEADER = 16;
+const ANSWER_HEADER = 20;
+const NO_SLOT = 0xffffffff;
 /** Most bytes of a complaint. */
 const MOST_WORDS = 1 << 17;
 
-/** A call as one run of bytes, a copy of the input among them. */
-export function encodeCall(id: number, words: readonly string[], input?: Uint8Array): Buffer {
+/**
+ * A call as one run of bytes, a copy of the input among them.
+ * @param slot where in the shared memory its data are or will be, instead.
+ */
+export function encodeCall(
+  id: number,
+  words: readonly string[],
+  { input, slot = NO_SLOT }: { input?: Uint8Array | undefined; slot?: number | undefined },
+): Buffer {
   const text = words.map(word => `${word}\0`).join('');
   const length = Buffer.byteLength(text);
   const frame = Buffer.allocUnsafe(CALL_HEADER + length + (input?.length ?? 0));
   frame.writeUInt32LE(id, 0);
   frame.writeUInt32LE(length, 4);
   frame.writeUInt32LE(input?.length ?? 0, 8);
+  frame.writeUInt32LE(slot, 12);
   frame.write(text, CALL_HEADER);
   if (input) frame.set(input, CALL_HEADER + length);
   return frame;
@@ -26,6 +35,8 @@ export interface Answer {
   readonly status: number;
   readonly output: readonly Uint8Array[];
   readonly errors: string;
+  /** Bytes of output that are in the call's slot. */
+  readonly shared: number;
 }
 
 /** Takes answers out of what comes in, where they lie. */
@@ -73,7 +84,9 @@ export class AnswerReader {
   }
 
   #complete(): void {
-    const [id, status, output, errors] = [0, 4, 8, 12].map(at => this.#header.readUInt32LE(at));
+    const [id, status, output, errors, shared] = [0, 4, 8, 12, 16].map(at =>
+      this.#header.readUInt32LE(at),
+    );
     const body = this.#body;
     this.#body = [];
     this.#headerLength = 0;
@@ -83,6 +96,7 @@ export class AnswerReader {
       status: status!,
       output: viewsOf(sliceData(body, 0, output!)),
       errors: Buffer.from(words).toString(),
+      shared: shared!,
     });
   }
 }

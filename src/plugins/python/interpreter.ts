@@ -1,14 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import type { OpenRequest } from '../../block/device.ts';
+import type { Memory, OpenRequest } from '../../block/device.ts';
 import { BlockError, messageOf } from '../../block/errors.ts';
 import { endGroup } from '../../posix/child.ts';
+import { Mapping } from '../../posix/mapping.ts';
 import { atExit } from '../../posix/temporary.ts';
 import type { Surroundings } from '../../scripts/plugin.ts';
 import type { CallOptions, Reply } from '../../scripts/script.ts';
 import { type Answer, AnswerReader, encodeCall } from './frames.ts';
+import { SLOT, SLOTS, Slots } from './slots.ts';
 
 const HOST = fileURLToPath(new URL('./python-host.py', import.meta.url));
 /** How long a call that nobody waits for may hold up who gave it up, and the end itself, in ms. */
@@ -20,6 +22,9 @@ const MOST_DEBUG = 1 << 16;
 interface Pending {
   readonly limit: number;
   readonly request: OpenRequest | undefined;
+  /** Of the shared memory. */
+  readonly slot: number | undefined;
+  readonly memory: Memory | undefined;
   resolve(reply: Reply): void;
   reject(error: unknown): void;
 }
@@ -33,6 +38,7 @@ export class Interpreter {
   readonly #pending = new Map<number, Pending>();
   readonly #forget: () => void;
   readonly #exited: Promise<void>;
+  readonly #slots: Slots | undefined;
   #count = 0;
   /** Why nothing can be asked any more. */
   #end: BlockError | undefined;
@@ -44,10 +50,13 @@ export class Interpreter {
   constructor(name: string, generation: number, surroundings: Surroundings) {
     this.#name = name;
     this.#surroundings = surroundings;
-    const words = ['-u', HOST, String(generation), String(surroundings.stdioSafe)];
-    // A print goes to standard output, unless that is a client's.
-    const stdio = ['ignore', 'pipe', 'pipe', 'pipe'] as const;
+    const { stdioSafe } = surroundings;
+    const shared = Mapping.shared(SLOTS * SLOT);
+    this.#slots = shared && new Slots(shared.mapping);
+    const words = ['-u', HOST, generation, stdioSafe, shared !== undefined].map(String);
+    const stdio = ['ignore', 'pipe', 'pipe', 'pipe', shared?.fd ?? 'ignore'] as const;
     this.#child = spawn('python3', words, { stdio: [...stdio], detached: true });
+    if (shared) closeSync(shared.fd);
     this.#forget = atExit(() => endGroup(this.#child.pid));
     this.#channel = this.#child.stdio[3] as Socket;
     const reader = new AnswerReader(
@@ -63,7 +72,8 @@ export class Interpreter {
         endGroup(this.#child.pid);
       }
     });
-    this.#child.stdout!.on('data', bytes => print(surroundings.stdioSafe ? 1 : 2, bytes));
+    // A print goes to standard output, unless that is a client's.
+    this.#child.stdout!.on('data', bytes => print(stdioSafe ? 1 : 2, bytes));
     this.#child.stderr!.on('data', bytes => print(2, bytes));
     this.#exited = new Promise(resolve => {
       this.#child.once('error', ({ code }: NodeJS.ErrnoException) => {
@@ -91,7 +101,7 @@ export class Interpreter {
         reject(this.#end);
         return;
       }
-      const { limit, request, input, signal } = options;
+      const { limit, request, input, signal, memory } = options;
       const id = this.#count++ % 2 ** 32;
       const giveUp = () => {
         // Its answer is for nobody when it comes.
@@ -100,9 +110,13 @@ export class Interpreter {
       };
       const stop = () => signal?.removeEventListener('abort', giveUp);
       signal?.addEventListener('abort', giveUp);
+      const slot = input || memory ? this.#slots?.take(input?.length ?? limit) : undefined;
+      if (slot !== undefined && input) this.#slots!.put(slot, input);
       this.#pending.set(id, {
         limit,
         request,
+        slot,
+        memory,
         resolve: reply => {
           stop();
           resolve(reply);
@@ -112,7 +126,8 @@ export class Interpreter {
           reject(error);
         },
       });
-      this.#channel.write(encodeCall(id, [method, ...words], input));
+      const data = slot === undefined ? { input } : { slot };
+      this.#channel.write(encodeCall(id, [method, ...words], data));
     });
   }
 
@@ -124,12 +139,22 @@ export class Interpreter {
     clearTimeout(timer);
   }
 
-  #answered({ id, status, output, errors }: Answer): void {
+  #answered({ id, status, output, errors, shared }: Answer): void {
     const pending = this.#pending.get(id);
     if (status === Wish.debug) this.#surroundings.debug(Buffer.concat(output).toString());
     else if (status === Wish.shutdown) this.#surroundings.shutdown();
     else if (status === Wish.disconnect) pending?.request?.disconnect(output.length > 0);
-    else if (this.#pending.delete(id)) pending!.resolve({ status, output, errors });
+    else if (pending) {
+      this.#pending.delete(id);
+      const { slot, memory, resolve } = pending;
+      if (slot === undefined) resolve({ status, output, errors });
+      else {
+        const there = Math.min(shared, pending.limit, SLOT);
+        const copied = there > 0 && memory ? [this.#slots!.get(slot, memory(there))] : [];
+        this.#slots!.give(slot);
+        resolve({ status, output: copied, errors });
+      }
+    }
   }
 
   #fail(why: string): void {

@@ -1,15 +1,17 @@
 """Runs a script of nbdkit's Python plugin, for the process at the other end of descriptor 3.
 
-A call is a frame: its number, the bytes of its words and of its input, then those. The words are the
-method and its arguments with a NUL after each. An answer is a frame too: the number of the call, a
-status, the bytes of the output and of the complaint, then those. Statuses and outputs are those of
-nbdkit's sh plugin; three more statuses are no answers but wishes.
+A call is a frame: its number, the bytes of its words and of its input, its slot of the shared memory,
+then words and input. The words are the method and its arguments with a NUL after each. An answer is a
+frame too: the number of the call, a status, the bytes of the output, of the complaint and of output in
+the slot, then output and complaint. Statuses and outputs are those of nbdkit's sh plugin; three more
+statuses are no answers but wishes. Descriptor 4 is the shared memory, if there is any.
 """
 
 import contextlib
 import errno
 import io
 import json
+import mmap
 import os
 import re
 import socket
@@ -20,8 +22,10 @@ import traceback
 import types
 from concurrent.futures import ThreadPoolExecutor
 
-CALL = struct.Struct("<III")
-ANSWER = struct.Struct("<IIII")
+CALL = struct.Struct("<IIII")
+ANSWER = struct.Struct("<IIIII")
+SLOT = 1 << 20
+NO_SLOT = 0xFFFFFFFF
 OK, ERROR, MISSING, FALSE = 0, 1, 2, 3
 DEBUG, SHUTDOWN, DISCONNECT = 100, 101, 102
 
@@ -36,13 +40,15 @@ SUFFIXES = {"b": 1, "s": 512, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30,
 class Channel:
     """The process at the other end."""
 
-    def __init__(self, sock):
+    def __init__(self, sock, memory):
         self.sock = sock
+        self.memory = memory
         self.reader = sock.makefile("rb", buffering=1 << 18)
         self.lock = threading.Lock()
 
-    def send(self, call, status, output=b"", complaint=b""):
-        parts = [ANSWER.pack(call, status, len(output), len(complaint)), output, complaint]
+    def send(self, call, status, output=b"", complaint=b"", shared=0):
+        header = ANSWER.pack(call, status, len(output), len(complaint), shared)
+        parts = [header, output, complaint]
         whole = sum(map(len, parts))
         with self.lock:
             sent = self.sock.sendmsg(parts)
@@ -50,13 +56,17 @@ class Channel:
                 self.sock.sendall(b"".join(parts)[sent:])
 
     def receive(self):
-        """The number, words and input of the next call; None at the end."""
+        """The number, words and input, or slot, of the next call; None at the end."""
         header = self.reader.read(CALL.size)
         if len(header) < CALL.size:
             return None
-        call, words, data = CALL.unpack(header)
+        call, words, data, slot = CALL.unpack(header)
         text = self.reader.read(words).decode("utf-8", "surrogateescape")
-        return call, text.split("\0")[:-1], self.reader.read(data)
+        if slot == NO_SLOT:
+            given = self.reader.read(data)
+        else:
+            given = self.memory[slot * SLOT : (slot + 1) * SLOT]
+        return call, text.split("\0")[:-1], given
 
 
 class Connection:
@@ -226,6 +236,8 @@ class Host:
                 self.channel.send(call, MISSING)
             elif output is False:
                 self.channel.send(call, FALSE)
+            elif isinstance(output, int):
+                self.channel.send(call, OK, shared=output)
             else:
                 self.channel.send(call, OK, output)
         except BaseException as error:  # A script may raise anything, SystemExit too.
@@ -315,19 +327,21 @@ class Host:
     def do_pread(self, method, arguments, data):
         number, count, offset = arguments
         handle, count, offset = self.handle(number), int(count), int(offset)
+        buffer = data[:count] if data else memoryview(bytearray(count))
         if self.version == 1:
             view = memoryview(self.function(method)(handle, count, offset)).cast("B")
             if len(view) < count:
                 raise ValueError(f"{len(view)} bytes instead of {count}")
-            return view[:count]
-        buffer = bytearray(count)
-        self.function(method)(handle, memoryview(buffer), offset, 0)
-        return buffer
+            buffer[:] = view[:count]
+        else:
+            self.function(method)(handle, buffer, offset, 0)
+        return count if data else buffer
 
     def do_pwrite(self, method, arguments, data):
-        number, _, offset, flags = arguments
+        number, count, offset, flags = arguments
         own = () if self.version == 1 else (flags_of(flags),)
-        self.function(method)(self.handle(number), memoryview(data), int(offset), *own)
+        given = memoryview(data)[: int(count)].toreadonly()
+        self.function(method)(self.handle(number), given, int(offset), *own)
         return b""
 
     def do_flush(self, method, arguments, data):
@@ -362,9 +376,13 @@ class Host:
         return extents_of(self.ranged(method, arguments))
 
 
-def serve(generation, stdio_safe):
+def serve(generation, stdio_safe, has_memory):
     os.set_inheritable(3, False)
-    channel = Channel(socket.socket(fileno=3))
+    memory = None
+    if has_memory:
+        memory = memoryview(mmap.mmap(4, 0))
+        os.close(4)
+    channel = Channel(socket.socket(fileno=3), memory)
     host = Host(channel, generation, stdio_safe)
     pool = None
     while True:
@@ -384,4 +402,4 @@ def serve(generation, stdio_safe):
 if __name__ == "__main__":
     if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
         del sys.path[0]
-    serve(sys.argv[1], sys.argv[2] == "true")
+    serve(sys.argv[1], sys.argv[2] == "true", sys.argv[3] == "true")

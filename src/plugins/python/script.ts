@@ -32,6 +32,7 @@ const MOST_NAMES = 1 << 20;
 
 /** A Python script, in an interpreter that is replaced when it has ended. */
 export class PythonScript implements Script {
+  readonly serial = true;
   readonly #path: string;
   readonly #surroundings: Surroundings;
   readonly #told: { readonly method: string; readonly words: readonly string[] }[] = [];
