@@ -34,7 +34,7 @@ test('a declaration as it must be', () => {
 });
 
 test('what a declaration gets wrong', () => {
-  const types = 'string, path, size, integer, boolean, delay, probability, password';
+  const types = 'string, path, size, integer, boolean, switch, delay, probability, password';
   assert.equal(size({ type: 'sizes' }), `parameters.size.type: 'sizes' is none of ${types}`);
   assert.equal(size({ help: 7 }), 'parameters.size.help must be a string, not the number 7');
   assert.equal(
