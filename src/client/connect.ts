@@ -86,10 +86,13 @@ function tlsOf(target: string | NbdUri | Address): ClientTls | undefined {
     throw new UsageError('tls-type=psk needs the parameter tls-psk-file');
   }
   const psk = pskFile !== undefined && type !== 'x509' ? loadPsk(pskFile) : undefined;
+  const credentials = psk ?? loadCertificates('client', certificates) ?? {};
+  const name = hostname ?? ('host' in uri.address ? uri.address.host : undefined);
   return {
-    credentials: psk ?? loadCertificates('client', certificates) ?? {},
-    verifyPeer,
-    hostname: hostname ?? ('host' in uri.address ? uri.address.host : undefined),
+    credentials,
+    // On this machine, and with nothing to check by, libnbd does not check either.
+    verifyPeer: verifyPeer ?? (name !== undefined || credentials.ca !== undefined),
+    hostname: name,
     username,
   };
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, openSync, rmSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** What is still to be undone when the process ends. */
 const pending = new Set<() => void>();
@@ -22,9 +22,12 @@ function undoAll(): void {
   for (const action of [...pending].reverse()) action();
 }
 
-/** Where temporary disks belong: they may be too large for /tmp. */
+/** Servers change to the root directory. */
+const startedIn = process.cwd();
+
+/** Where temporary disks belong, absolute: they may be too large for /tmp. */
 export function temporaryFolder(): string {
-  return process.env.TMPDIR || '/var/tmp';
+  return resolve(startedIn, process.env.TMPDIR || '/var/tmp');
 }
 
 /**

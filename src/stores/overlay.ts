@@ -271,14 +271,6 @@ export class Overlay {
     });
   }
 
-  /** The blocks that lie in the range as a whole read as zeroes afterwards, the others as before. */
-  trim(offset: bigint, length: number, options?: RequestOptions) {
-    return this.#alone(offset, length, options, async () => {
-      const whole = segmentsOf(offset, length, this.block, this.size).find(each => each.whole);
-      if (whole) await this.#forget(whole, State.zero);
-    });
-  }
-
   /**
    * Changes the disk below by `through`. Copies of the range are not kept, nor, if it `discards` it,
    * what was changed of its whole blocks.

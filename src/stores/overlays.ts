@@ -65,19 +65,19 @@ export class Overlays {
   }
 
   async #open(disk: OverlaidDisk): Promise<Overlay> {
-    if (this.#path === undefined) return temporaryOverlay(disk);
+    if (this.#path === undefined) return this.#temporary(disk);
     if (this.#overlays.size > 0) {
       const words = `${this.#path}: it is for one export: '${disk.name}' needs one of its own`;
       throw new BlockError('ENOTSUP', words);
     }
     return openOverlayFile(this.#path, disk);
   }
-}
 
-function temporaryOverlay({ size, block }: OverlaidDisk): Overlay {
-  const file = { writable: true, shared: false, blockDevice: false, rotational: undefined };
-  const blocks = fileDevice({ ...file, fd: newFile(), size, sparse: false });
-  return new Overlay({ blocks }, size, block);
+  #temporary({ size, block }: OverlaidDisk): Overlay {
+    const file = { writable: true, shared: false, blockDevice: false, rotational: undefined };
+    const blocks = fileDevice({ ...file, fd: newFile(), size, sparse: false });
+    return new Overlay({ blocks }, size, block);
+  }
 }
 
 function newFile(): number {

@@ -116,6 +116,16 @@ for (const server of makers) {
   }
 }
 
+test('TLS in the URI of --run is enough for a client on this machine', async t => {
+  const made = prepared(t);
+  if (!made) return;
+  const words = ['-U', '-', '--tls=require', `--tls-certificates=${made.good}`, 'null'];
+  const command = '[ "$tls" = 2 ] && nbdinfo "$uri"';
+  const { env } = ourCommands(t);
+  const printed = await runWell('nbdkit', [...words, '--run', command], { env });
+  assert.match(printed, /^protocol: newstyle-fixed with TLS/);
+});
+
 describe('TLS with qemu', () => {
   for (const kind of ['x509', 'psk'] as const) {
     const options = { x509: 'verify-peer=yes', psk: 'username=qemu' };

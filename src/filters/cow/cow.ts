@@ -61,7 +61,7 @@ function cowDevice(
     write: (offset, data, options) => overlay.write(disk, offset, data, options),
     writeBuffer: undefined,
     flush: () => overlay.flush(),
-    trim: (offset, length, options) => overlay.trim(offset, length, options),
+    trim: (offset, length, options) => overlay.zero(disk, offset, length, options),
     zero: (offset, length, options) => overlay.zero(disk, offset, length, options),
     cache: (offset, length, options) =>
       onCache ? overlay.fill(disk, offset, length, options) : disk.cache?.(offset, length, options),
