@@ -340,3 +340,9 @@ describe('nbdkit', () => {
     assert.equal(stdin.stdout.slice(0, 16), 'NBDMAGICIHAVEOPT');
   });
 });
+
+test('a relative TMPDIR is that of the start, also in the background', async t => {
+  const env = { ...ourCommands(t).env, TMPDIR: '.' };
+  const { uri } = await serving(t, env, '--filter=cow', 'memory', '1M');
+  await runWell('nbdcopy', ['-', uri], { env, input: 'written' });
+});

@@ -165,15 +165,3 @@ test('--selinux-label where there is no SELinux', { skip: existsSync('/sys/fs/se
   assert.equal(status, 1);
   assert.match(stderr, /^nbdkit: error: SELinux label 'x': .*\n$/);
 });
-
-test('a relative TMPDIR is that of the start, also in the background', async t => {
-  const [pidFile, path] = [at('temporary.pid'), at('temporary.sock')];
-  const words = ['-P', pidFile, '-U', path, '--filter=cow', 'memory', '1M'];
-  const env = { ...process.env, TMPDIR: '.' };
-  const { status } = spawnSync(process.execPath, [...COMMAND, ...words], { cwd: folder, env });
-  assert.equal(status, 0);
-  t.after(() => process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGKILL'));
-  const client = await connect(`nbd+unix:///?socket=${path}`);
-  await client.write!(0n, Buffer.from('x'));
-  await client.close();
-});
