@@ -60,7 +60,7 @@ export class Interpreter {
     this.#forget = atExit(() => endGroup(this.#child.pid));
     this.#channel = this.#child.stdio[3] as Socket;
     const reader = new AnswerReader(
-      id => this.#pending.get(id)?.limit ?? MOST_DEBUG,
+      (id, status) => (status < Wish.debug && this.#pending.get(id)?.limit) || MOST_DEBUG,
       answer => this.#answered(answer),
     );
     this.#channel.on('error', () => {});
@@ -110,6 +110,7 @@ export class Interpreter {
       };
       const stop = () => signal?.removeEventListener('abort', giveUp);
       signal?.addEventListener('abort', giveUp);
+      if (signal?.aborted) giveUp();
       const slot = input || memory ? this.#slots?.take(input?.length ?? limit) : undefined;
       if (slot !== undefined && input) this.#slots!.put(slot, input);
       this.#pending.set(id, {
