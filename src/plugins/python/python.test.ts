@@ -191,7 +191,8 @@ def pread(h, count, offset):
     const device = await source.open(REQUEST);
     const controller = new AbortController();
     const reason = new Error('gone');
-    const asked = Promise.resolve(device.read(1n, 1, { signal: controller.signal }));
+    const memory = () => assert.fail('memory was asked for when the call was over');
+    const asked = Promise.resolve(device.read(1n, 1, { signal: controller.signal, memory }));
     controller.abort(reason);
     await assert.rejects(asked, reason);
     assert.equal(await text(device, 1), 'x');
