@@ -107,21 +107,26 @@ function start(
 ): Started {
   const output = makePipe();
   if (!output) return startByNode(program, words, env, input);
-  const errors = makePipe()!;
-  const into = input && makePipe()!;
-  const rest = into && input.subarray(fillPipe(into, input));
-  const theirs = { input: into?.read, output: output.write, errors: errors.write };
+  const ours = [output.read];
+  const theirs = [output.write];
   try {
-    const spawned = spawnProcess(program, words, env, theirs);
+    const errors = makePipe()!;
+    ours.push(errors.read);
+    theirs.push(errors.write);
+    const into = input && makePipe()!;
+    if (into) ours.push(into.write);
+    if (into) theirs.push(into.read);
+    const rest = into && input.subarray(fillPipe(into, input));
+    const standard = { input: into?.read, output: output.write, errors: errors.write };
+    const spawned = spawnProcess(program, words, env, standard);
     const stdin = into && ourEnd(into.write, 'writable');
     const [stdout, stderr] = [ourEnd(output.read, 'readable'), ourEnd(errors.read, 'readable')];
     return { ...spawned, stdin, stdout, stderr, fed: feed(stdin, rest) };
   } catch (error) {
-    for (const end of [into?.write, output.read, errors.read])
-      if (end !== undefined) closeSync(end);
+    for (const end of ours) closeSync(end);
     throw error;
   } finally {
-    for (const end of Object.values(theirs)) if (end !== undefined) closeSync(end);
+    for (const end of theirs) closeSync(end);
   }
 }
 

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { endGroup } from '../../posix/child.ts';
 
 const MAX_COMPLAINT = 4096;
 
@@ -20,7 +21,7 @@ export async function runScript(
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
-  const end = () => kill(child.pid);
+  const end = () => endGroup(child.pid);
   process.once('exit', end);
   const exited = new Promise<string | undefined>((resolve, reject) => {
     child.once('error', reject);
@@ -66,16 +67,6 @@ async function readUpTo(
 function describe(status: number | null, signal: string | null): string | undefined {
   if (signal !== null) return `was ended by ${signal}`;
   return status === 0 ? undefined : `failed with status ${status}`;
-}
-
-/** Ends a process group. */
-function kill(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It has ended by itself.
-  }
 }
 
 function shell(): string {

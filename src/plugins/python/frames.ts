@@ -41,15 +41,15 @@ export interface Answer {
 
 /** Takes answers out of what comes in, where they lie. */
 export class AnswerReader {
-  readonly #limitOf: (id: number) => number;
+  readonly #limitOf: (id: number, status: number) => number;
   readonly #take: (answer: Answer) => void;
   readonly #header = Buffer.alloc(ANSWER_HEADER);
   #headerLength = 0;
   #body: Uint8Array[] = [];
   #missing = 0;
 
-  /** @param limitOf most bytes of output that a call may have. */
-  constructor(limitOf: (id: number) => number, take: (answer: Answer) => void) {
+  /** @param limitOf most bytes of output with a call and a status. */
+  constructor(limitOf: (id: number, status: number) => number, take: (answer: Answer) => void) {
     this.#limitOf = limitOf;
     this.#take = take;
   }
@@ -77,7 +77,8 @@ export class AnswerReader {
   #checkedLength(): number {
     const output = this.#header.readUInt32LE(8);
     const errors = this.#header.readUInt32LE(12);
-    if (output <= this.#limitOf(this.#header.readUInt32LE(0)) && errors <= MOST_WORDS) {
+    const limit = this.#limitOf(this.#header.readUInt32LE(0), this.#header.readUInt32LE(4));
+    if (output <= limit && errors <= MOST_WORDS) {
       return output + errors;
     }
     throw new BlockError('EPROTO', `an answer of ${output + errors} bytes is too long`);

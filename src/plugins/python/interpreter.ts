@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import type { Memory, OpenRequest } from '../../block/device.ts';
 import { BlockError, messageOf } from '../../block/errors.ts';
 import { endGroup } from '../../posix/child.ts';
 import { Mapping } from '../../posix/mapping.ts';
@@ -19,14 +18,53 @@ const PATIENCE = 2000;
 const Wish = { debug: 100, shutdown: 101, disconnect: 102 } as const;
 const MOST_DEBUG = 1 << 16;
 
-interface Pending {
-  readonly limit: number;
-  readonly request: OpenRequest | undefined;
+/** A call that is not answered yet. */
+class Pending {
+  readonly options: CallOptions;
   /** Of the shared memory. */
   readonly slot: number | undefined;
-  readonly memory: Memory | undefined;
-  resolve(reply: Reply): void;
-  reject(error: unknown): void;
+  /** Nobody waits for the answer. */
+  givenUp = false;
+  readonly #resolve: (reply: Reply) => void;
+  readonly #reject: (error: unknown) => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    options: CallOptions,
+    slot: number | undefined,
+    resolve: (reply: Reply) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.options = options;
+    this.slot = slot;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    const { signal } = options;
+    signal?.addEventListener('abort', this.#giveUp);
+    if (signal?.aborted) this.#giveUp();
+  }
+
+  resolve(reply: Reply): void {
+    this.#stop();
+    this.#resolve(reply);
+  }
+
+  reject(error: unknown): void {
+    this.#stop();
+    this.#reject(error);
+  }
+
+  readonly #giveUp = (): void => {
+    this.#timer = setTimeout(() => {
+      this.givenUp = true;
+      this.reject(this.options.signal!.reason);
+    }, PATIENCE);
+  };
+
+  #stop(): void {
+    clearTimeout(this.#timer);
+    this.options.signal?.removeEventListener('abort', this.#giveUp);
+  }
 }
 
 /** A python3 that runs a script and answers calls of its functions. */
@@ -60,7 +98,7 @@ export class Interpreter {
     this.#forget = atExit(() => endGroup(this.#child.pid));
     this.#channel = this.#child.stdio[3] as Socket;
     const reader = new AnswerReader(
-      id => this.#pending.get(id)?.limit ?? MOST_DEBUG,
+      (id, status) => (status < Wish.debug && this.#pending.get(id)?.options.limit) || MOST_DEBUG,
       answer => this.#answered(answer),
     );
     this.#channel.on('error', () => {});
@@ -101,31 +139,11 @@ export class Interpreter {
         reject(this.#end);
         return;
       }
-      const { limit, request, input, signal, memory } = options;
+      const { limit, input, memory } = options;
       const id = this.#count++ % 2 ** 32;
-      const giveUp = () => {
-        // Its answer is for nobody when it comes.
-        const timer = setTimeout(() => reject(signal!.reason), PATIENCE);
-        void this.#exited.then(() => clearTimeout(timer));
-      };
-      const stop = () => signal?.removeEventListener('abort', giveUp);
-      signal?.addEventListener('abort', giveUp);
       const slot = input || memory ? this.#slots?.take(input?.length ?? limit) : undefined;
       if (slot !== undefined && input) this.#slots!.put(slot, input);
-      this.#pending.set(id, {
-        limit,
-        request,
-        slot,
-        memory,
-        resolve: reply => {
-          stop();
-          resolve(reply);
-        },
-        reject: error => {
-          stop();
-          reject(error);
-        },
-      });
+      this.#pending.set(id, new Pending(options, slot, resolve, reject));
       const data = slot === undefined ? { input } : { slot };
       this.#channel.write(encodeCall(id, [method, ...words], data));
     });
@@ -141,27 +159,32 @@ export class Interpreter {
 
   #answered({ id, status, output, errors, shared }: Answer): void {
     const pending = this.#pending.get(id);
+    const disconnect = pending?.options.request?.disconnect;
     if (status === Wish.debug) this.#surroundings.debug(Buffer.concat(output).toString());
     else if (status === Wish.shutdown) this.#surroundings.shutdown();
-    else if (status === Wish.disconnect) pending?.request?.disconnect(output.length > 0);
+    else if (status === Wish.disconnect) disconnect?.(output.length > 0);
     else if (pending) {
       this.#pending.delete(id);
-      const { slot, memory, resolve } = pending;
-      if (slot === undefined) resolve({ status, output, errors });
-      else {
-        const there = Math.min(shared, pending.limit, SLOT);
-        const copied = there > 0 && memory ? [this.#slots!.get(slot, memory(there))] : [];
-        this.#slots!.give(slot);
-        resolve({ status, output: copied, errors });
-      }
+      const data = pending.slot === undefined ? output : this.#fromSlot(pending, shared);
+      pending.resolve({ status, output: data, errors });
     }
+  }
+
+  /** The data that a call has left in its slot, which others may have from now on. */
+  #fromSlot({ slot, options, givenUp }: Pending, shared: number): Uint8Array[] {
+    const { memory, limit } = options;
+    const length = Math.min(shared, limit, SLOT);
+    const wanted = memory && length > 0 && !givenUp;
+    const data = wanted ? [this.#slots!.get(slot!, memory(length))] : [];
+    this.#slots!.give(slot!);
+    return data;
   }
 
   #fail(why: string): void {
     if (this.#end) return;
     this.#end = new BlockError('EIO', `${this.#name}: python3 ${why}`);
     this.#forget();
-    for (const { reject } of this.#pending.values()) reject(this.#end);
+    for (const pending of this.#pending.values()) pending.reject(this.#end);
     this.#pending.clear();
     this.#channel.destroy();
   }

@@ -97,7 +97,8 @@ def nbdkit_module(channel, here, stdio_safe):
         return here.connection
 
     def debug(message):
-        channel.send(here.call, DEBUG, str(message).encode("utf-8", "surrogateescape"))
+        text = str(message).encode("utf-8", "surrogateescape")
+        channel.send(here.call, DEBUG, text[: 1 << 16])
 
     def set_error(number):
         here.error = int(number)
