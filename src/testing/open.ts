@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { resolve } from 'node:path';
 import type { BlockDevice, DeviceSource, OpenRequest } from '../block/device.ts';
 import type { Makers } from '../block/recipe.ts';
@@ -23,13 +24,17 @@ type AnyPlugin = PluginDeclaration<any>;
 // biome-ignore lint/suspicious/noExplicitAny: as above
 type AnyFilter = FilterDeclaration<any>;
 
+const { signal } = new AbortController();
+// As the server does: filters, and what they wait for, may all listen.
+setMaxListeners(0, signal);
+
 /** A connection over a Unix socket that asks for the default export. */
 export const REQUEST: OpenRequest = {
   exportName: '',
   readOnly: false,
   tls: false,
   peer: { family: 'unix' },
-  signal: new AbortController().signal,
+  signal,
   disconnect: () => {},
 };
 
