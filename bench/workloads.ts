@@ -39,7 +39,7 @@ export async function prepare(folder: string): Promise<void> {
 function serving(
   name: string,
   goal: number,
-  plugin: (folder: string) => string[],
+  plugin: (folder: string, side: Side) => string[],
   client: (uri: string, folder: string) => string[],
   first?: (uri: string, folder: string) => string[],
 ): Workload {
@@ -49,7 +49,7 @@ function serving(
     goal,
     needs: NBDKIT,
     start: async (side, folder) => {
-      const server = await Served.start(side, folder, plugin(folder));
+      const server = await Served.start(side, folder, plugin(folder, side));
       if (first) await run(first(server.uri, folder));
       return {
         measure: () => seconds(client(server.uri, folder)),
@@ -81,12 +81,19 @@ const freshWrite: Workload = {
   }),
 };
 
+interface Fio {
+  readonly rw: 'randread' | 'randwrite';
+  readonly depth: number;
+  readonly bs?: string;
+  /** Write the disk first. */
+  readonly fill?: boolean;
+}
+
 function fio(
   name: string,
   goal: number,
-  plugin: 'memory' | 'file',
-  rw: string,
-  depth: number,
+  plugin: (folder: string) => string[],
+  { rw, depth, bs = '4k', fill = false }: Fio,
 ): Workload {
   return {
     name: `fio ${name}`,
@@ -94,15 +101,15 @@ function fio(
     goal,
     needs: ['nbdkit', 'fio'],
     start: async (side, folder) => {
-      const words = plugin === 'memory' ? memory() : ['file', sourceOf(folder)];
-      const server = await Served.start(side, folder, words);
-      if (plugin === 'memory') await run(copyIn(server.uri, folder));
-      const job = ['--name=job', '--ioengine=nbd', `--uri=${server.uri}`, `--rw=${rw}`, '--bs=4k'];
+      const server = await Served.start(side, folder, plugin(folder));
+      if (fill) await run(copyIn(server.uri, folder));
+      const job = ['--name=job', '--ioengine=nbd', `--uri=${server.uri}`];
+      const access = [`--rw=${rw}`, `--bs=${bs}`];
       const length = ['--size=1G', '--time_based', '--runtime=2', '--ramp_time=0.5'];
       const form = [`--iodepth=${depth}`, '--output-format=json'];
       return {
         measure: async () => {
-          const output = await run(['fio', ...job, ...length, ...form]);
+          const output = await run(['fio', ...job, ...access, ...length, ...form]);
           const [result] = JSON.parse(output.slice(output.indexOf('{'))).jobs;
           return result[rw === 'randread' ? 'read' : 'write'].iops;
         },
@@ -214,6 +221,20 @@ function peak(
 
 const file = (folder: string) => ['file', sourceOf(folder)];
 
+/** Filters that the C tools have, too, and that let everything pass. */
+const PASSING = ['nofilter', 'noextents', 'nocache', 'nozero', 'multi-conn'];
+const underFive = () => [
+  ...PASSING.map(name => `--filter=${name}`),
+  ...['memory', SIZE, 'cachemode=nop', 'zeromode=plugin'],
+];
+const wholeBlocks = () => ['--filter=blocksize', 'memory', SIZE, 'minblock=4096'];
+
+/** The readahead of C needs a cache below it, ours a disk that does not say that it is one. */
+const farAway = (_folder: string, side: Side) => [
+  ...['readahead', side === 'peer' ? 'cache' : 'nocache', 'delay'].map(name => `--filter=${name}`),
+  ...['pattern', '256M', 'rdelay=5ms'],
+];
+
 export const WORKLOADS: readonly Workload[] = [
   serving('serve memory, read 2 GiB', 1.3, memory, copyOut, copyIn),
   freshWrite,
@@ -234,12 +255,31 @@ export const WORKLOADS: readonly Workload[] = [
     copyOut,
   ),
   serving('serve random, read 2 GiB', 1.5, () => ['random', SIZE], copyOut),
-  fio('randread memory, depth 1', 1, 'memory', 'randread', 1),
-  fio('randread memory, depth 16', 1.5, 'memory', 'randread', 16),
-  fio('randread memory, depth 64', 1.5, 'memory', 'randread', 64),
-  fio('randwrite memory, depth 16', 1.4, 'memory', 'randwrite', 16),
-  fio('randread file, depth 1', 1, 'file', 'randread', 1),
-  fio('randread file, depth 16', 1.3, 'file', 'randread', 16),
+  fio('randread memory, depth 1', 1, memory, { rw: 'randread', depth: 1, fill: true }),
+  fio('randread memory, depth 16', 1.5, memory, { rw: 'randread', depth: 16, fill: true }),
+  fio('randread memory, depth 64', 1.5, memory, { rw: 'randread', depth: 64, fill: true }),
+  fio('randwrite memory, depth 16', 1.4, memory, { rw: 'randwrite', depth: 16, fill: true }),
+  fio('randread file, depth 1', 1, file, { rw: 'randread', depth: 1 }),
+  fio('randread file, depth 16', 1.3, file, { rw: 'randread', depth: 16 }),
+  serving('memory under five filters, read 2 GiB', 1.2, underFive, copyOut, copyIn),
+  fio('randread memory under five filters, depth 16', 1.2, underFive, {
+    rw: 'randread',
+    depth: 16,
+    fill: true,
+  }),
+  fio('randwrite 512 bytes, memory under blocksize, depth 16', 1, wholeBlocks, {
+    rw: 'randwrite',
+    depth: 16,
+    bs: '512',
+    fill: true,
+  }),
+  serving('readahead over 5 ms a read, 256 MiB, a request at a time', 1.5, farAway, uri => [
+    'nbdcopy',
+    '--connections=1',
+    '--requests=1',
+    uri,
+    'null:',
+  ]),
   copying(
     'nbdcopy NBD to null: (C server)',
     1.1,
