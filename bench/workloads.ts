@@ -42,7 +42,7 @@ export async function prepare(folder: string): Promise<void> {
 function serving(
   name: string,
   goal: number,
-  plugin: (folder: string) => string[],
+  plugin: (folder: string, side: Side) => string[],
   client: (uri: string, folder: string) => string[],
   first?: (uri: string, folder: string) => string[],
 ): Workload {
@@ -52,7 +52,7 @@ function serving(
     goal,
     needs: NBDKIT,
     start: async (side, folder) => {
-      const server = await Served.start(side, folder, plugin(folder));
+      const server = await Served.start(side, folder, plugin(folder, side));
       if (first) await run(first(server.uri, folder));
       return {
         measure: () => seconds(client(server.uri, folder)),
@@ -278,6 +278,20 @@ function peak(
 
 const file = (folder: string) => ['file', sourceOf(folder)];
 
+/** Filters that the C tools have, too, and that let everything pass. */
+const PASSING = ['nofilter', 'noextents', 'nocache', 'nozero', 'multi-conn'];
+const underFive = () => [
+  ...PASSING.map(name => `--filter=${name}`),
+  ...['memory', SIZE, 'cachemode=nop', 'zeromode=plugin'],
+];
+const wholeBlocks = () => ['--filter=blocksize', 'memory', SIZE, 'minblock=4096'];
+
+/** The readahead of C needs a cache below it, ours a disk that does not say that it is one. */
+const farAway = (_folder: string, side: Side) => [
+  ...['readahead', side === 'peer' ? 'cache' : 'nocache', 'delay'].map(name => `--filter=${name}`),
+  ...['pattern', '256M', 'rdelay=5ms'],
+];
+
 export const WORKLOADS: readonly Workload[] = [
   serving('serve memory, read 2 GiB', 1.3, memory, copyOut, copyIn),
   freshWrite,
@@ -308,6 +322,24 @@ export const WORKLOADS: readonly Workload[] = [
   fio('randread sh', 1, shellScript, { depth: 16 }),
   fio('randread python 64k', 0.7, pythonScript, { depth: 1, block: '64k' }),
   fio('randread python 64k', 1, pythonScript, { depth: 16, block: '64k' }),
+  serving('memory under five filters, read 2 GiB', 1.2, underFive, copyOut, copyIn),
+  fio('randread memory under five filters', 1.2, underFive, {
+    depth: 16,
+    fill: true,
+  }),
+  fio('randwrite 512 bytes, memory under blocksize', 1, wholeBlocks, {
+    rw: 'randwrite',
+    depth: 16,
+    block: '512',
+    fill: true,
+  }),
+  serving('readahead over 5 ms a read, 256 MiB, a request at a time', 1.5, farAway, uri => [
+    'nbdcopy',
+    '--connections=1',
+    '--requests=1',
+    uri,
+    'null:',
+  ]),
   copying(
     'nbdcopy NBD to null: (C server)',
     1.1,

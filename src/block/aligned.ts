@@ -1,4 +1,4 @@
-import { andThen } from './answer.ts';
+import { andThen, ending } from './answer.ts';
 import { sliceData } from './data.ts';
 import {
   type BlockDevice,
@@ -79,6 +79,8 @@ class Blocks {
   readonly #unit: number;
   /** Longest payload, in whole units. */
   readonly #most: number;
+  /** A unit of memory that nobody uses. */
+  #spare: Buffer | undefined;
 
   constructor(below: BlockDevice, { minimum, maximum }: BlockSize, locks: RangeLock) {
     this.#below = below;
@@ -196,12 +198,15 @@ class Blocks {
     act: (segment: Segment) => void | PromiseLike<void>,
   ): void | PromiseLike<void> {
     const { start, span } = this.#outward(offset, length, this.#unit);
-    return this.#locked(true, start, span, options, async () => {
-      for (const segment of this.#segments(offset, length, this.#unit)) {
+    const segments = this.#segments(offset, length, this.#unit);
+    const all = async () => {
+      for (const segment of segments) {
         options?.signal?.throwIfAborted();
         await act(segment);
       }
-    });
+    };
+    const only = () => act(segments[0]!);
+    return this.#locked(true, start, span, options, segments.length === 1 ? only : all);
   }
 
   #locked(
@@ -218,13 +223,23 @@ class Blocks {
   }
 
   /** A part of one unit, at one go. */
-  async #patch(segment: Segment, bytes: Uint8Array, options?: WriteOptions): Promise<void> {
-    const { offset, length } = segment;
+  #patch(
+    { offset, length }: Segment,
+    bytes: Uint8Array,
+    options?: WriteOptions,
+  ): void | PromiseLike<void> {
     const { start, span } = this.#outward(offset, length, this.#block);
-    const blocks = Buffer.allocUnsafe(span);
-    await readInto(this.#below, start, blocks, options);
-    blocks.set(bytes, Number(offset - start));
-    options?.signal?.throwIfAborted();
-    await this.#below.write!(start, blocks, options);
+    const memory = this.#spare ?? Buffer.allocUnsafeSlow(this.#unit);
+    this.#spare = undefined;
+    const blocks = memory.subarray(0, span);
+    const write = () => {
+      blocks.set(bytes, Number(offset - start));
+      options?.signal?.throwIfAborted();
+      return this.#below.write!(start, blocks, options);
+    };
+    const giveBack = () => {
+      this.#spare = memory;
+    };
+    return ending(() => andThen(readInto(this.#below, start, blocks, options), write), giveBack);
   }
 }

@@ -71,6 +71,11 @@ export class BlockCache<K, V extends Bytes, A extends V | PromiseLike<V> = V | P
     return (flight instanceof Flight ? flight.join(options?.signal) : flight) as A;
   }
 
+  /** Whether a value is there or on its way. */
+  has(key: K): boolean {
+    return this.#kept.has(key) || this.#flights.has(key);
+  }
+
   /** Forgets a key; what is being made for it is not kept. */
   delete(key: K): void {
     this.#flights.delete(key);

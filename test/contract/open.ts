@@ -33,12 +33,13 @@ export async function openPlugin(name: string, ...words: string[]): Promise<Bloc
 
 /** A filter over a plugin, and what it tells: debugging, warnings, and `shutdown`. */
 export async function watchedSource(
-  plugin: string,
+  plugin: string | DeviceSource,
   filter: string,
 ): Promise<{ source: DeviceSource; notes: string[] }> {
-  const [pluginName, ...pluginWords] = plugin.split(' ');
   const [filterName, ...filterWords] = filter.split(' ');
-  const below = await pluginSource(pluginName!, ...pluginWords);
+  const [pluginName, ...pluginWords] = typeof plugin === 'string' ? plugin.split(' ') : [];
+  const below =
+    typeof plugin === 'string' ? await pluginSource(pluginName!, ...pluginWords) : plugin;
   const declaration = await load<FilterDeclaration>('filters', filterName!);
   const { parameters, context } = testing.configure(declaration, filterWords);
   const notes: string[] = [];

@@ -1,4 +1,5 @@
 import { BlockError } from '../../block/errors.ts';
+import { extentsInBlocks } from '../../block/runs-in-blocks.ts';
 import { sliceDevice } from '../../block/slice.ts';
 import { transformDevice } from '../../block/transform.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
@@ -27,6 +28,8 @@ export default defineFilter({
     const turn = (_offset: bigint, bytes: Uint8Array) =>
       void Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)[swap]();
     const whole = sliceDevice(below, 0n, below.size - (below.size % BigInt(word)));
-    return wrapDevice(transformDevice(whole, { read: turn, write: turn }), { ...PASS, blockSize });
+    const extents = extentsInBlocks(whole, blockSize.minimum);
+    const turned = transformDevice(whole, { read: turn, write: turn });
+    return wrapDevice(turned, { ...PASS, blockSize, extents });
   },
 });
