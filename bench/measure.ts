@@ -56,7 +56,9 @@ export class Served {
   static async start(side: Side, folder: string, words: readonly string[]): Promise<Served> {
     const path = join(folder, `${side}-${Math.random().toString(36).slice(2)}`);
     const [program, ...rest] = [...command(side, 'nbdkit'), '-f', '-U', path, ...words];
-    const child = spawn(program!, rest, { stdio: ['ignore', 'ignore', 'inherit'] });
+    // What filters keep belongs where the benchmark's own files are.
+    const env = { ...process.env, TMPDIR: folder };
+    const child = spawn(program!, rest, { env, stdio: ['ignore', 'ignore', 'inherit'] });
     await listening(path, child);
     return new Served(child, `nbd+unix:///?socket=${path}`);
   }

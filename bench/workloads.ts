@@ -67,22 +67,29 @@ const copyOut = (uri: string) => ['nbdcopy', uri, 'null:'];
 const memory = () => ['memory', SIZE];
 
 /** A fresh server for every round. */
-const freshWrite: Workload = {
-  name: 'serve memory, write 2 GiB, fresh',
-  unit: 's',
-  goal: 1.3,
-  needs: NBDKIT,
-  start: async (side, folder) => ({
-    measure: async () => {
-      const server = await Served.start(side, folder, memory());
-      try {
-        return await seconds(copyIn(server.uri, folder));
-      } finally {
-        await server.stop();
-      }
-    },
-  }),
-};
+function fresh(
+  name: string,
+  goal: number,
+  plugin: (folder: string) => string[],
+  client: (uri: string, folder: string) => string[],
+): Workload {
+  return {
+    name,
+    unit: 's',
+    goal,
+    needs: NBDKIT,
+    start: async (side, folder) => ({
+      measure: async () => {
+        const server = await Served.start(side, folder, plugin(folder));
+        try {
+          return await seconds(client(server.uri, folder));
+        } finally {
+          await server.stop();
+        }
+      },
+    }),
+  };
+}
 
 interface FioOptions {
   readonly rw?: 'randread' | 'randwrite';
@@ -292,9 +299,12 @@ const farAway = (_folder: string, side: Side) => [
   ...['pattern', '256M', 'rdelay=5ms'],
 ];
 
+const cow = (folder: string) => ['--filter=cow', ...file(folder)];
+const cache = (folder: string) => ['--filter=cache', ...file(folder), 'cache-on-read=true'];
+
 export const WORKLOADS: readonly Workload[] = [
   serving('serve memory, read 2 GiB', 1.3, memory, copyOut, copyIn),
-  freshWrite,
+  fresh('serve memory, write 2 GiB, fresh', 1.3, memory, copyIn),
   serving('serve memory, write 2 GiB, again', 1.2, memory, copyIn, copyIn),
   serving('serve file, read 2 GiB', 1.2, file, copyOut),
   serving(
@@ -322,6 +332,12 @@ export const WORKLOADS: readonly Workload[] = [
   fio('randread sh', 1, shellScript, { depth: 16 }),
   fio('randread python 64k', 0.7, pythonScript, { depth: 1, block: '64k' }),
   fio('randread python 64k', 1, pythonScript, { depth: 16, block: '64k' }),
+  serving('cow over file, read 2 GiB untouched', 1.2, cow, copyOut),
+  serving('cow over file, read 2 GiB that was written', 1.2, cow, copyOut, copyIn),
+  fio('randwrite cow over file', 1.2, cow, { rw: 'randwrite', depth: 16 }),
+  fresh('cache over file, read 2 GiB, cold', 1.2, cache, copyOut),
+  serving('cache over file, read 2 GiB, warm', 1.2, cache, copyOut, copyOut),
+  fio('randwrite cache over file', 1.2, cache, { rw: 'randwrite', depth: 16 }),
   serving('memory under five filters, read 2 GiB', 1.2, underFive, copyOut, copyIn),
   fio('randread memory under five filters', 1.2, underFive, {
     depth: 16,
