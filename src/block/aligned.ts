@@ -1,4 +1,4 @@
-import { andThen, ending } from './answer.ts';
+import { andThen } from './answer.ts';
 import { sliceData } from './data.ts';
 import {
   type BlockDevice,
@@ -16,6 +16,7 @@ import { cutRuns } from './extents.ts';
 import { eachPart, type Part, readParts } from './parts.ts';
 import { holding, RangeLock } from './range-lock.ts';
 import { readInto } from './read-into.ts';
+import { Scratch } from './scratch.ts';
 import { outward, type Segment, segmentsOf } from './segments.ts';
 import { wrapDevice } from './wrap.ts';
 
@@ -79,8 +80,7 @@ class Blocks {
   readonly #unit: number;
   /** Longest payload, in whole units. */
   readonly #most: number;
-  /** A unit of memory that nobody uses. */
-  #spare: Buffer | undefined;
+  readonly #scratch: Scratch;
 
   constructor(below: BlockDevice, { minimum, maximum }: BlockSize, locks: RangeLock) {
     this.#below = below;
@@ -89,6 +89,7 @@ class Blocks {
     const unit = Math.max(minimum, UNTORN);
     this.#unit = unit <= maximum ? unit : minimum;
     this.#most = maximum - (maximum % this.#unit);
+    this.#scratch = new Scratch(this.#unit, 4);
   }
 
   read(offset: bigint, length: number, options?: ReadOptions): Data | PromiseLike<Data> {
@@ -229,17 +230,12 @@ class Blocks {
     options?: WriteOptions,
   ): void | PromiseLike<void> {
     const { start, span } = this.#outward(offset, length, this.#block);
-    const memory = this.#spare ?? Buffer.allocUnsafeSlow(this.#unit);
-    this.#spare = undefined;
-    const blocks = memory.subarray(0, span);
-    const write = () => {
-      blocks.set(bytes, Number(offset - start));
-      options?.signal?.throwIfAborted();
-      return this.#below.write!(start, blocks, options);
-    };
-    const giveBack = () => {
-      this.#spare = memory;
-    };
-    return ending(() => andThen(readInto(this.#below, start, blocks, options), write), giveBack);
+    return this.#scratch.with(span, blocks =>
+      andThen(readInto(this.#below, start, blocks, options), () => {
+        blocks.set(bytes, Number(offset - start));
+        options?.signal?.throwIfAborted();
+        return this.#below.write!(start, blocks, options);
+      }),
+    );
   }
 }

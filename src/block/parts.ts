@@ -8,6 +8,17 @@ export interface Part {
   readonly length: number;
 }
 
+/** Acts on one thing after the other; at once where there is one only. */
+export function inTurn<T>(
+  things: readonly T[],
+  act: (thing: T) => void | PromiseLike<void>,
+): void | PromiseLike<void> {
+  if (things.length === 1) return act(things[0]!);
+  return (async () => {
+    for (const thing of things) await act(thing);
+  })();
+}
+
 /** Acts on one part after the other; `at` is where in the request it begins. */
 export function eachPart(
   parts: readonly Part[],

@@ -1,6 +1,5 @@
 import { andThen } from '../block/answer.ts';
 import { paddingDevice } from '../block/constant.ts';
-import { contiguous } from '../block/data.ts';
 import type {
   BlockDevice,
   BlockSize,
@@ -11,9 +10,10 @@ import type {
   StatusRun,
 } from '../block/device.ts';
 import { ExtentList } from '../block/extents.ts';
-import { type Part, readParts } from '../block/parts.ts';
+import { inTurn, type Part, readParts } from '../block/parts.ts';
 import { holding, RangeLock } from '../block/range-lock.ts';
 import { readInto } from '../block/read-into.ts';
+import { Scratch } from '../block/scratch.ts';
 import { outward, type Segment, segmentsOf } from '../block/segments.ts';
 import { BlockStates } from './block-states.ts';
 
@@ -35,6 +35,8 @@ const isChanged = (state: number) => state === State.zero || state === State.dir
 const LONGEST = 2 ** 32 - 1;
 /** Most bytes that are copied at once. */
 const PIECE = 1 << 20;
+/** Pieces of memory that are kept for copying. */
+const SPARE = 4;
 
 /** Blocks by their numbers: the first, and the one after the last. */
 export interface BlockRange {
@@ -77,6 +79,7 @@ export class Overlay {
   readonly #keeper: Keeper;
   readonly #kept: BlockDevice;
   readonly #hole: BlockDevice;
+  readonly #scratch: Scratch;
 
   /**
    * @param size of the disk, in bytes. @param block bytes; a power of two.
@@ -89,6 +92,7 @@ export class Overlay {
     this.block = block;
     this.states = states;
     this.#hole = paddingDevice(size);
+    this.#scratch = new Scratch(Math.max(block, PIECE), SPARE);
   }
 
   get blockSize(): BlockSize {
@@ -209,18 +213,19 @@ export class Overlay {
     });
   }
 
-  async #putAll(
+  #putAll(
     below: BlockDevice,
     offset: bigint,
     data: Uint8Array,
     state: number,
     options?: RequestOptions,
-  ): Promise<void> {
-    for (const segment of segmentsOf(offset, data.length, this.block, this.size)) {
-      await this.#put(below, segment, data, options);
-    }
-    const { first, end } = this.blocksOf(offset, data.length);
-    this.states.set(first, end, state);
+  ): void | PromiseLike<void> {
+    const segments = segmentsOf(offset, data.length, this.block, this.size);
+    const put = (segment: Segment) => this.#put(below, segment, data, options);
+    return andThen(inTurn(segments, put), () => {
+      const { first, end } = this.blocksOf(offset, data.length);
+      this.states.set(first, end, state);
+    });
   }
 
   /** Copies that are written to are none any more, even if that fails. */
@@ -242,19 +247,22 @@ export class Overlay {
     return this.states.get(Number(offset / BigInt(this.block)));
   }
 
-  async #put(
+  #put(
     below: BlockDevice,
     { offset, length, at, whole }: Segment,
     data: Uint8Array,
     options?: RequestOptions,
-  ): Promise<void> {
+  ): void | PromiseLike<void> {
     const bytes = data.subarray(at, at + length);
     if (whole) return this.#kept.write!(offset, bytes);
     const { start, span } = outward(offset, length, this.block, this.size);
-    const block = Buffer.allocUnsafe(span);
-    await readInto(this.#deviceOf(this.#stateAt(start), below), start, block, options);
-    block.set(bytes, Number(offset - start));
-    await this.#kept.write!(start, block);
+    const source = this.#deviceOf(this.#stateAt(start), below);
+    return this.#scratch.with(span, block =>
+      andThen(readInto(source, start, block, options), () => {
+        block.set(bytes, Number(offset - start));
+        return this.#kept.write!(start, block);
+      }),
+    );
   }
 
   /** The range reads as zeroes afterwards. */
@@ -313,9 +321,10 @@ export class Overlay {
   async fill(below: BlockDevice, offset: bigint, length: number, options?: RequestOptions) {
     const range = this.blocksOf(offset, length);
     for await (const run of this.#pieces(range, isAbsent, options)) {
-      const bytes = Buffer.allocUnsafe(run.length);
-      await readInto(below, run.offset, bytes, options);
-      await this.#kept.write!(run.offset, bytes);
+      await this.#scratch.with(run.length, async bytes => {
+        await readInto(below, run.offset, bytes, options);
+        await this.#kept.write!(run.offset, bytes);
+      });
       this.#set(run, State.clean);
     }
   }
@@ -336,9 +345,11 @@ export class Overlay {
     }
   }
 
-  async #writeRun({ state, offset, length }: Run, write: WriteBelow): Promise<void> {
-    if (state === State.zero) await write(offset, length);
-    else await write(offset, length, contiguous(await this.#kept.read(offset, length)));
+  #writeRun({ state, offset, length }: Run, write: WriteBelow): void | PromiseLike<void> {
+    if (state === State.zero) return write(offset, length);
+    return this.#scratch.with(length, bytes =>
+      andThen(readInto(this.#kept, offset, bytes), () => write(offset, length, bytes)),
+    );
   }
 
   /** Runs of blocks, not too long, which one has alone for as long as they are looked at. */
