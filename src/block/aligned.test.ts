@@ -152,7 +152,7 @@ describe('what is sent down', () => {
     await device.read(512n, 10_000);
     assert.deepEqual(notes, [
       ...['write 512+7680', 'write 8192+8192', 'write 16384+512'],
-      ...['read 512+7680', 'read 8192+2560'],
+      ...['read 512+8192', 'read 8704+2048'],
     ]);
   });
 

@@ -94,7 +94,7 @@ class Blocks {
 
   read(offset: bigint, length: number, options?: ReadOptions): Data | PromiseLike<Data> {
     const { start, span } = this.#outward(offset, length, this.#block);
-    const parts = this.#cut(start, span);
+    const parts = this.#cut(start, span, 0);
     if (span === length) return readParts(parts, options);
     // More bytes than the caller has memory for.
     const answer = readParts(parts, { signal: options?.signal });
@@ -104,7 +104,7 @@ class Blocks {
   write(offset: bigint, data: Uint8Array, options?: WriteOptions): void | PromiseLike<void> {
     const write = (at: bigint, from: number, length: number) =>
       eachPart(
-        this.#cut(at, length),
+        this.#cut(at, length, Number(at % BigInt(this.#unit))),
         (part, done) => {
           const start = from + done;
           const bytes = data.subarray(start, start + part.length);
@@ -178,10 +178,12 @@ class Blocks {
     return segmentsOf(offset, length, unit, this.#below.size);
   }
 
-  /** A payload of whole blocks in as many requests as it takes, cut between units. */
-  #cut(offset: bigint, length: number): Part[] {
+  /**
+   * A payload of whole blocks in as many requests as it takes.
+   * @param within where in a unit it begins, to be cut between units.
+   */
+  #cut(offset: bigint, length: number, within: number): Part[] {
     const parts: Part[] = [];
-    const within = Number(offset % BigInt(this.#unit));
     for (let done = 0; done < length; ) {
       const room = done === 0 ? this.#most - within : this.#most;
       const part = Math.min(room, length - done);

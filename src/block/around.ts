@@ -18,6 +18,8 @@ export interface Call {
   readonly length: number;
   /** The bytes of a write. */
   readonly data?: Uint8Array;
+  /** The metadata context that is asked for, when it is another one than that of extents. */
+  readonly context?: string;
   readonly options: Readonly<ZeroOptions & ExtentsOptions & ReadOptions> | undefined;
 }
 
@@ -62,7 +64,7 @@ export function around(
     own.contexts = below.contexts.map(context => ({
       name: context.name,
       status: (offset, length, options) =>
-        handle({ kind: 'extents', offset, length, options }, () =>
+        handle({ kind: 'extents', offset, length, options, context: context.name }, () =>
           context.status(offset, length, options),
         ),
     }));

@@ -1,4 +1,5 @@
 import type { BlockDevice } from './device.ts';
+import { withRecipeOf } from './recipe.ts';
 import { PASS, wrapDevice } from './wrap.ts';
 
 interface Closable {
@@ -27,5 +28,5 @@ export function afterClose(device: BlockDevice, act: () => void): BlockDevice {
       act();
     }
   };
-  return wrapDevice(device, { ...PASS, close });
+  return withRecipeOf(device, wrapDevice(device, { ...PASS, close }));
 }

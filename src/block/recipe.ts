@@ -39,3 +39,12 @@ export function recipeOver(
   const over = below.flatMap(({ recipe }) => recipe ?? []);
   return over.length === below.length ? { by, from, over } : undefined;
 }
+
+/**
+ * Gives a device the recipe of the one below, where what is added to it is for the connection, which
+ * stays in its thread: what is done when it is closed, or said when it is opened.
+ */
+export function withRecipeOf(below: BlockDevice, device: BlockDevice): BlockDevice {
+  const get = () => below.recipe;
+  return Object.defineProperty(device, 'recipe', { get, enumerable: true, configurable: true });
+}

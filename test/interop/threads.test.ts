@@ -145,6 +145,20 @@ test('the disk of a connection stays the one that it was opened on', { skip }, a
   await readEverywhere(clients, content, said);
 });
 
+test('filters are the same in every thread', { skip }, async t => {
+  const { path, content } = randomFile(t);
+  const filters = ['exitlast', 'limit', 'exportname', 'nofilter', 'noextents', 'nozero', 'fua'];
+  const rest = ['multi-conn', 'blocksize-policy', 'delay', 'checkwrite', 'nocache', 'truncate'];
+  const { said, dial } = await serve(
+    t,
+    ...[...filters, ...rest].map(name => `--filter=${name}`),
+    ...['file', path, 'limit=0', 'exportdesc=fixed:x', 'zeromode=emulate'],
+    ...['multi-conn-mode=unsafe', 'blocksize-minimum=512', `truncate=${SIZE}`],
+  );
+  const clients = await Promise.all([dial(), dial()]);
+  await readEverywhere(clients, content, said);
+});
+
 for (const name of ['pattern', 'random', 'null']) {
   test(`the disk of ${name} is the same in every thread`, { skip }, async t => {
     const { said, dial } = await serve(t, name, `${SIZE}`);

@@ -1,5 +1,6 @@
 import type { DeviceSource, ExportEntry } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
+import { withRecipeOf } from '../../block/recipe.ts';
 import { passSource } from '../../block/source.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { defineFilter, wrapSource } from '../../declare/declare.ts';
@@ -37,7 +38,7 @@ export default defineFilter({
     const byDefault = parameters['default-export'];
     const renamed = wrapSource(below, async (device, { exportName }) => {
       const description = await describe({ name: exportName, description: device.description });
-      return wrapDevice(device, { ...PASS, description });
+      return withRecipeOf(device, wrapDevice(device, { ...PASS, description }));
     });
     const defaultExport: NonNullable<DeviceSource['defaultExport']> = request => {
       if (strict && !names.includes('')) throw unknown('');

@@ -1,6 +1,7 @@
+import { around, type Call } from '../../block/around.ts';
 import type { BlockDevice, Extent, OpenRequest } from '../../block/device.ts';
 import { supportOf } from '../../block/support.ts';
-import { PASS, type Wrapping } from '../../block/wrap.ts';
+import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { quote } from './quote.ts';
 import type { Fields, Log } from './sink.ts';
 
@@ -48,80 +49,47 @@ export class LoggedConnection {
     );
   }
 
-  /** A line before and after each call. */
-  wrapping(): Wrapping {
-    const { write, trim, zero, flush, cache, extents } = this.#below;
-    const below = this.#below as Required<BlockDevice>;
-    return {
+  /** The device below, with a line before and after each call, and one when it is closed. */
+  logged(): BlockDevice {
+    const watched = around(this.#below, (call, act) => {
+      this.#transactions += 1;
+      const name = `${call.kind[0]!.toUpperCase()}${call.kind.slice(1)}`;
+      const subject = { act: name, connection: this.#connection, id: this.#transactions };
+      return this.#log.around(subject, fieldsOf(call), act, answer => resultsOf(call, answer));
+    });
+    return wrapDevice(watched, {
       ...PASS,
-      read: (offset, length, options) =>
-        this.#range('Read', offset, length, {}, () => below.read(offset, length, options)),
-      write:
-        write &&
-        ((offset, data, options) =>
-          this.#range('Write', offset, data.length, { fua: Number(options?.fua ?? false) }, () =>
-            below.write(offset, data, options),
-          )),
-      trim:
-        trim &&
-        ((offset, length, options) =>
-          this.#range('Trim', offset, length, { fua: Number(options?.fua ?? false) }, () =>
-            below.trim(offset, length, options),
-          )),
-      zero:
-        zero &&
-        ((offset, length, options) => {
-          const { mayTrim = false, fua = false, fastZero = false } = options ?? {};
-          const flags = { trim: Number(mayTrim), fua: Number(fua), fast: Number(fastZero) };
-          return this.#range('Zero', offset, length, flags, () =>
-            below.zero(offset, length, options),
-          );
-        }),
-      cache:
-        cache &&
-        ((offset, length, options) =>
-          this.#range('Cache', offset, length, {}, () => below.cache(offset, length, options))),
-      extents:
-        extents &&
-        ((offset, length, options) =>
-          this.#range(
-            'Extents',
-            offset,
-            length,
-            { req_one: Number(options?.one ?? false) },
-            () => below.extents(offset, length, options),
-            answer => ({ extents: extentList(offset, answer) }),
-          )),
-      ...(flush && { flush: options => this.#around('Flush', {}, () => below.flush(options)) }),
       close: async () => {
         const subject = { act: 'Disconnect', connection: this.#connection };
         await this.#log.print(subject, { transactions: this.#transactions });
         await this.#below.close?.();
       },
-    };
+    });
   }
+}
 
-  #range<T>(
-    act: string,
-    offset: bigint,
-    length: number,
-    fields: Fields,
-    call: () => T | PromiseLike<T>,
-    results?: (value: T) => Fields,
-  ): T | PromiseLike<T> {
-    return this.#around(act, { offset: hex(offset), count: hex(length), ...fields }, call, results);
+function fieldsOf({ kind, offset, length, context, options = {} }: Call): Fields {
+  if (kind === 'flush') return {};
+  const place = { offset: hex(offset), count: hex(length) };
+  const flag = (value: boolean | undefined) => Number(value ?? false);
+  const { fua, mayTrim, fastZero, one } = options;
+  switch (kind) {
+    case 'write':
+    case 'trim':
+      return { ...place, fua: flag(fua) };
+    case 'zero':
+      return { ...place, trim: flag(mayTrim), fua: flag(fua), fast: flag(fastZero) };
+    case 'extents':
+      return { ...place, ...(context && { context: quote(context) }), req_one: flag(one) };
+    default:
+      return place;
   }
+}
 
-  #around<T>(
-    act: string,
-    fields: Fields,
-    call: () => T | PromiseLike<T>,
-    results?: (value: T) => Fields,
-  ): T | PromiseLike<T> {
-    this.#transactions += 1;
-    const subject = { act, connection: this.#connection, id: this.#transactions };
-    return this.#log.around(subject, fields, call, results);
-  }
+/** What is told of an answer. */
+function resultsOf({ kind, context, offset }: Call, answer: unknown): Fields {
+  if (kind !== 'extents' || context !== undefined) return {};
+  return { extents: extentList(offset, answer as Extent[]) };
 }
 
 /** Offset, length and kind of each run: `(0x0 0x1000 "hole,zero" 0x1000 0x200 "")`. */

@@ -1,6 +1,5 @@
 import type { DeviceSource, ListRequest } from '../../block/device.ts';
 import { passSource } from '../../block/source.ts';
-import { wrapDevice } from '../../block/wrap.ts';
 import { defineFilter } from '../../declare/declare.ts';
 import { LoggedConnection } from './connection.ts';
 import { quoteList } from './quote.ts';
@@ -39,7 +38,7 @@ function loggedSource(below: DeviceSource, log: Log, readOnly: boolean): DeviceS
       const device = await below.open(request);
       const connection = new LoggedConnection(log, ++connections, device);
       await connection.connected(request);
-      return wrapDevice(device, connection.wrapping());
+      return connection.logged();
     },
     list: request =>
       log.around(
