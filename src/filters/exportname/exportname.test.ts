@@ -4,11 +4,16 @@ import { filterSource, pluginSource, REQUEST } from '../../../test/contract/open
 import type { DeviceSource } from '../../block/device.ts';
 
 const NAMES = ['a', 'b'];
+/** What the plugin was asked for. */
+const opened: string[] = [];
 
 async function filtered(...words: string[]): Promise<DeviceSource> {
   const memory = await pluginSource('memory', '1M');
   const below: DeviceSource = {
-    open: async request => ({ ...(await memory.open(request)), description: 'old' }),
+    open: async request => {
+      opened.push(request.exportName);
+      return { ...(await memory.open(request)), description: 'old' };
+    },
     list: () => NAMES.map(name => ({ name, description: `disk ${name}` })),
     defaultExport: () => 'b',
   };
@@ -67,8 +72,19 @@ test('only the exports that were named', async () => {
   const strict = await filtered('exportname-strict=true', 'exportname=a', 'default-export=a');
   await strict.open({ ...REQUEST, exportName: 'a' });
   const refused = (name: string) => ({ errno: 'ENOENT', message: `export '${name}' not found` });
-  assert.throws(() => strict.open({ ...REQUEST, exportName: 'b' }), refused('b'));
-  assert.throws(() => strict.defaultExport!(REQUEST), refused(''));
-  const open = await filtered('exportname-strict=true', 'exportname=', 'default-export=a');
-  assert.equal(await open.defaultExport!(REQUEST), 'a');
+  const open = async (exportName: string) => await strict.open({ ...REQUEST, exportName });
+  await assert.rejects(open('b'), refused('b'));
+  await assert.rejects(open(''), refused(''));
+  const words = ['exportname-strict=true', 'exportname=', 'exportname=a', 'default-export=a'];
+  const lenient = await filtered(...words);
+  assert.equal(await lenient.defaultExport!(REQUEST), 'a');
+  await lenient.open(REQUEST);
+});
+
+test('who names no export gets the default one', async () => {
+  opened.length = 0;
+  await (await filtered()).open(REQUEST);
+  await (await filtered('default-export=a')).open(REQUEST);
+  await (await filtered('default-export=')).open(REQUEST);
+  assert.deepEqual(opened, ['b', 'a', '']);
 });

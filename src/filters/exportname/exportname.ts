@@ -45,9 +45,10 @@ export default defineFilter({
       return byDefault ?? below.defaultExport?.(request) ?? '';
     };
     return passSource(renamed, {
-      open(request) {
-        if (strict && !names.includes(request.exportName)) throw unknown(request.exportName);
-        return renamed.open(request);
+      open: async request => {
+        const exportName = request.exportName || (await defaultExport(request));
+        if (strict && !names.includes(exportName)) throw unknown(exportName);
+        return await renamed.open({ ...request, exportName });
       },
       list: async request => {
         switch (mode) {

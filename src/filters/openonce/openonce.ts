@@ -12,12 +12,12 @@ export default defineFilter({
     const shared = shareSource(below);
     // One more user for each, who stays until the end.
     const kept = new Map<string, Promise<BlockDevice>>();
-    const signal = new AbortController().signal;
     return passSource(shared, {
       open: async request => {
         const device = await shared.open(request);
         const key = `${request.readOnly} ${request.exportName}`;
         if (!kept.has(key)) {
+          const { signal } = new AbortController();
           kept.set(key, Promise.resolve(shared.open({ ...request, signal, disconnect: () => {} })));
         }
         await kept.get(key);
