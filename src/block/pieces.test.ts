@@ -52,6 +52,16 @@ describe('a long range in pieces', () => {
     assert.deepEqual(lengths.slice(0, 7), halves);
   });
 
+  test('what takes long to start is not cut below 1 MiB', async () => {
+    const lengths: number[] = [];
+    const start = async (_offset: bigint, length: number) => {
+      lengths.push(length);
+      burn(12);
+    };
+    await inPieces(0n, 1 << 24, start, { first: 1 << 22 });
+    assert.deepEqual([lengths[1], lengths.at(-1)], [1 << 21, 1 << 20]);
+  });
+
   test('never longer than `most`', async () => {
     const lengths: number[] = [];
     const note = (_offset: bigint, length: number) => void lengths.push(length);

@@ -12,6 +12,8 @@ export interface PieceOptions extends RequestOptions {
 const FIRST = 2 ** 30;
 /** No piece becomes smaller: it is a whole number of any device's blocks. */
 const LEAST = 65536;
+/** Nor is one that was only started when it blocked: starting takes its time, however short it is. */
+const STARTED = 1 << 20;
 /** For so long others wait for the event loop, in ms. */
 const PATIENCE = 5;
 /** A piece that keeps the event loop for longer is too long, in ms; half of it may do. */
@@ -51,7 +53,8 @@ async function actInPieces(
     if (isPromise(answer)) await answer;
     done += part;
     const now = performance.now();
-    if (blocked > BLOCKS || now - began > LATE) piece = shorter(piece);
+    if (now - began > LATE) piece = shorter(piece, LEAST);
+    else if (blocked > BLOCKS) piece = shorter(piece, isPromise(answer) ? STARTED : LEAST);
     else if (blocked < 1 && now - began < LATE / 10) piece = Math.min(piece * 2, most);
     if (now - lastTurn > PATIENCE) {
       await eventLoopTurn();
@@ -60,8 +63,8 @@ async function actInPieces(
   }
 }
 
-function shorter(piece: number): number {
-  if (piece <= LEAST) return piece;
+function shorter(piece: number, least: number): number {
+  if (piece <= least) return piece;
   const half = piece / 2;
-  return Math.max(LEAST, half - (half % LEAST));
+  return Math.max(least, half - (half % LEAST));
 }
