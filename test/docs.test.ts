@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { checkDeclaration } from '../src/declare/check.ts';
 import type { FilterDeclaration, PluginDeclaration } from '../src/declare/declare.ts';
 import { OPTIONS } from '../src/tools/nbdkit/options.ts';
 
@@ -11,7 +12,7 @@ const tables = (kind: string) =>
   readFileSync(join(root, `docs/${kind}s.md`), 'utf8').replace(/ +/g, ' ');
 const HEADINGS = ['Name', 'Synopsis', 'Description', 'Parameters', 'Examples', 'Errors', 'Since'];
 
-for (const kind of ['plugin', 'filter']) {
+for (const kind of ['plugin', 'filter'] as const) {
   for (const name of readdirSync(join(root, 'src', `${kind}s`))) {
     const folder = join(root, 'src', `${kind}s`, name);
     if (!existsSync(join(folder, `${name}.ts`))) continue;
@@ -20,6 +21,7 @@ for (const kind of ['plugin', 'filter']) {
       const page = readFileSync(join(folder, `${name}.md`), 'utf8');
       const module = await import(join(folder, `${name}.ts`));
       const declaration: PluginDeclaration | FilterDeclaration = module.default;
+      checkDeclaration(kind, declaration);
       assert.equal(declaration.name, name);
       assert.equal(page.split('\n')[0], `# nbdkit ${name} ${kind}`);
       const headings = [...page.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);

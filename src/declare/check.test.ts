@@ -69,7 +69,9 @@ test('what is no declaration of its kind', () => {
   assert.throws(() => checkDeclaration('plugin', undefined), /is not a plugin: .*definePlugin/);
   assert.throws(() => checkDeclaration('filter', {}), /is not a filter: .*defineFilter/);
   assert.match(faultOf({ create: undefined, wrap: () => ({}) }), /^create must be a function/);
-  assert.match(faultOf({ wrap: () => ({}) }, 'filter'), /^create and wrap: one of them/);
+  assert.equal(faultOf({ wrap: () => ({}), check: () => {} }, 'filter'), 'nothing');
+  assert.match(faultOf({ wrap: 7 }, 'filter'), /^wrap must be a function, not the number 7/);
+  assert.match(faultOf({ check: () => {} }), /^check is not known/);
 });
 
 test('what create gives is a source', () => {

@@ -94,12 +94,13 @@ const DECLARATION: Readonly<Record<Exclude<Member, keyof Made>, Check>> = {
   remake: optional(aFunction),
 };
 
-/** A filter has one of the two; a plugin has `create`. */
+/** What only filters have. */
+const FILTER = { wrap: optional(aFunction), check: optional(aFunction) };
+
+/** A plugin has `create`; a filter has that, or `wrap`, or both. */
 function badMaker(kind: Kind, { create, wrap }: Made): string | undefined {
-  if (kind === 'plugin' || (create !== undefined && wrap === undefined)) {
-    return aFunction(create, 'create');
-  }
-  return create === undefined ? aFunction(wrap, 'wrap') : 'create and wrap: one of them, not both';
+  if (kind === 'plugin' || create !== undefined) return aFunction(create, 'create');
+  return aFunction(wrap, 'wrap');
 }
 
 type Kind = 'plugin' | 'filter';
@@ -116,9 +117,9 @@ export function checkDeclaration(kind: Kind, value: unknown): void {
   }
   const defined = definedAs(value) ?? kind;
   if (defined !== kind) throw new UsageError(`is a ${defined}, not a ${kind}`);
-  const members = [...Object.keys(DECLARATION), 'create', ...(kind === 'filter' ? ['wrap'] : [])];
-  const fault =
-    badMaker(kind, value as Made) ?? faultOf(value, DECLARATION) ?? knownOnly(value, members);
+  const shape = kind === 'filter' ? { ...DECLARATION, ...FILTER } : DECLARATION;
+  const members = [...Object.keys(shape), 'create'];
+  const fault = badMaker(kind, value as Made) ?? faultOf(value, shape) ?? knownOnly(value, members);
   if (fault !== undefined) throw new UsageError(fault);
 }
 

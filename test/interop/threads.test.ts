@@ -48,7 +48,10 @@ async function serve(t: TestContext, ...words: readonly string[]) {
   child.stderr.on('data', bytes => {
     text += bytes;
   });
-  while (!(await isListening(path))) await new Promise(r => setTimeout(r, 20));
+  while (!isListening(path)) {
+    assert.equal(child.exitCode, null, text);
+    await new Promise(r => setTimeout(r, 20));
+  }
   const said = () => text;
   return { child, closed, said, dial: () => connect(`nbd+unix:///?socket=${path}`) };
 }
