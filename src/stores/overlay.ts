@@ -1,8 +1,10 @@
 import { andThen } from '../block/answer.ts';
 import { paddingDevice } from '../block/constant.ts';
+import { viewsOf } from '../block/data.ts';
 import type {
   BlockDevice,
   BlockSize,
+  Data,
   Extent,
   ExtentsOptions,
   ReadOptions,
@@ -315,6 +317,52 @@ export class Overlay {
     // Another run would find its bytes gone.
     if (isAbsent(state)) await this.flush();
     await this.#kept.trim?.(offset, length);
+  }
+
+  /** Reads, while no block that is here goes. */
+  readLocked(below: BlockDevice, offset: bigint, length: number, options?: ReadOptions) {
+    return holding(this.locks.shared(offset, length, options?.signal), () =>
+      this.read(below, offset, length, options),
+    );
+  }
+
+  /** Reads, and keeps a copy of the blocks in which the range lies. */
+  readAndKeep(
+    below: BlockDevice,
+    offset: bigint,
+    length: number,
+    options?: ReadOptions,
+  ): Data | PromiseLike<Data> {
+    const { first, end } = this.blocksOf(offset, length);
+    const read = () => this.readLocked(below, offset, length, options);
+    if (this.states.find(first, end, isAbsent) === end) return read();
+    const fill = () => this.fill(below, offset, length, options).then(read);
+    if (outward(offset, length, this.block, this.size).span > length) return fill();
+    return this.#copy(below, offset, length, options).then(data => data ?? fill());
+  }
+
+  /** Reads whole blocks, and keeps them if none is here yet: nothing is read twice. */
+  async #copy(
+    below: BlockDevice,
+    offset: bigint,
+    length: number,
+    options?: ReadOptions,
+  ): Promise<Data | undefined> {
+    const release = await this.locks.exclusive(offset, length, options?.signal);
+    try {
+      const [run, ...others] = this.runs(offset, length);
+      if (others.length > 0 || !isAbsent(run!.state)) return undefined;
+      const data = await below.read(offset, length, options);
+      let at = offset;
+      for (const view of viewsOf(data)) {
+        await this.#kept.write!(at, view);
+        at += BigInt(view.length);
+      }
+      this.#set(run!, State.clean);
+      return data;
+    } finally {
+      release();
+    }
   }
 
   /** Copies what is not here yet of the blocks in which the range lies. */

@@ -3,7 +3,6 @@ import { andThen } from '../../block/answer.ts';
 import type { BlockDevice, RequestOptions, WriteOptions, ZeroOptions } from '../../block/device.ts';
 import { settle, zeroRange } from '../../block/emulate.ts';
 import { UsageError } from '../../block/errors.ts';
-import { holding } from '../../block/range-lock.ts';
 import { supportOf } from '../../block/support.ts';
 import { wrapDevice } from '../../block/wrap.ts';
 import { defineFilter } from '../../declare/declare.ts';
@@ -106,15 +105,12 @@ class CachedDisk {
     return wrapDevice(this.#below, {
       blockSize: overlay.blockSize,
       contexts: undefined,
-      read: (offset, length, options) => {
-        // Blocks must not go meanwhile.
-        const read = () =>
-          holding(overlay.locks.shared(offset, length, options?.signal), () =>
-            overlay.read(disk, offset, length, options),
-          );
-        if (onRead()) return andThen(fill(offset, length, options), read);
-        return this.#using(offset, length, read);
-      },
+      read: (offset, length, options) =>
+        this.#using(offset, length, () =>
+          onRead()
+            ? overlay.readAndKeep(disk, offset, length, options)
+            : overlay.readLocked(disk, offset, length, options),
+        ),
       write: disk.write && ((offset, data, options) => this.#write(offset, data, options)),
       writeBuffer: undefined,
       zero: disk.write && ((offset, length, options) => this.#zero(offset, length, options)),

@@ -54,10 +54,10 @@ function cowDevice(
     contexts: [
       { name: 'nbdpipe:changed', status: (offset, length) => overlay.changes(offset, length) },
     ],
-    read: (offset, length, options) => {
-      const read = () => overlay.read(disk, offset, length, options);
-      return onRead() ? overlay.fill(disk, offset, length, options).then(read) : read();
-    },
+    read: (offset, length, options) =>
+      onRead()
+        ? overlay.readAndKeep(disk, offset, length, options)
+        : overlay.read(disk, offset, length, options),
     write: (offset, data, options) => overlay.write(disk, offset, data, options),
     writeBuffer: undefined,
     flush: () => overlay.flush(),
