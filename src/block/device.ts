@@ -213,7 +213,7 @@ export interface ListRequest {
 }
 
 export interface OpenRequest extends ListRequest {
-  /** As the client sent it; "" is the default export. */
+  /** What the client asks for; "" is the default export where that has no name of its own. */
   readonly exportName: string;
   /** Aborted when the client is gone or the server is closing. */
   readonly signal: AbortSignal;

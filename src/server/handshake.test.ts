@@ -376,3 +376,19 @@ test('a whole conversation one byte at a time', async t => {
   assert.deepEqual(payload.subarray(8), join(Buffer.alloc(512), written, Buffer.alloc(512)));
   assert.equal((await client.wire.end()).length, 0);
 });
+
+test('a source is asked for its default export by the name of that', async t => {
+  const opened: string[] = [];
+  const asked: DeviceSource = {
+    ...source,
+    open: request => {
+      opened.push(request.exportName);
+      return source.open(request);
+    },
+  };
+  const { dial: connect } = await startServer(t, asked);
+  const client = await connect();
+  await client.greet();
+  assert.equal((await client.go('')).size, SIZE);
+  assert.deepEqual(opened, ['a']);
+});

@@ -74,17 +74,19 @@ export class Session {
   }
 
   /**
-   * The export, opened once for however many options ask about it one after the other.
+   * The export, opened once for however many options ask about it one after the other; by its own name
+   * where '' stands for it.
    * @throws whatever the source says, for instance ENOENT for an unknown name.
    */
   async open(exportName: string): Promise<Export> {
-    if (this.#opened?.name === exportName) return this.#opened;
-    await this.release();
     const facts = this.facts();
+    const name = exportName || ((await this.source.defaultExport?.(facts)) ?? '');
+    if (this.#opened?.name === name) return this.#opened;
+    await this.release();
     const { signal, client } = this.#host;
     const disconnect = (force?: boolean) => client.disconnect(force);
-    const device = await this.source.open({ ...facts, exportName, signal, disconnect });
-    this.#opened = new Export(checkDevice(device), exportName, facts.readOnly);
+    const device = await this.source.open({ ...facts, exportName: name, signal, disconnect });
+    this.#opened = new Export(checkDevice(device), name, facts.readOnly);
     return this.#opened;
   }
 
