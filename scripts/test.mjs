@@ -5,6 +5,7 @@
 // A test that is skipped says why in the words 'needs PROGRAM'. With --no-skips, or where CI is set,
 // such a skip is a failure.
 import { spawnSync } from 'node:child_process';
+import { EventEmitter } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
@@ -46,6 +47,8 @@ function describe(error) {
 const indent = text => text.replace(/^/gm, '    ');
 
 async function runTests(files) {
+  // The runner's own signal has one for each file that waits.
+  EventEmitter.defaultMaxListeners = 0;
   // The processes of the tests are started as this one was; what they start themselves is not.
   process.execArgv.push('--import', import.meta.resolve('tsx'));
   const counts = { passed: 0, failed: 0 };
@@ -54,7 +57,7 @@ async function runTests(files) {
   const events = run({
     files: files.map(file => resolve(root, file)),
     concurrency: Math.max(2, availableParallelism()),
-    timeout: 120_000,
+    timeout: 240_000,
   });
   for await (const { type, data } of events) {
     if (type === 'test:stderr' || type === 'test:stdout') process.stderr.write(data.message);
