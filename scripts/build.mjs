@@ -49,7 +49,7 @@ const { output } = await build({
     format: 'cjs',
     exports: 'named',
     entryFileNames: '[name].cjs',
-    chunkFileNames: '[name]-[hash].cjs',
+    chunkFileNames: 'shared-[name]-[hash].cjs',
     banner: '#!/usr/bin/env node',
     minify: true,
     // Each module file costs a command about half a millisecond at its start.

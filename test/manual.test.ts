@@ -13,6 +13,15 @@ const rooms = (kind: string) =>
     existsSync(join(root, 'src', kind, name, `${name}.ts`)),
   );
 
+test('the built commands know the plugins and filters that there are, and nothing else', () => {
+  const words = [join(root, 'dist/nbdkit.cjs'), '--help'];
+  const { stdout } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  for (const kind of ['plugin', 'filter']) {
+    const [, names] = new RegExp(`^${kind}s: (.*)$`, 'm').exec(stdout)!;
+    assert.deepEqual(names!.split(' ').sort(), rooms(`${kind}s`).sort());
+  }
+});
+
 /** What man makes of a page, and what it complains about. */
 function shown(page: string) {
   const { stdout, stderr } = spawnSync('man', ['--warnings', join(root, page)], {

@@ -89,8 +89,8 @@ export function parseExtents(text: string, offset: bigint, length: number): Exte
   const end = offset + BigInt(length);
   let next: bigint | undefined;
   for (const line of text.split('\n')) {
-    if (line === '') continue;
-    const [from, long, type = '0'] = line.split(/[ \t]+/);
+    if (line.trim() === '') continue;
+    const [from, long, type = '0'] = line.trim().split(/[ \t]+/);
     if (long === undefined) throw new Error(`cannot parse '${line}': expected OFFSET LENGTH TYPE`);
     const start = parseSize(from!);
     const stop = start + parseSize(long);

@@ -366,6 +366,7 @@ test('runs of extents', () => {
     { length: 1464, hole: true, zero: true },
   ]);
   assert.deepEqual(parseExtents('0 5\n5 5 0\n', 0n, 100), [data(10)]);
+  assert.deepEqual(parseExtents(' 0 5\n\t5  5 0 \n', 0n, 100), [data(10)]);
   assert.deepEqual(parseExtents('0 9 zero\n', 8n, 1), [{ length: 1, hole: false, zero: true }]);
   for (const [text, why] of [
     ['', /no run/],
