@@ -65,3 +65,19 @@ test('limits that do not go together', async () => {
     await assert.rejects(opened(words), { name: 'UsageError', message });
   }
 });
+
+test('runs of less than a block below are runs of whole blocks here', async () => {
+  const device = await openOver(
+    {
+      size: 65536n,
+      read: (_offset, length) => Buffer.alloc(length),
+      extents: offset => {
+        const hole = offset >= 512n && offset < 8192n;
+        return [{ length: 512, hole, zero: hole }];
+      },
+    },
+    'blocksize minblock=4k',
+  );
+  assert.deepEqual(await device.extents!(0n, 8192), [{ length: 4096, hole: false, zero: false }]);
+  assert.deepEqual(await device.extents!(4096n, 1), [{ length: 1, hole: true, zero: true }]);
+});

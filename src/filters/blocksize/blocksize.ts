@@ -1,6 +1,7 @@
 import { alignedDevice } from '../../block/aligned.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { RangeLock } from '../../block/range-lock.ts';
+import { extentsInBlocks } from '../../block/runs-in-blocks.ts';
 import { sliceDevice } from '../../block/slice.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { defineFilter, wrapSource } from '../../declare/declare.ts';
@@ -38,7 +39,9 @@ function shaped(disk: BlockDevice, limits: Limits, locks?: RangeLock): BlockDevi
   const { minblock: minimum, maxdata: maximum } = limits;
   const preferred = Math.max(disk.blockSize?.preferred ?? 0, 4096, minimum);
   const blockSize = { minimum, preferred, maximum };
-  const picky = wrapDevice(withMost(disk, limits), { ...PASS, blockSize });
+  const most = withMost(disk, limits);
+  const extents = extentsInBlocks(most, minimum);
+  const picky = wrapDevice(most, { ...PASS, blockSize, extents });
   const size = disk.size - (disk.size % BigInt(minimum));
   return alignedDevice(sliceDevice(picky, 0n, size), locks && { locks });
 }
