@@ -377,18 +377,23 @@ test('a whole conversation one byte at a time', async t => {
   assert.equal((await client.wire.end()).length, 0);
 });
 
-test('a source is asked for its default export by the name of that', async t => {
+test('the default export is opened by its own name, for which a source is asked once', async t => {
   const opened: string[] = [];
-  const asked: DeviceSource = {
-    ...source,
+  let asked = 0;
+  const { dial: connect } = await startServer(t, {
     open: request => {
       opened.push(request.exportName);
       return source.open(request);
     },
-  };
-  const { dial: connect } = await startServer(t, asked);
+    defaultExport: () => {
+      asked += 1;
+      return 'a';
+    },
+  });
   const client = await connect();
   await client.greet();
+  assert.equal(await client.ask(Option.list), Rep.ack);
+  assert.equal(await client.ask(Option.info, infoRequest('')), Rep.ack);
   assert.equal((await client.go('')).size, SIZE);
-  assert.deepEqual(opened, ['a']);
+  assert.deepEqual([opened, asked], [['a'], 1]);
 });

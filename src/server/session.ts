@@ -46,6 +46,7 @@ export class Session {
   /** The export that the contexts were selected for. */
   contextsExport: string | undefined;
   #opened: Export | undefined;
+  #default: string | undefined;
 
   constructor(transport: Transport, host: SessionHost) {
     this.transport = transport;
@@ -80,7 +81,7 @@ export class Session {
    */
   async open(exportName: string): Promise<Export> {
     const facts = this.facts();
-    const name = exportName || ((await this.source.defaultExport?.(facts)) ?? '');
+    const name = exportName || (await this.defaultExport());
     if (this.#opened?.name === name) return this.#opened;
     await this.release();
     const { signal, client } = this.#host;
@@ -88,6 +89,12 @@ export class Session {
     const device = await this.source.open({ ...facts, exportName: name, signal, disconnect });
     this.#opened = new Export(checkDevice(device), name, facts.readOnly);
     return this.#opened;
+  }
+
+  /** The name that "" stands for, asked for once; "" where there is none. */
+  async defaultExport(): Promise<string> {
+    this.#default ??= (await this.source.defaultExport?.(this.facts())) ?? '';
+    return this.#default;
   }
 
   /** Closes the export that was opened last, unless the transmission has it now. */
@@ -111,6 +118,7 @@ export class Session {
     await this.release();
     this.terms = PLAIN;
     this.contextsExport = undefined;
+    this.#default = undefined;
     if (this.reader.leftover().length > 0) {
       throw new ProtocolError('the client went on in plain text after NBD_OPT_STARTTLS');
     }

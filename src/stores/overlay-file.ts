@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { contiguous, isKnownZero } from '../block/data.ts';
 import type { BlockDevice } from '../block/device.ts';
 import { BlockError, errnoOf, messageOf } from '../block/errors.ts';
@@ -7,7 +7,7 @@ import { lockFile } from '../posix/lock.ts';
 import { harmless } from '../protocol/text.ts';
 import { BlockStates, PAGE } from './block-states.ts';
 import { fileDevice } from './file/device.ts';
-import { openFile } from './file/open.ts';
+import { type OpenFile, openFile } from './file/open.ts';
 import { Overlay, State } from './overlay.ts';
 
 /**
@@ -19,6 +19,8 @@ const MAGIC = Buffer.from('nbdpipe overlay\x001');
 const HEADER = 4096;
 const NAME = MAGIC.length + 12;
 const MIB = 1 << 20;
+/** Makes it, and does not wait for the other end of a pipe in its place. */
+const NEW = constants.O_RDWR | constants.O_CREAT | constants.O_NONBLOCK;
 
 /** The disk that an overlay belongs to. */
 export interface OverlaidDisk {
@@ -35,7 +37,8 @@ export interface OverlaidDisk {
  * @throws BlockError EBUSY another process has it; EINVAL it is of another disk, or no overlay.
  */
 export async function openOverlayFile(path: string, disk: OverlaidDisk): Promise<Overlay> {
-  const pages = Math.ceil(Number(disk.size) / disk.block / PAGE);
+  const paged = BigInt(disk.block) * BigInt(PAGE);
+  const pages = Number((disk.size + paged - 1n) / paged);
   const start = Math.ceil((HEADER + pages * PAGE) / MIB) * MIB;
   const states = new BlockStates(true);
   const file = openAlone(path, start, disk);
@@ -56,9 +59,10 @@ export async function openOverlayFile(path: string, disk: OverlaidDisk): Promise
 
 /** The file, with a header that is right, which nobody else has. */
 function openAlone(path: string, start: number, disk: OverlaidDisk): BlockDevice {
-  closeSync(openSync(path, 'a', 0o600));
-  const file = openFile(path, false);
+  let file: OpenFile | undefined;
   try {
+    closeSync(openSync(path, NEW, 0o600));
+    file = openFile(path, false);
     if (!file.writable || file.blockDevice) throw refused('expected a file that can be written');
     if (!lockFile(file.fd, true)) throw new BlockError('EBUSY', 'another process uses it');
     const header = headerOf(disk);
@@ -67,7 +71,7 @@ function openAlone(path: string, start: number, disk: OverlaidDisk): BlockDevice
       writeSync(file.fd, header, 0, HEADER, 0);
     } else checkHeader(file.fd, header);
   } catch (error) {
-    closeSync(file.fd);
+    if (file) closeSync(file.fd);
     throw new BlockError(errnoOf(error), `${path}: ${messageOf(error)}`);
   }
   // States and blocks that were never written are holes, also those past the end.

@@ -54,11 +54,11 @@ export type WriteBelow = (
 ) => void | PromiseLike<void>;
 
 /** Where blocks are kept. */
-export interface Keeper {
+interface Keeper {
   /** At the offsets that they have in the disk. */
   readonly blocks: BlockDevice;
   /** Keeps blocks and their states for another run. */
-  save?(states: BlockStates): Promise<void>;
+  save?(): Promise<void>;
 }
 
 /** Neighbouring blocks of one state, or those parts of them that lie in a range. */
@@ -108,7 +108,7 @@ export class Overlay {
 
   /** Makes durable what is kept, where it is to outlive the server. */
   flush(): void | Promise<void> {
-    return this.#keeper.save?.(this.states);
+    return this.#keeper.save?.();
   }
 
   /** Saves what is to outlive the server. Nothing is called after it. */
@@ -193,8 +193,8 @@ export class Overlay {
   }
 
   /**
-   * Writes to the disk below by `through`, and then here. When that fails, nothing of the range is
-   * kept here that was a copy.
+   * Writes to the disk below by `through`, and then here. When either fails, nothing of the range is
+   * kept here that was a copy; only the first is an error, as the disk below has all.
    */
   writeThrough(
     below: BlockDevice,
@@ -205,12 +205,14 @@ export class Overlay {
   ): void | PromiseLike<void> {
     const { start, span } = outward(offset, data.length, this.block, this.size);
     return this.#alone(offset, data.length, options, async () => {
+      let written = false;
       try {
         await through();
+        written = true;
         await this.#putAll(below, offset, data, State.clean, options);
       } catch (error) {
         await this.#forgetCopies(start, span);
-        throw error;
+        if (!written) throw error;
       }
     });
   }
@@ -326,7 +328,7 @@ export class Overlay {
     );
   }
 
-  /** Reads, and keeps a copy of the blocks in which the range lies. */
+  /** Reads, and keeps a copy of the blocks in which the range lies, if there is room for it. */
   readAndKeep(
     below: BlockDevice,
     offset: bigint,
@@ -336,7 +338,8 @@ export class Overlay {
     const { first, end } = this.blocksOf(offset, length);
     const read = () => this.readLocked(below, offset, length, options);
     if (this.states.find(first, end, isAbsent) === end) return read();
-    const fill = () => this.fill(below, offset, length, options).then(read);
+    // What cannot be read fails again then; what cannot be kept need not be.
+    const fill = () => this.fill(below, offset, length, options).then(read, read);
     if (outward(offset, length, this.block, this.size).span > length) return fill();
     return this.#copy(below, offset, length, options).then(data => data ?? fill());
   }
@@ -353,15 +356,24 @@ export class Overlay {
       const [run, ...others] = this.runs(offset, length);
       if (others.length > 0 || !isAbsent(run!.state)) return undefined;
       const data = await below.read(offset, length, options);
-      let at = offset;
+      if (await this.#keeps(offset, data)) this.#set(run!, State.clean);
+      return data;
+    } finally {
+      release();
+    }
+  }
+
+  /** Whether there was room for a copy. */
+  async #keeps(offset: bigint, data: Data): Promise<boolean> {
+    let at = offset;
+    try {
       for (const view of viewsOf(data)) {
         await this.#kept.write!(at, view);
         at += BigInt(view.length);
       }
-      this.#set(run!, State.clean);
-      return data;
-    } finally {
-      release();
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -436,9 +448,8 @@ export class Overlay {
   ): Promise<Extent[]> {
     const list = new ExtentList();
     for (const run of this.runs(offset, length)) {
-      const same = run.state === State.absent || run.state === State.clean;
-      if (!same || !below.extents)
-        list.add(run.length, run.state === State.zero, run.state === State.zero);
+      if (run.state === State.zero) list.addHole(run.length);
+      else if (run.state === State.dirty || !below.extents) list.addData(run.length);
       else {
         const runs = await below.extents(run.offset, run.length, options);
         if (!list.addRuns(runs, run.length)) break;

@@ -53,15 +53,12 @@ export class Overlays {
   async #overlayOf(name: string, size: bigint): Promise<Overlay> {
     const opening = this.#overlays.get(name) ?? this.#open({ name, size, block: this.#block });
     this.#overlays.set(name, opening);
-    try {
-      const overlay = await opening;
-      if (overlay.size === size) return overlay;
-    } catch (error) {
+    const overlay = await opening.catch(error => {
       this.#overlays.delete(name);
       throw error;
-    }
-    const { size: had } = await opening;
-    throw new BlockError('EIO', `the disk had ${had} bytes and has ${size} now`);
+    });
+    if (overlay.size === size) return overlay;
+    throw new BlockError('EIO', `the disk had ${overlay.size} bytes and has ${size} now`);
   }
 
   async #open(disk: OverlaidDisk): Promise<Overlay> {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -212,6 +213,12 @@ describe('cow-file', () => {
     await source.close!();
     await assert.rejects(open('2M'), /of 1048576 bytes, in blocks of 65536, and this is .*2097152/);
     await assert.rejects(open('1M', 'cow-block-size=4096'), /in blocks of 65536/);
+  });
+
+  test('a pipe in its place does not make the server wait', async t => {
+    const { path, open } = await kept(t);
+    assert.equal(spawnSync('mkfifo', [path]).status, 0);
+    await assert.rejects(open(), /neither a regular file nor a block device/);
   });
 
   const damage: [string, (path: string) => void, RegExp][] = [

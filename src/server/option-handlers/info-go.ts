@@ -26,7 +26,7 @@ async function describe(
     const { name, requests } = decodeInfoRequest(data);
     const opened = await session.open(name);
     const terms = session.termsFor(name);
-    for (const reply of await infoReplies(session, opened, terms, requests)) {
+    for (const reply of infoReplies(opened, terms, requests)) {
       session.reply(option, Rep.info, encodeInfoReply(reply));
     }
     session.reply(option, Rep.ack);
@@ -39,21 +39,17 @@ async function describe(
   }
 }
 
-async function infoReplies(
-  session: Session,
+function infoReplies(
   opened: Export,
   terms: Terms,
   requests: readonly number[],
-): Promise<Exclude<InfoReply, { info: 'unknown' }>[]> {
+): Exclude<InfoReply, { info: 'unknown' }>[] {
   const { device, name } = opened;
   const flags = opened.transmissionFlags(terms);
   const replies: Exclude<InfoReply, { info: 'unknown' }>[] = [
     { info: 'export', size: device.size, flags },
   ];
-  if (requests.includes(Info.name)) {
-    const canonical = name === '' ? await session.source.defaultExport?.(session.facts()) : name;
-    replies.push({ info: 'name', text: canonical ?? '' });
-  }
+  if (requests.includes(Info.name)) replies.push({ info: 'name', text: name });
   if (requests.includes(Info.description) && device.description !== undefined) {
     replies.push({ info: 'description', text: device.description });
   }

@@ -11,9 +11,8 @@ export const list: OptionHandler = async (session, data): Promise<Outcome> => {
   }
   const { source } = session;
   try {
-    const request = session.facts();
-    const exports = (await source.list?.(request)) ?? [
-      { name: (await source.defaultExport?.(request)) ?? '' },
+    const exports = (await source.list?.(session.facts())) ?? [
+      { name: await session.defaultExport() },
     ];
     for (const { name, description } of exports) {
       if (Buffer.byteLength(name) > MAX_STRING) continue;
