@@ -6,7 +6,7 @@ import { METHODS, type Script } from './script.ts';
 import { scriptSource, threadModel } from './source.ts';
 
 /** What a script is told of the server. */
-export type Surroundings = Pick<Context, 'debug' | 'shutdown' | 'stdioSafe'>;
+export type ScriptContext = Pick<Context, 'debug' | 'shutdown' | 'stdioSafe'>;
 
 /** A script, and what it has to be told. */
 export interface Loaded {
@@ -26,7 +26,7 @@ type Use<T> = (methods: Methods, remove: Loaded['remove']) => Promise<T>;
  * @param ownFacts more lines for --dump-plugin, whatever the script.
  */
 export function scriptPlugin(
-  load: (words: readonly RawParameter[], surroundings: Surroundings) => Loaded | undefined,
+  load: (words: readonly RawParameter[], context: ScriptContext) => Loaded | undefined,
   ownFacts: () => Facts | Promise<Facts>,
 ): Required<Pick<PluginDeclaration, 'extra' | 'facts' | 'create'>> {
   return {

@@ -6,7 +6,7 @@ import { BlockError, messageOf } from '../../block/errors.ts';
 import { endGroup } from '../../posix/child.ts';
 import { Mapping } from '../../posix/mapping.ts';
 import { atExit } from '../../posix/temporary.ts';
-import type { Surroundings } from '../../scripts/plugin.ts';
+import type { ScriptContext } from '../../scripts/plugin.ts';
 import type { CallOptions, Reply } from '../../scripts/script.ts';
 import { type Answer, AnswerReader, encodeCall } from './frames.ts';
 import { SLOT, SLOTS, Slots } from './slots.ts';
@@ -14,8 +14,8 @@ import { SLOT, SLOTS, Slots } from './slots.ts';
 const HOST = fileURLToPath(new URL('./python-host.py', import.meta.url));
 /** How long a call that nobody waits for may hold up who gave it up, and the end itself, in ms. */
 const PATIENCE = 2000;
-/** What the script may wish of the server at any time. */
-const Wish = { debug: 100, shutdown: 101, disconnect: 102 } as const;
+/** What the script may ask of the server at any time, instead of an answer. */
+const Upcall = { debug: 100, shutdown: 101, disconnect: 102 } as const;
 const MOST_DEBUG = 1 << 16;
 
 /** A call that is not answered yet. */
@@ -70,7 +70,7 @@ class Pending {
 /** A python3 that runs a script and answers calls of its functions. */
 export class Interpreter {
   readonly #name: string;
-  readonly #surroundings: Surroundings;
+  readonly #context: ScriptContext;
   readonly #child: ChildProcess;
   readonly #channel: Socket;
   readonly #pending = new Map<number, Pending>();
@@ -85,10 +85,10 @@ export class Interpreter {
    * @param name what errors call the script.
    * @param generation tells its handles from those of interpreters before it.
    */
-  constructor(name: string, generation: number, surroundings: Surroundings) {
+  constructor(name: string, generation: number, context: ScriptContext) {
     this.#name = name;
-    this.#surroundings = surroundings;
-    const { stdioSafe } = surroundings;
+    this.#context = context;
+    const { stdioSafe } = context;
     const shared = Mapping.shared(SLOTS * SLOT);
     this.#slots = shared && new Slots(shared.mapping);
     const words = ['-u', HOST, generation, stdioSafe, shared !== undefined].map(String);
@@ -98,7 +98,7 @@ export class Interpreter {
     this.#forget = atExit(() => endGroup(this.#child.pid));
     this.#channel = this.#child.stdio[3] as Socket;
     const reader = new AnswerReader(
-      (id, status) => (status < Wish.debug && this.#pending.get(id)?.options.limit) || MOST_DEBUG,
+      (id, status) => (status < Upcall.debug && this.#pending.get(id)?.options.limit) || MOST_DEBUG,
       answer => this.#answered(answer),
     );
     this.#channel.on('error', () => {});
@@ -160,9 +160,9 @@ export class Interpreter {
   #answered({ id, status, output, errors, shared }: Answer): void {
     const pending = this.#pending.get(id);
     const disconnect = pending?.options.request?.disconnect;
-    if (status === Wish.debug) this.#surroundings.debug(Buffer.concat(output).toString());
-    else if (status === Wish.shutdown) this.#surroundings.shutdown();
-    else if (status === Wish.disconnect) disconnect?.(output.length > 0);
+    if (status === Upcall.debug) this.#context.debug(Buffer.concat(output).toString());
+    else if (status === Upcall.shutdown) this.#context.shutdown();
+    else if (status === Upcall.disconnect) disconnect?.(output.length > 0);
     else if (pending) {
       this.#pending.delete(id);
       const data = pending.slot === undefined ? output : this.#fromSlot(pending, shared);

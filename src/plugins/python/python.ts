@@ -10,10 +10,10 @@ export default definePlugin({
   name: 'python',
   description: 'a disk served by a Python script',
   parameters: SCRIPT_PARAMETERS,
-  ...scriptPlugin((words, surroundings) => {
+  ...scriptPlugin((words, context) => {
     const given = scriptAmong(words);
     if (!given) return undefined;
-    const script = new PythonScript(existingScript(given.script), surroundings);
+    const script = new PythonScript(existingScript(given.script), context);
     return { script, parameters: given.parameters, remove: () => script.end() };
   }, pythonFacts),
 });

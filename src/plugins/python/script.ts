@@ -1,5 +1,5 @@
 import { BlockError } from '../../block/errors.ts';
-import type { Surroundings } from '../../scripts/plugin.ts';
+import type { ScriptContext } from '../../scripts/plugin.ts';
 import {
   type CallOptions,
   impliedReply,
@@ -34,7 +34,7 @@ const MOST_NAMES = 1 << 20;
 export class PythonScript implements Script {
   readonly serial = true;
   readonly #path: string;
-  readonly #surroundings: Surroundings;
+  readonly #context: ScriptContext;
   readonly #told: { readonly method: string; readonly words: readonly string[] }[] = [];
   #names = new Set<string>();
   #generation = 0;
@@ -42,9 +42,9 @@ export class PythonScript implements Script {
   /** A new interpreter is on its way. */
   #replacing: Promise<void> | undefined;
 
-  constructor(path: string, surroundings: Surroundings) {
+  constructor(path: string, context: ScriptContext) {
     this.#path = path;
-    this.#surroundings = surroundings;
+    this.#context = context;
     this.#interpreter = this.#start();
   }
 
@@ -75,7 +75,7 @@ export class PythonScript implements Script {
   }
 
   #start(): Interpreter {
-    return new Interpreter(this.#path, this.#generation++, this.#surroundings);
+    return new Interpreter(this.#path, this.#generation++, this.#context);
   }
 
   async #load(): Promise<Reply> {
@@ -95,7 +95,7 @@ export class PythonScript implements Script {
 
   /** @throws BlockError what the script complains of this time. */
   async #replace(): Promise<void> {
-    this.#surroundings.debug(`${this.#path}: a new python3 takes over`);
+    this.#context.debug(`${this.#path}: a new python3 takes over`);
     const interpreter = this.#start();
     for (const { method, words } of this.#told) {
       const { status, errors } = await interpreter.call(method, words, { limit: MOST_NAMES });
