@@ -5,7 +5,6 @@
 // A test that is skipped says why in the words 'needs PROGRAM'. With --no-skips, or where CI is set,
 // such a skip is a failure.
 import { spawnSync } from 'node:child_process';
-import { EventEmitter } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
@@ -47,8 +46,6 @@ function describe(error) {
 const indent = text => text.replace(/^/gm, '    ');
 
 async function runTests(files) {
-  // The runner's own signal has one for each file that waits.
-  EventEmitter.defaultMaxListeners = 0;
   // The processes of the tests are started as this one was; what they start themselves is not.
   process.execArgv.push('--import', import.meta.resolve('tsx'));
   const counts = { passed: 0, failed: 0 };

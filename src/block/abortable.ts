@@ -1,5 +1,12 @@
 import { setMaxListeners } from 'node:events';
 
+/** An AbortController whose signal any number of requests listen to at once, which is no leak. */
+export function controllerForMany(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
+
 /**
  * Waits for what others settle, unless the signal is aborted first: then it fails with the signal's
  * reason, and what `wait` has returned is called, so that nobody settles for one who has left.

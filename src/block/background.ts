@@ -1,8 +1,9 @@
+import { controllerForMany } from './abortable.ts';
 import type { RequestOptions } from './device.ts';
 
 /** Work that nobody waits for, until a device is closed. What fails in it is nobody's business. */
 export class Background {
-  readonly #end = new AbortController();
+  readonly #end = controllerForMany();
   readonly #running = new Set<Promise<void>>();
 
   /** Begins; `act` gives its requests the options that it gets. */

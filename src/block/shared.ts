@@ -1,4 +1,4 @@
-import { abortable } from './abortable.ts';
+import { abortable, controllerForMany } from './abortable.ts';
 import type { BlockDevice, DeviceSource, OpenRequest } from './device.ts';
 import { passSource } from './source.ts';
 import { PASS, wrapDevice } from './wrap.ts';
@@ -37,7 +37,7 @@ class SharedDevice {
   readonly ended: Promise<void>;
   readonly #users = new Set<OpenRequest>();
   /** Lasts until the last client is gone. */
-  readonly #life = new AbortController();
+  readonly #life = controllerForMany();
   readonly #device: Promise<BlockDevice>;
   #end!: () => void;
 

@@ -1,3 +1,5 @@
+import { controllerForMany } from '../block/abortable.ts';
+
 /**
  * Runs `count` slots side by side until all of them have settled. The first that fails, or `signal`,
  * aborts the signal that the slots have, after which they begin nothing new.
@@ -9,7 +11,7 @@ export async function runSlots(
   slot: (index: number, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   signal?.throwIfAborted();
-  const controller = new AbortController();
+  const controller = controllerForMany();
   const fail = (error: unknown) => controller.abort(error);
   const giveUp = () => fail(signal?.reason);
   signal?.addEventListener('abort', giveUp);

@@ -1,5 +1,5 @@
-import { setMaxListeners } from 'node:events';
 import { closeSync } from 'node:fs';
+import { controllerForMany } from '../block/abortable.ts';
 import type { DeviceSource, ListRequest, Peer } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import type { Transport } from '../transport/transport.ts';
@@ -44,7 +44,7 @@ export class Connection implements Client {
   readonly statistics = new Counters();
   #transport: Transport;
   readonly #host: ConnectionHost;
-  readonly #gone = new AbortController();
+  readonly #gone = controllerForMany();
   #transmission: Transmission | undefined;
   /** What goes wrong from now on is no news. */
   #abandoned = false;
@@ -59,8 +59,6 @@ export class Connection implements Client {
     this.source = source;
     this.#transport = transport;
     this.#host = host;
-    // Filters, and what they wait for, may all listen.
-    setMaxListeners(0, this.#gone.signal);
   }
 
   get peer(): Peer {

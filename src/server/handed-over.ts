@@ -1,5 +1,5 @@
-import { setMaxListeners } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
+import { controllerForMany } from '../block/abortable.ts';
 import type { BlockDevice } from '../block/device.ts';
 import { errnoOf, messageOf } from '../block/errors.ts';
 import { type Makers, remake } from '../block/recipe.ts';
@@ -27,8 +27,7 @@ class Guest {
     made: Remade,
     makers: Makers,
   ): Promise<Guest> {
-    const gone = new AbortController();
-    setMaxListeners(0, gone.signal);
+    const gone = controllerForMany();
     let guest: Guest | undefined;
     const disconnect = (force?: boolean) => guest?.disconnect(force);
     const request = { ...made.request, signal: gone.signal, disconnect };

@@ -1,5 +1,5 @@
-import { setMaxListeners } from 'node:events';
 import { resolve } from 'node:path';
+import { controllerForMany } from '../block/abortable.ts';
 import type { BlockDevice, DeviceSource, OpenRequest } from '../block/device.ts';
 import type { Makers } from '../block/recipe.ts';
 import { asSource } from '../block/source.ts';
@@ -24,9 +24,7 @@ type AnyPlugin = PluginDeclaration<any>;
 // biome-ignore lint/suspicious/noExplicitAny: as above
 type AnyFilter = FilterDeclaration<any>;
 
-const { signal } = new AbortController();
-// As a server does with those of its connections.
-setMaxListeners(0, signal);
+const { signal } = controllerForMany();
 
 /** A connection over a Unix socket that asks for the default export. */
 export const REQUEST: OpenRequest = {

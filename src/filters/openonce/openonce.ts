@@ -1,3 +1,4 @@
+import { controllerForMany } from '../../block/abortable.ts';
 import { closeAll } from '../../block/close-all.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { shareSource } from '../../block/shared.ts';
@@ -17,7 +18,7 @@ export default defineFilter({
         const device = await shared.open(request);
         const key = `${request.readOnly} ${request.exportName}`;
         if (!kept.has(key)) {
-          const { signal } = new AbortController();
+          const { signal } = controllerForMany();
           kept.set(key, Promise.resolve(shared.open({ ...request, signal, disconnect: () => {} })));
         }
         await kept.get(key);
