@@ -29,6 +29,9 @@ const BUSY = 1 << 26;
 /** What a request counts as beside its bytes. */
 const REQUEST = 1 << 14;
 
+/** How long answers wait for a client before more of what it sends is read, in ms. */
+const MOMENT = 2;
+
 /** How long a connection is kept for the requests of a client that is gone, in ms. */
 const PATIENCE = 5000;
 
@@ -87,6 +90,10 @@ export class Transmission implements WriteHost {
   #traffic = 0;
   /** Runs out when the client is gone and its requests do not end. */
   #patience: NodeJS.Timeout | undefined;
+  /** The client has not taken answers for a moment. */
+  #stalled = false;
+  /** Most clients take them sooner: until then each of their next requests would wake this thread. */
+  readonly #moment = setTimeout(() => this.#stall(), MOMENT).unref();
 
   /** @param leftover what came together with the end of the handshake. */
   constructor(
@@ -166,6 +173,12 @@ export class Transmission implements WriteHost {
     if (!this.#closed) this.#patience ??= setTimeout(() => this.#desert(), PATIENCE);
   }
 
+  #stall(): void {
+    if (this.transport.queued === 0 || this.#closed) return;
+    this.#stalled = true;
+    this.#pump();
+  }
+
   /** The device may go on for as long as it likes; the connection is not kept for it. */
   #desert(): void {
     const words = `the client is gone, and its requests have not ended after ${PATIENCE} ms`;
@@ -186,6 +199,7 @@ export class Transmission implements WriteHost {
 
   #drainedNow(): void {
     this.#outbox.unsent = 0;
+    this.#stalled = false;
     this.#pump(() => this.flush());
   }
 
@@ -209,20 +223,21 @@ export class Transmission implements WriteHost {
   }
 
   /**
-   * Requests that cannot be taken yet stay in the inbox. While answers wait it goes on filling: the
-   * client may be sending what it wants to send before it reads.
+   * Requests that cannot be taken yet stay in the inbox. While answers wait for long it goes on
+   * filling: the client may be sending what it wants to send before it reads.
    */
   #blocked(): boolean {
     const { available, expecting, full } = this.inbox;
     if (this.#closing || this.#exclusive > 0) return true;
     if (expecting) return false;
     if (this.#leaving !== undefined) return true;
-    return this.transport.queued > 0 ? full : available >= this.headerSize;
+    return this.transport.queued > 0 ? full || !this.#stalled : available >= this.headerSize;
   }
 
   #setPaused(paused: boolean): void {
     if (paused === this.#paused) return;
     this.#paused = paused;
+    if (paused && this.transport.queued > 0) this.#moment.refresh();
     if (paused) this.transport.pause();
     else this.transport.resume();
   }
@@ -234,6 +249,7 @@ export class Transmission implements WriteHost {
     this.#leave('the connection is closed');
     this.transport.onDrain = undefined;
     this.#setPaused(true);
+    clearTimeout(this.#moment);
     this.#finished();
     this.#leaving?.(undefined);
   }
@@ -241,6 +257,7 @@ export class Transmission implements WriteHost {
   #depart(): void {
     if (this.#closed) return;
     this.#closed = this.#closing = true;
+    clearTimeout(this.#moment);
     this.transport.onDrain = undefined;
     const { buffer, start, end } = this.inbox;
     this.#leaving!(new Uint8Array(buffer.subarray(start, end)));

@@ -1,7 +1,7 @@
 import { BlockError } from '../block/errors.ts';
 
-/** Shorter buffers are cheap to make, longer ones too large to keep. */
-const SMALLEST = 1 << 14;
+/** Shorter buffers are parts of Node's own pool, longer ones too large to keep. */
+const SMALLEST = 1 << 12;
 const LARGEST = 1 << 20;
 /** Buffers of one size that are kept. */
 const KEPT = 16;
@@ -13,7 +13,8 @@ const spare = new Map<number, Buffer[]>();
  * @throws BlockError ENOMEM
  */
 export function takeBuffer(length: number): Buffer {
-  if (length < SMALLEST || length > LARGEST) return allocate(length);
+  if (length < SMALLEST) return Buffer.allocUnsafe(length);
+  if (length > LARGEST) return allocate(length);
   const capacity = 2 ** Math.ceil(Math.log2(length));
   const buffer = spare.get(capacity)?.pop() ?? allocate(capacity);
   return buffer.subarray(0, length);
