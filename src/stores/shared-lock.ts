@@ -7,6 +7,9 @@ const LOOK_EVERY = 100;
 const FREE = 0;
 
 const gettid = libcFunction('int gettid()');
+let own: number | undefined;
+/** The system's number of this thread. */
+const thisThread = () => (own ??= gettid()?.() ?? 1);
 
 /** Lets one thread of this process at a time do what takes some milliseconds at most. */
 export class SharedLock {
@@ -18,7 +21,7 @@ export class SharedLock {
   }
 
   run(task: () => void): void {
-    const me = gettid()?.() ?? 1;
+    const me = thisThread();
     while (Atomics.compareExchange(this.word, 0, FREE, me) !== FREE) {
       const owner = Atomics.load(this.word, 0);
       if (owner === FREE) continue;
