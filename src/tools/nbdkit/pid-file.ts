@@ -1,6 +1,6 @@
 /** The file of -P: it says which process serves, as long as it does. */
-import { lstatSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { lstatSync, readFileSync, renameSync, unlinkSync, writeFile, writeFileSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { messageOf, UsageError } from '../../block/errors.ts';
 
 const LINE = `${process.pid}\n`;
@@ -13,7 +13,7 @@ const LINE = `${process.pid}\n`;
 export async function writePidFile(path: string): Promise<void> {
   try {
     if (isFileOrNothing(path)) replace(path);
-    else await writeFile(path, LINE);
+    else await promisify(writeFile)(path, LINE);
   } catch (error) {
     throw new UsageError(`pidfile: ${path}: ${messageOf(error)}`);
   }
