@@ -2,7 +2,7 @@ import type { StatusRun } from '../../block/device.ts';
 import { BlockError, UsageError } from '../../block/errors.ts';
 import type { NbdClient } from '../../client/client.ts';
 import { BASE_ALLOCATION } from '../../protocol/constants.ts';
-import type { Colour, Painter } from './style.ts';
+import type { Colour, Painter } from '../colours.ts';
 
 /** A part of the disk whose status is one; neighbours of one status are one run. */
 export interface Run {

@@ -1,20 +1,19 @@
 import { UsageError } from '../../block/errors.ts';
 import type { NbdClient } from '../../client/client.ts';
 import { BASE_ALLOCATION } from '../../protocol/constants.ts';
-import { type CommandLine, joinBrackets, type Options, oneLine, print, run } from '../cli.ts';
+import { type CommandLine, type Options, oneLine, print, run } from '../cli.ts';
+import { COLOUR_OPTIONS, type Painter, painter, wantsColour } from '../colours.ts';
 import { STANDARD, understand } from '../standard.ts';
-import { openTarget, type Target } from '../target.ts';
+import { oneEndpoint, openTarget, type Target, withClient } from '../target.ts';
 import { question, WORDS } from './can.ts';
-import { gatherAll, gatherOne, withClient } from './facts.ts';
+import { gatherAll, gatherOne } from './facts.ts';
 import { mapJson, mapOf, mapText, totalsJson, totalsOf, totalsText } from './map.ts';
 import { showJson, showText } from './show.ts';
-import { type Painter, painter } from './style.ts';
 
 const OPTIONS = {
   can: { names: ['can', 'is', 'has'], value: 'required', values: WORDS },
   cannot: { names: ['cannot', 'isnt', 'hasnt'], value: 'required', values: WORDS },
-  color: { names: ['color', 'colors', 'colour', 'colours'] },
-  noColor: { names: ['no-color', 'no-colors', 'no-colour', 'no-colours'] },
+  ...COLOUR_OPTIONS,
   content: { names: ['content'] },
   noContent: { names: ['no-content'] },
   json: { names: ['json'] },
@@ -42,12 +41,7 @@ run('nbdinfo', async argv => {
   if (has('totals') && !has('map')) {
     throw new UsageError('--totals needs --map');
   }
-  const endpoints = joinBrackets(words);
-  if (endpoints.length !== 1) {
-    const found = endpoints.length === 0 ? 'none is given' : `${endpoints.length} are given`;
-    throw new UsageError(`expected one NBD-URI or [ CMD ARGS ... ]: ${found}, see --help`);
-  }
-  const target = await openTarget(endpoints[0]!);
+  const target = await openTarget(oneEndpoint(words));
   try {
     return await answer(target, given, has);
   } finally {
@@ -71,7 +65,7 @@ async function answer(
   has: (key: Key) => boolean,
 ): Promise<number> {
   const value = (key: Key) => given.findLast(option => option.key === key)?.value;
-  const paint = painter(has('noColor') ? false : has('color') || process.stdout.isTTY);
+  const paint = painter(wantsColour(has));
   const asked = has('can') ? 'can' : has('cannot') ? 'cannot' : undefined;
   if (asked !== undefined) {
     const ask = question(asked, value(asked)!);
