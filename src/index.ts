@@ -21,7 +21,7 @@ export {
 export { type ConnectOptions, connect, negotiate } from './client/connect.ts';
 export type { GoOptions, Negotiation, NegotiationOptions } from './client/negotiation.ts';
 export { OptionError } from './client/refusal.ts';
-export { type Connections, type CopyOptions, copy, type WriteSettings } from './copy/copy.ts';
+export type { Connections, CopyOptions, WriteSettings } from './copy/copy.ts';
 export type { Move } from './copy/kernel.ts';
 export type { Parallelism } from './copy/request-size.ts';
 export {
@@ -31,6 +31,24 @@ export {
   type WriteBytes,
 } from './copy/streams.ts';
 export type { Chunk } from './copy/work-queue.ts';
+export { type Copyable, copy } from './handle/copy.ts';
+export type { CallOptions } from './handle/deadline.ts';
+export {
+  type Capabilities,
+  Disk,
+  type DiskExtent,
+  type DiskOptions,
+  type DiskStatistics,
+  type DiskStatus,
+  type DiskWriteOptions,
+  type DiskZeroOptions,
+  type Offset,
+  type OperationStatistics,
+  type RangeOptions,
+} from './handle/disk.ts';
+export { DiskError, type Layer, type Operation } from './handle/errors.ts';
+export { type Openable, type OpenOptions, open, type Reconnect } from './handle/open.ts';
+export type { StreamOptions } from './handle/streams.ts';
 export * from './plugin.ts';
 export { ProtocolError } from './protocol/errors.ts';
 export { formatNbdUri, isNbdUri, type NbdUri, parseNbdUri } from './protocol/uri.ts';
