@@ -51,7 +51,17 @@ export { type Openable, type OpenOptions, open, type Reconnect } from './handle/
 export type { StreamOptions } from './handle/streams.ts';
 export * from './plugin.ts';
 export { ProtocolError } from './protocol/errors.ts';
-export { formatNbdUri, isNbdUri, type NbdUri, parseNbdUri } from './protocol/uri.ts';
+export {
+  formatNbdUri,
+  isNbdUri,
+  type NbdUri,
+  parseNbdUri,
+  type SshAddress,
+  type UriAddress,
+  type UriLimits,
+  type UriTlsOptions,
+  type UriTransport,
+} from './protocol/uri.ts';
 export type { Client } from './server/connection.ts';
 export { serveHandedOver } from './server/handed-over.ts';
 export type { ServerObserver, ServerOptions } from './server/options.ts';

@@ -1,11 +1,19 @@
 import { BlockError, messageOf, UsageError } from '../block/errors.ts';
-import { type NbdUri, parseNbdUri } from '../protocol/uri.ts';
+import {
+  beyondLimits,
+  formatNbdUri,
+  type NbdUri,
+  parseNbdUri,
+  type SshAddress,
+  type UriLimits,
+} from '../protocol/uri.ts';
 import { loadCertificates, loadPsk } from '../transport/credentials.ts';
 import type { Address } from '../transport/socket.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { NbdClient } from './client.ts';
 import { type ClientTls, Negotiation, type NegotiationOptions } from './negotiation.ts';
 import { abortable } from './signals.ts';
+import { sshCommand } from './ssh.ts';
 
 export interface ConnectOptions extends NegotiationOptions {
   /** Overrides the name in the URI. */
@@ -35,8 +43,12 @@ export async function negotiate(
   target: string | NbdUri | Address,
   options: NegotiationOptions = {},
 ): Promise<Negotiation> {
-  const address = addressOf(target);
+  const address = addressOf(target, options.allow);
   const { tls = tlsOf(target) } = options;
+  if ('ssh' in address) {
+    const { negotiateCommand } = await import('./command.ts');
+    return negotiateCommand(sshCommand(address), { ...options, tls });
+  }
   let transport: SocketTransport;
   try {
     transport = await dial(address, options.signal);
@@ -69,9 +81,16 @@ export async function goOrClose(
   }
 }
 
-function addressOf(target: string | NbdUri | Address): Address {
+/** @throws UsageError a bad URI; BlockError EPERM one that is not allowed. */
+function addressOf(
+  target: string | NbdUri | Address,
+  limits: UriLimits | undefined,
+): Address | SshAddress {
   if (typeof target !== 'string' && !('address' in target)) return target;
-  const { address } = typeof target === 'string' ? parseNbdUri(target) : target;
+  const uri = typeof target === 'string' ? parseNbdUri(target) : target;
+  const { address } = uri;
+  const why = limits && beyondLimits(uri, limits);
+  if (why !== undefined) throw new BlockError('EPERM', `${formatNbdUri(uri)}: ${why}`);
   if ('cid' in address) throw new UsageError('AF_VSOCK is not supported yet');
   return address;
 }
@@ -87,7 +106,9 @@ function tlsOf(target: string | NbdUri | Address): ClientTls | undefined {
   }
   const psk = pskFile !== undefined && type !== 'x509' ? loadPsk(pskFile) : undefined;
   const credentials = psk ?? loadCertificates('client', certificates) ?? {};
-  const name = hostname ?? ('host' in uri.address ? uri.address.host : undefined);
+  const { address } = uri;
+  const host = 'ssh' in address ? address.ssh : 'host' in address ? address.host : undefined;
+  const name = hostname ?? host;
   return {
     credentials,
     // On this machine, and with nothing to check by, libnbd does not check either.

@@ -20,7 +20,7 @@ export type Openable = string | readonly string[] | AnyPlugin | BlockDevice | De
 
 export interface OpenOptions
   extends Omit<ConnectOptions, 'exportName'>,
-    Pick<DiskOptions, 'strict' | 'debug'> {
+    Pick<DiskOptions, 'debug'> {
   /** Which disk of those that there are; as the URI says unless said. */
   readonly exportName?: string | undefined;
   /** Nothing is written, whatever the disk can. */
