@@ -39,3 +39,5 @@ function sizeOf(given: Given, key: string): bigint | undefined {
   const text = given.findLast(option => option.key === key)?.value;
   return text === undefined ? undefined : naming(`--${key}`, () => parseSize(text));
 }
+
+export const smaller = (a: bigint, b: bigint) => (a < b ? a : b);
