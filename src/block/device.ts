@@ -198,13 +198,15 @@ export interface DeviceSource {
    * @throws BlockError ENOENT when there is no such export.
    */
   open(request: OpenRequest): BlockDevice | PromiseLike<BlockDevice>;
-  /** The exports to list; absent: one, the default export. */
-  list?(request: ListRequest): ExportEntry[] | PromiseLike<ExportEntry[]>;
+  /** The exports to list; absent, or nothing at all: one, the default export. */
+  list?(request: ListRequest): Exports | PromiseLike<Exports>;
   /** The name that "" stands for. */
   defaultExport?(request: ListRequest): string | PromiseLike<string>;
   /** The last call, when the server ends. */
   close?(): void | PromiseLike<void>;
 }
+
+type Exports = readonly ExportEntry[] | undefined;
 
 export interface ListRequest {
   readonly readOnly: boolean;

@@ -18,7 +18,8 @@ export function routeSources(sources: ReadonlyMap<string, DeviceSource>): Device
       const source = sources.get(request.exportName || fallback);
       if (!source) throw new BlockError('ENOENT', unknown(request.exportName, sources));
       await source.preconnect?.(request.peer);
-      return await source.open({ ...request, exportName: '' });
+      const exportName = (await source.defaultExport?.(request)) ?? '';
+      return await source.open({ ...request, exportName });
     },
     list: request =>
       Promise.all([...sources].map(([name, source]) => describe(name, source, request))),

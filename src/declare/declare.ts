@@ -41,7 +41,7 @@ interface Declaration<D extends ParameterDeclarations> {
   facts?(words: readonly RawParameter[]): Facts | Promise<Facts>;
 }
 
-type Facts = Readonly<Record<string, string>>;
+export type Facts = Readonly<Record<string, string>>;
 
 /** A plugin: the default export of its module. */
 export interface PluginDeclaration<D extends ParameterDeclarations = ParameterDeclarations>

@@ -136,12 +136,6 @@ describe('what an open script is asked', () => {
     assert.ok(script.calls.includes('open true  false'));
   });
 
-  test('the name of the default export is the one it is opened by', async () => {
-    const script = new Functions({ ...memory(512), default_export: () => 'hello\n' });
-    await (await sourceOf(script)).open(REQUEST);
-    assert.ok(script.calls.includes('open false hello false'));
-  });
-
   test('a device that cannot be opened is closed', async () => {
     const script = new Functions({ get_size: () => 'many\n' });
     const words = /\.\/it: get_size method answered "many": cannot parse/;
@@ -331,10 +325,9 @@ test('lists of exports', async () => {
     ['', 'a\nb', 'INTERLEAVED\na\nb', 'NAMES'].map(text => firstExport(text)),
     ['', 'a', 'a', ''],
   );
-  const list = async (methods: Record<string, Method>) =>
-    (await sourceOf(new Functions(methods))).list!(REQUEST);
-  assert.deepEqual(await list({ default_export: () => 'd\n' }), [{ name: 'd' }]);
-  assert.deepEqual(await list({ default_export: () => 1 }), []);
+  const source = await sourceOf(new Functions({ default_export: () => 'd\n' }));
+  assert.equal(await source.list!(REQUEST), undefined);
+  assert.equal(await source.defaultExport!(REQUEST), 'd');
 });
 
 test('block sizes', () => {

@@ -8,24 +8,15 @@ import type {
 import { serialiseDevice } from '../block/serialise.ts';
 import { Turns } from '../block/turns.ts';
 import { PASS, wrapDevice } from '../block/wrap.ts';
+import { THREAD_MODELS, type ThreadModel } from '../declare/thread-model.ts';
 import { firstExport, parseExports } from './answers.ts';
 import { openDevice } from './device.ts';
 import type { Methods } from './methods.ts';
 
-/** How much a script may be asked at once, the least first. */
-const MODELS = [
-  'serialize_connections',
-  'serialize_all_requests',
-  'serialize_requests',
-  'parallel',
-] as const;
-
-type ThreadModel = (typeof MODELS)[number];
-
 /** Its own word for it; without one it is asked for one thing at a time, which is safe. */
 export async function threadModel(methods: Methods): Promise<ThreadModel> {
   const word = (await methods.text('thread_model', []))?.toLowerCase().replaceAll('-', '_');
-  return MODELS.find(model => model === word) ?? 'serialize_all_requests';
+  return THREAD_MODELS.find(model => model === word) ?? 'serialize_all_requests';
 }
 
 /**
@@ -71,8 +62,7 @@ class ScriptSource implements DeviceSource {
 
   async open(request: OpenRequest): Promise<BlockDevice> {
     const { signal } = request;
-    const exportName = request.exportName || (await this.defaultExport(request));
-    const open = () => openDevice(this.#methods, { ...request, exportName });
+    const open = () => openDevice(this.#methods, request);
     switch (this.#model) {
       case 'parallel':
         return open();
@@ -85,21 +75,12 @@ class ScriptSource implements DeviceSource {
     }
   }
 
-  async list(request: ListRequest): Promise<ExportEntry[]> {
-    const words = [String(request.readOnly), String(request.tls)];
+  async list({ readOnly, tls }: ListRequest): Promise<ExportEntry[] | undefined> {
+    const words = [String(readOnly), String(tls)];
     const output = await this.#run(() => this.#methods.bytes('list_exports', words));
-    if (!output) return this.#defaultOnly(request);
+    if (!output) return undefined;
     const text = Buffer.concat(output).toString();
     return this.#methods.understood('list_exports', text, () => parseExports(text));
-  }
-
-  /** Without a list there is the default export, if the script does not refuse it. */
-  async #defaultOnly(request: ListRequest): Promise<ExportEntry[]> {
-    try {
-      return [{ name: await this.defaultExport(request) }];
-    } catch {
-      return [];
-    }
   }
 
   async defaultExport({ readOnly, tls }: ListRequest): Promise<string> {

@@ -1,6 +1,8 @@
 /** The end of a server, and another source while it runs. */
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { only, startServer } from '../../test/peer/scripted-client.ts';
 import type { OpenRequest, Peer } from '../block/device.ts';
 import { connect } from '../client/connect.ts';
@@ -173,4 +175,23 @@ test('who is at the other end of a Unix socket', async t => {
   await client.close();
   if (process.platform !== 'linux') return;
   assert.deepEqual([pid, uid, gid], [process.pid, process.getuid!(), process.getgid!()]);
+});
+
+test('the connection ends when the disk is closed, not before', async t => {
+  const closing = new EventEmitter();
+  const close = async () => {
+    closing.emit('begun');
+    await once(closing, 'over');
+  };
+  const source = { open: () => ({ ...filled(1), close }) };
+  const { dial } = await startServer(t, source);
+  const client = await dial();
+  await client.greet();
+  await client.go();
+  client.request({ type: Command.disconnect });
+  const end = client.wire.end();
+  await once(closing, 'begun');
+  assert.equal(await Promise.race([end, delay(50, 'still open')]), 'still open');
+  closing.emit('over');
+  assert.equal((await end).length, 0);
 });

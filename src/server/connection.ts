@@ -125,6 +125,8 @@ export class Connection implements Client {
     } finally {
       await agreed.transmit.device.close?.();
     }
+    // A client that waits for this end knows then that the disk is closed.
+    await this.#transport.end();
   }
 
   /** Hangs up when a handshake takes too long. */

@@ -19,6 +19,7 @@ class Guest {
   readonly #gone: AbortController;
   readonly counters = new Counters();
   #transmission: Transmission | undefined;
+  #transport: SocketTransport | undefined;
 
   /** Makes the device. @throws what its maker throws. */
   static async make(
@@ -50,12 +51,10 @@ class Guest {
     this.#gone = gone;
   }
 
-  #disconnected: () => void = () => {};
-
   serve({ fd, terms, leftover, threads }: Handover, share: () => number, over: () => void): void {
     const { exportName, readOnly } = this.#made.request;
     const transport = SocketTransport.adopted(fd);
-    this.#disconnected = () => transport.destroy();
+    this.#transport = transport;
     const onError = (error: unknown) => this.#report(reportOf(error, this.#id));
     this.#transmission = new Transmission(
       transport,
@@ -73,7 +72,7 @@ class Guest {
   }
 
   disconnect(force = false): void {
-    if (force) this.#disconnected();
+    if (force) this.#transport?.destroy();
     else this.close();
   }
 
@@ -83,6 +82,7 @@ class Guest {
     } catch (error) {
       this.#report(reportOf(error, this.#id));
     }
+    await this.#transport?.end();
   }
 }
 

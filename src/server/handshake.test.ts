@@ -397,3 +397,20 @@ test('the default export is opened by its own name, for which a source is asked 
   assert.equal((await client.go('')).size, SIZE);
   assert.deepEqual([opened, asked], [['a'], 1]);
 });
+
+test('a source that refuses its default export and has no list lists nothing', async t => {
+  const { dial: connect } = await startServer(t, {
+    open: request => source.open(request),
+    list: () => undefined,
+    defaultExport: () => {
+      throw new Error('not today');
+    },
+  });
+  const client = await connect();
+  await client.greet();
+  client.option(Option.list);
+  assert.deepEqual(
+    (await client.replies(Option.list)).map(({ type }) => type),
+    [Rep.ack],
+  );
+});

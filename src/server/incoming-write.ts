@@ -2,7 +2,7 @@ import { viewsOf } from '../block/data.ts';
 import { type BlockDevice, type Data, UNTORN, type WriteBuffer } from '../block/device.ts';
 import { put } from '../block/write-buffer.ts';
 import type { RequestHeader } from '../protocol/request.ts';
-import type { Inbox } from '../transport/inbox.ts';
+import { DIRECT, type Inbox } from '../transport/inbox.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Payloads } from './payloads.ts';
 
@@ -118,7 +118,8 @@ export class IncomingWrite {
       put(memory, 0, inbox.take(length));
       return length;
     }
-    return inbox.available === 0 ? this.#receiveNow(memory, offset, length) : 0;
+    const direct = inbox.available === 0 && length >= DIRECT;
+    return direct ? this.#receiveNow(memory, offset, length) : 0;
   }
 
   #receiveNow(memory: Data, offset: bigint, length: number): number {

@@ -75,7 +75,8 @@ function begin(transport: Transport, device: BlockDevice, leftover: Uint8Array):
   const gone = new AbortController();
   const host = { threads: 16, gone, share: () => SIZE, onError, counters: new Counters() };
   const opened = new Export(device, '', false);
-  const transmission = new Transmission(transport, opened, TERMS, host, leftover, () => {});
+  const finished = () => void transport.end();
+  const transmission = new Transmission(transport, opened, TERMS, host, leftover, finished);
   transmission.start();
   return transmission;
 }

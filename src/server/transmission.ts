@@ -203,7 +203,7 @@ export class Transmission implements WriteHost {
     this.flush();
     this.transport.eager = this.#requests === 0 && this.transport.queued === 0;
     const idle = this.#idle;
-    if (this.#closing && idle) this.#finish();
+    if (this.#closing && idle && this.transport.queued === 0) this.#finish();
     else this.#setPaused(this.#blocked());
     if (this.#leaving && idle && this.#paused && this.transport.queued === 0) this.#depart();
   }
@@ -233,7 +233,8 @@ export class Transmission implements WriteHost {
     clearTimeout(this.#patience);
     this.#leave('the connection is closed');
     this.transport.onDrain = undefined;
-    void this.transport.end().then(this.#finished);
+    this.#setPaused(true);
+    this.#finished();
     this.#leaving?.(undefined);
   }
 

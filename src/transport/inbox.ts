@@ -7,7 +7,7 @@ const CAPACITY = 1 << 16;
 /** Kept free behind them, as a transport may ask for space before there is any. */
 const RESERVE = 1 << 12;
 /** From this size on, payloads are read by themselves, straight to where they belong. */
-const DIRECT = 1 << 14;
+export const DIRECT = 1 << 14;
 
 /** A payload on its way in, to one place or to several in order. */
 interface Incoming {

@@ -22,7 +22,7 @@ async function filtered(...words: string[]): Promise<DeviceSource> {
 
 const listed = async (...words: string[]) => {
   const entries = await (await filtered(...words)).list!(REQUEST);
-  return entries.map(({ name, description }) => [name, description]);
+  return entries!.map(({ name, description }) => [name, description]);
 };
 
 test('which exports are listed', async () => {

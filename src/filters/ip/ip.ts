@@ -33,7 +33,7 @@ export default defineFilter({
       },
       list(request: ListRequest) {
         check(request.peer);
-        return below.list?.(request) ?? [{ name: '' }];
+        return below.list?.(request);
       },
     });
   },

@@ -15,6 +15,10 @@ export default defineFilter({
       help: 'Requests of each client, of all clients, or clients',
     },
   },
+  facts: words => {
+    const serialize = words.find(({ key }) => key === 'serialize')?.value ?? 'requests';
+    return { thread_model: `serialize_${serialize.replace('-', '_')}` };
+  },
   wrap: oneAtATime,
   create({ serialize }, below, { again }) {
     const turns = new Turns(1);

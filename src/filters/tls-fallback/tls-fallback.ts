@@ -24,7 +24,7 @@ export default defineFilter({
     // Not even what takes time below is to be had without TLS.
     return passSource(source, {
       open: request => (request.tls ? source.open(request) : message),
-      list: request => (request.tls && source.list ? source.list(request) : [{ name: '' }]),
+      list: request => (request.tls ? source.list?.(request) : undefined),
       defaultExport: request => (request.tls ? (source.defaultExport?.(request) ?? '') : ''),
     });
   },

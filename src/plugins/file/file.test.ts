@@ -132,7 +132,7 @@ test('the files of a directory are exports', async () => {
   fs.symlinkSync('loop', join(folder, 'many/loop'));
   fs.symlinkSync('/dev/null', join(folder, 'many/null'));
   const many = await pluginSource('file', `dir=${join(folder, 'many')}`);
-  const names = (await many.list!(REQUEST)).map(({ name }) => name).sort();
+  const names = (await many.list!(REQUEST))!.map(({ name }) => name).sort();
   assert.deepEqual(names, ['link', 'one', 'two']);
   for (const [exportName, content] of [['two', 'second'] as const, ['link', 'linked'] as const]) {
     const device = await many.open({ ...REQUEST, exportName });

@@ -62,7 +62,7 @@ test('names, the default export and the list', async () => {
   for (const name of ['', 'a.b', 'a:b', '-x', 'ü', "it's $(touch x)"]) {
     await (await open(source, name)).close!();
   }
-  const names = (await source.list!(REQUEST)).map(({ name }) => name);
+  const names = (await source.list!(REQUEST))!.map(({ name }) => name);
   assert.deepEqual(names, ['', '-x', 'a.b', 'a:b', "it's $(touch x)", 'ü']);
   const bad = [
     '.',

@@ -1,8 +1,10 @@
 import { arch, endianness } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Facts } from '../../declare/declare.ts';
 import type { ParameterDeclarations } from '../../declare/parameters.ts';
 import { NBDKIT_RELEASE } from '../../declare/release.ts';
+import { strictest } from '../../declare/thread-model.ts';
 import { version } from '../cli.ts';
 import { deal, type Stack } from './configure.ts';
 
@@ -50,10 +52,11 @@ export async function dumpText({ filters, plugin }: Stack, words: readonly strin
   const parameters = Object.entries(declaration.parameters as ParameterDeclarations);
   const bare = parameters.find(([, parameter]) => parameter.bare)?.[0];
   const dealt = deal(filters, words);
-  const facts = [(await declaration.facts?.(dealt.plugin)) ?? {}];
+  const facts: Facts[] = [(await declaration.facts?.(dealt.plugin)) ?? {}];
   for (const [index, filter] of filters.entries()) {
     facts.push((await filter.declaration.facts?.(dealt.filters[index]!)) ?? {});
   }
+  const models = facts.flatMap(({ thread_model: model }) => model ?? []);
   return lines({
     path: file,
     name: declaration.name,
@@ -65,7 +68,7 @@ export async function dumpText({ filters, plugin }: Stack, words: readonly strin
     ...(bare !== undefined && { magic_config_key: bare }),
     description: declaration.description,
     ...Object.fromEntries(parameters.map(([key, { type }]) => [`parameter_${key}`, type])),
-    ...Object.assign({}, ...facts),
+    ...Object.assign({}, ...facts, { thread_model: strictest(models) }),
   });
 }
 

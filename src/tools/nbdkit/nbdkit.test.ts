@@ -268,6 +268,12 @@ test('help and facts come from the declarations', () => {
     nbdkit('memory', '--dump-plugin').stdout,
     /^name=memory$.*^magic_config_key=size$/ms,
   );
+  const model = /^thread_model=serialize_connections$/m;
+  const serialize = 'serialize=connections';
+  assert.match(
+    nbdkit('--filter=nofilter', '--filter=noparallel', 'null', serialize, '--dump-plugin').stdout,
+    model,
+  );
   assert.match(nbdkit('--dump-config').stdout, /^name=nbdkit$/m);
   assert.match(nbdkit('--version').stdout, /^nbdkit 1\.48\.0 \(nbdpipe \d+\.\d+\.\d+\)\n$/);
   assert.match(nbdkit('--long-options').stdout, /^--exit-with-parent$/m);
