@@ -15,12 +15,20 @@ export interface CallOptions {
  * Does work with a signal that is aborted by the caller's own, or when the time is over.
  * @throws BlockError ETIMEDOUT; the reason of the caller's signal; what the work throws.
  */
-export async function within<T>(
-  { signal, timeout }: CallOptions,
+export function within<T>(
+  options: CallOptions,
   work: (signal: AbortSignal | undefined) => T | PromiseLike<T>,
-): Promise<T> {
+): T | PromiseLike<T> {
+  const { signal, timeout } = options;
   signal?.throwIfAborted();
-  if (timeout === undefined) return work(signal);
+  return timeout === undefined ? work(signal) : inTime(signal, timeout, work);
+}
+
+async function inTime<T>(
+  signal: AbortSignal | undefined,
+  timeout: number,
+  work: (signal: AbortSignal) => T | PromiseLike<T>,
+): Promise<T> {
   const deadline = new AbortController();
   const late = () => deadline.abort(new BlockError('ETIMEDOUT', `no answer within ${timeout} ms`));
   const timer = setTimeout(late, Math.min(Math.max(timeout, 0), LONGEST));

@@ -6,6 +6,7 @@ import { cacheRange, extentsOf, settle, trimRange, zeroRange } from '../block/em
 import { BlockError } from '../block/errors.ts';
 import { readInto } from '../block/read-into.ts';
 import { supportOf } from '../block/support.ts';
+import type { CloseOptions } from '../client/client.ts';
 import { allocate } from '../client/reading.ts';
 import { BASE_ALLOCATION } from '../protocol/constants.ts';
 import { type CallOptions, within } from './deadline.ts';
@@ -77,6 +78,8 @@ export interface DiskOptions {
   readonly debug?: ((message: string) => void) | undefined;
   /** The devices that `device` uses in turn. */
   readonly connections?: readonly BlockDevice[] | undefined;
+  /** Hangs up on a server that is silent. */
+  readonly drop?: (() => void) | undefined;
 }
 
 const OPERATIONS = ['read', 'write', 'zero', 'trim', 'cache', 'flush', 'extents'] as const;
@@ -258,9 +261,19 @@ export class Disk {
   }
 
   /** Waits for the calls under way and closes. New ones fail with ESHUTDOWN. */
-  close(): Promise<void> {
-    this.#closing ??= Promise.resolve(this.device.close?.());
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options);
     return this.#closing;
+  }
+
+  async #close({ timeout }: CloseOptions): Promise<void> {
+    const drop = () => this.#options.drop?.();
+    const timer = timeout === undefined ? undefined : setTimeout(drop, timeout);
+    try {
+      await this.device.close?.();
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -292,7 +305,7 @@ export class Disk {
   }
 
   /** A call on a range, which is checked before anything is asked. */
-  async #ranged<T>(
+  #ranged<T>(
     operation: Exclude<Operation, 'flush'>,
     offset: Offset,
     length: number,
@@ -305,7 +318,7 @@ export class Disk {
       at = bigintOf(offset);
       this.#check(operation, at, length);
     } catch (error) {
-      throw new DiskError(error, place, 'call');
+      return Promise.reject(new DiskError(error, place, 'call'));
     }
     return this.#call({ ...place, offset: at }, options, signal => act(at, signal));
   }

@@ -6,6 +6,7 @@ import { poolDevice } from '../block/pool.ts';
 import { reopeningDevice } from '../block/reopening.ts';
 import { asSource } from '../block/source.ts';
 import { PASS, wrapDevice } from '../block/wrap.ts';
+import { NbdClient } from '../client/client.ts';
 import { type ConnectOptions, connect, goOrClose } from '../client/connect.ts';
 import { type AnyPlugin, pluginSource } from '../declare/configure.ts';
 import { isNbdUri, parseNbdUri } from '../protocol/uri.ts';
@@ -55,30 +56,29 @@ interface Origin {
  * Opens a disk; close it, or use `await using`.
  * @throws UsageError for a URI or parameters that cannot be used; BlockError; the signal's reason.
  */
-export function open(what: Openable, options: OpenOptions = {}): Promise<Disk> {
+export async function open(what: Openable, options: OpenOptions = {}): Promise<Disk> {
   return within(options, async signal => {
     const origin = await originOf(what, { ...options, signal });
-    const opened: BlockDevice[] = [];
+    const opened: Connection[] = [];
     try {
       const count = Math.max(1, options.connections ?? 1);
       do {
         opened.push(await connection(origin, options, signal));
-      } while (opened.length < count && opened[0]!.multiConn);
+      } while (opened.length < count && opened[0]!.device.multiConn);
       return diskOf(origin, opened, options);
     } catch (error) {
-      await Promise.allSettled([closeAll(opened)]);
+      await Promise.allSettled([closeAll(opened.map(({ device }) => device))]);
       await origin.close();
       throw error;
     }
   });
 }
 
-function diskOf(origin: Origin, opened: readonly BlockDevice[], options: OpenOptions): Disk {
+function diskOf(origin: Origin, opened: readonly Connection[], options: OpenOptions): Disk {
   const { strict, debug, readOnly } = options;
-  const { exportName } = origin;
-  const all = opened.length === 1 ? opened[0]! : poolDevice(opened);
+  const devices = opened.map(({ device }) => (readOnly ? forReading(device) : device));
+  const all = devices.length === 1 ? devices[0]! : poolDevice(devices);
   const device = strict === false ? all : alignedDevice(all);
-  const connections = readOnly ? opened.map(forReading) : opened;
   const close = async () => {
     try {
       await device.close?.();
@@ -86,8 +86,21 @@ function diskOf(origin: Origin, opened: readonly BlockDevice[], options: OpenOpt
       await origin.close();
     }
   };
-  const closing = wrapDevice(readOnly ? forReading(device) : device, { ...PASS, close });
-  return new Disk(closing, { exportName, strict, debug, connections });
+  return new Disk(wrapDevice(device, { ...PASS, close }), {
+    exportName: origin.exportName,
+    strict,
+    debug,
+    connections: devices,
+    drop: () => {
+      for (const { drop } of opened) drop();
+    },
+  });
+}
+
+interface Connection {
+  readonly device: BlockDevice;
+  /** Hangs up. */
+  drop(): void;
 }
 
 /** One connection, which is made again when it is lost, if that is wanted. */
@@ -95,14 +108,23 @@ async function connection(
   origin: Origin,
   { reconnect = false, debug = () => {} }: OpenOptions,
   signal: AbortSignal | undefined,
-): Promise<BlockDevice> {
+): Promise<Connection> {
   const first = await origin.open({ signal });
-  if (reconnect === false) return first;
+  let current = first;
+  const drop = () => {
+    if (current instanceof NbdClient) current.abort();
+  };
+  if (reconnect === false) return { device: first, drop };
   const { retries = 5, delay = 500 } = reconnect === true ? {} : reconnect;
-  return reopeningDevice(first, again => origin.open(again), {
+  const again = async (options: RequestOptions) => {
+    current = await origin.open(options);
+    return current;
+  };
+  const device = reopeningDevice(first, again, {
     patience: { retries, delay, growth: 2, debug },
     isFinal: error => !isLost(error),
   });
+  return { device, drop };
 }
 
 /** Whether another connection might do better. */
