@@ -33,22 +33,22 @@ export {
 export type { Chunk } from './copy/work-queue.ts';
 export { type Copyable, copy } from './handle/copy.ts';
 export type { CallOptions } from './handle/deadline.ts';
-export {
-  type Capabilities,
-  Disk,
-  type DiskExtent,
-  type DiskOptions,
-  type DiskStatistics,
-  type DiskStatus,
-  type DiskWriteOptions,
-  type DiskZeroOptions,
-  type Offset,
-  type OperationStatistics,
-  type RangeOptions,
-} from './handle/disk.ts';
+export { Disk } from './handle/disk.ts';
 export { DiskError, type Layer, type Operation } from './handle/errors.ts';
 export { type Openable, type OpenOptions, open, type Reconnect } from './handle/open.ts';
 export type { StreamOptions } from './handle/streams.ts';
+export type {
+  Capabilities,
+  DiskExtent,
+  DiskOptions,
+  DiskStatistics,
+  DiskStatus,
+  DiskWriteOptions,
+  DiskZeroOptions,
+  Offset,
+  OperationStatistics,
+  RangeOptions,
+} from './handle/types.ts';
 export * from './plugin.ts';
 export { ProtocolError } from './protocol/errors.ts';
 export {

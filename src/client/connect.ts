@@ -1,4 +1,4 @@
-import { BlockError, messageOf, UsageError } from '../block/errors.ts';
+import { BlockError, errnoOf, messageOf, UsageError } from '../block/errors.ts';
 import {
   beyondLimits,
   formatNbdUri,
@@ -45,10 +45,7 @@ export async function negotiate(
 ): Promise<Negotiation> {
   const address = addressOf(target, options.allow);
   const { tls = tlsOf(target) } = options;
-  if ('ssh' in address) {
-    const { negotiateCommand } = await import('./command.ts');
-    return negotiateCommand(sshCommand(address), { ...options, tls });
-  }
+  if ('ssh' in address) return negotiateBySsh(address, { ...options, tls });
   let transport: SocketTransport;
   try {
     transport = await dial(address, options.signal);
@@ -58,6 +55,22 @@ export async function negotiate(
     throw new BlockError('ECONNRESET', words, { cause: error });
   }
   return Negotiation.begin(transport, { ...options, tls });
+}
+
+/** What ssh itself complains of stands on standard error before. */
+async function negotiateBySsh(
+  address: SshAddress,
+  options: NegotiationOptions,
+): Promise<Negotiation> {
+  const { negotiateCommand } = await import('./command.ts');
+  try {
+    return await negotiateCommand(sshCommand(address), options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (errnoOf(error) !== 'ECONNRESET') throw error;
+    const words = `cannot connect by ssh to ${address.ssh}: ${messageOf(error)}`;
+    throw new BlockError('ECONNRESET', words, { cause: error });
+  }
 }
 
 /** A connection to which the signal means nothing once it is made. @throws as the system does. */

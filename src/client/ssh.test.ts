@@ -27,7 +27,7 @@ test('the command of ssh, in which nothing of a URI is an option or a command', 
 /** A program called ssh that notes what it was told, and leads to a socket. */
 function fakeSsh(t: TestContext, socket: string): string {
   const folder = temporaryFolder(t);
-  const code = `const s = require('node:net').connect(process.argv[1]);
+  const code = `const s = require('node:net').connect(process.argv[1]).on('error', () => process.exit(255));
     process.stdin.pipe(s).pipe(process.stdout)`;
   const script = `#!/bin/sh
 printf '%s\\n' "$@" >'${folder}/told'
@@ -46,12 +46,16 @@ test('a server behind ssh, which ends with the connection', async t => {
   const path = join(temporaryFolder(t), 'socket');
   const device = { size: 4n, read: (_: bigint, length: number) => Buffer.alloc(length, 'far') };
   const server = await serve(device, { listen: { path } });
-  t.after(() => server.close());
   const told = fakeSsh(t, path);
   const client = await connect('nbd+ssh://me@far.example/');
   assert.equal((await client.read(0n, 4)).toString(), 'farf');
   await client.close();
   assert.equal(readFileSync(told, 'utf8'), '-l\nme\n-W\nlocalhost:10809\n--\nfar.example\n');
+  await server.close();
+  await assert.rejects(connect('nbd+ssh://far.example/'), {
+    errno: 'ECONNRESET',
+    message: /^cannot connect by ssh to far\.example: /,
+  });
   const limits = { allow: { transports: ['tcp', 'unix'] } } as const;
   await assert.rejects(connect('nbd+ssh://h/', limits), { errno: 'EPERM' });
 });

@@ -11,7 +11,8 @@ import { type ConnectOptions, connect, goOrClose } from '../client/connect.ts';
 import { type AnyPlugin, pluginSource } from '../declare/configure.ts';
 import { isNbdUri, parseNbdUri } from '../protocol/uri.ts';
 import { within } from './deadline.ts';
-import { Disk, type DiskOptions } from './disk.ts';
+import { Disk } from './disk.ts';
+import type { DiskOptions } from './types.ts';
 
 /**
  * What is a disk: an NBD URI, the name of a file, a command with a server that understands socket

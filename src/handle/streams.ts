@@ -1,6 +1,7 @@
 import { ReadableStream, WritableStream } from 'node:stream/web';
 import { BlockError } from '../block/errors.ts';
-import type { Disk, RangeOptions } from './disk.ts';
+import type { Disk } from './disk.ts';
+import type { RangeOptions } from './types.ts';
 
 export interface StreamOptions extends RangeOptions {
   /** Bytes of one request; 256 KiB unless said. */
