@@ -120,6 +120,13 @@ describe('a disk over NBD', () => {
       fails('ENOTSUP', 'disk', /no metadata context/),
     );
     await disk.close();
+
+    const { device, bytes } = memory(MIB, { flush: undefined } as never);
+    const volatile = await open(await served(t, device));
+    const durably = volatile.write(0, Buffer.of(1), { fua: true });
+    await assert.rejects(durably, fails('ENOTSUP', 'disk', /fua/));
+    assert.equal(bytes[0], 0);
+    await volatile.close();
   });
 
   test('errors of the server say what was asked, and of which export', async t => {

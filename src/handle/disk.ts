@@ -12,7 +12,6 @@ import { BASE_ALLOCATION } from '../protocol/constants.ts';
 import { type CallOptions, within } from './deadline.ts';
 import { DiskError, type Operation, type Place } from './errors.ts';
 import { readableOf, type StreamOptions, writableOf } from './streams.ts';
-
 import type {
   Capabilities,
   DiskExtent,
@@ -101,18 +100,18 @@ export class Disk {
   write(offset: Offset, data: Uint8Array, options: DiskWriteOptions = {}): Promise<void> {
     if (!isUint8Array(data)) return this.#refuse('write', 'data: expected a Uint8Array');
     return this.#ranged('write', offset, data.length, options, async (at, signal) => {
-      this.#mustWrite();
+      this.#mustWrite(options);
       if (data.length === 0) return;
       const fua = options.fua && this.device.fua === 'native';
       await this.device.write!(at, data, { signal, fua });
-      await this.#settle(options, signal);
+      await settle(this.device, { fua: options.fua, signal });
     });
   }
 
   /** The range reads as zeroes afterwards. */
   zero(offset: Offset, length: number, options: DiskZeroOptions = {}): Promise<void> {
     return this.#ranged('zero', offset, length, options, async (at, signal) => {
-      this.#mustWrite();
+      this.#mustWrite(options);
       if (length > 0) await zeroRange(this.device, at, length, { ...options, signal });
     });
   }
@@ -120,7 +119,7 @@ export class Disk {
   /** The range is not needed any more, and may read as anything afterwards. */
   trim(offset: Offset, length: number, options: DiskWriteOptions = {}): Promise<void> {
     return this.#ranged('trim', offset, length, options, async (at, signal) => {
-      this.#mustWrite();
+      this.#mustWrite(options);
       if (!this.device.trim) throw new BlockError('ENOTSUP', 'the disk cannot trim');
       if (length > 0) await trimRange(this.device, at, length, { ...options, signal });
     });
@@ -224,13 +223,9 @@ export class Disk {
     return this.close();
   }
 
-  #mustWrite(): void {
+  #mustWrite({ fua }: DiskWriteOptions): void {
     if (!this.device.write) throw new BlockError('EPERM', 'the disk is read-only');
-  }
-
-  async #settle(options: DiskWriteOptions, signal: AbortSignal | undefined): Promise<void> {
-    if (options.fua && !this.can.fua) throw new BlockError('ENOTSUP', 'fua: the disk has no flush');
-    await settle(this.device, { fua: options.fua, signal });
+    if (fua && !this.can.fua) throw new BlockError('ENOTSUP', 'fua: the disk cannot flush');
   }
 
   #range({ from = 0n, to = this.size }: RangeOptions): { from: bigint; to: bigint } {
