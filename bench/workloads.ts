@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { connect } from '../src/client/connect.ts';
 import { makeCertificates } from '../test/peer/certificates.ts';
 import { command, run, Served, type Side, seconds } from './measure.ts';
+import { TOOL_WORKLOADS } from './tools.ts';
 
 /** What one side does again and again, and how it ends. */
 export interface Running {
@@ -417,6 +418,7 @@ export const WORKLOADS: readonly Workload[] = [
       };
     },
   },
+  ...TOOL_WORKLOADS,
   connections,
   encrypted('read', 1),
   encrypted('write', 1),

@@ -13,7 +13,7 @@ const FLOORS = [
   ['formats'],
   ['copy', 'content', 'scripts'],
   ['plugins', 'filters'],
-  ['server'],
+  ['server', 'handle'],
   ['tools', 'testing'],
 ];
 const ROOMS = new Set(['plugins', 'filters', 'formats', 'tools']);

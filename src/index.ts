@@ -21,7 +21,7 @@ export {
 export { type ConnectOptions, connect, negotiate } from './client/connect.ts';
 export type { GoOptions, Negotiation, NegotiationOptions } from './client/negotiation.ts';
 export { OptionError } from './client/refusal.ts';
-export { type Connections, type CopyOptions, copy, type WriteSettings } from './copy/copy.ts';
+export type { Connections, CopyOptions, WriteSettings } from './copy/copy.ts';
 export type { Move } from './copy/kernel.ts';
 export type { Parallelism } from './copy/request-size.ts';
 export {
@@ -31,9 +31,37 @@ export {
   type WriteBytes,
 } from './copy/streams.ts';
 export type { Chunk } from './copy/work-queue.ts';
+export { type Copyable, copy } from './handle/copy.ts';
+export type { CallOptions } from './handle/deadline.ts';
+export { Disk } from './handle/disk.ts';
+export { DiskError, type Layer, type Operation } from './handle/errors.ts';
+export { type Openable, type OpenOptions, open, type Reconnect } from './handle/open.ts';
+export type { StreamOptions } from './handle/streams.ts';
+export type {
+  Capabilities,
+  DiskExtent,
+  DiskOptions,
+  DiskStatistics,
+  DiskStatus,
+  DiskWriteOptions,
+  DiskZeroOptions,
+  Offset,
+  OperationStatistics,
+  RangeOptions,
+} from './handle/types.ts';
 export * from './plugin.ts';
 export { ProtocolError } from './protocol/errors.ts';
-export { formatNbdUri, isNbdUri, type NbdUri, parseNbdUri } from './protocol/uri.ts';
+export {
+  formatNbdUri,
+  isNbdUri,
+  type NbdUri,
+  parseNbdUri,
+  type SshAddress,
+  type UriAddress,
+  type UriLimits,
+  type UriTlsOptions,
+  type UriTransport,
+} from './protocol/uri.ts';
 export type { Client } from './server/connection.ts';
 export { serveHandedOver } from './server/handed-over.ts';
 export type { ServerObserver, ServerOptions } from './server/options.ts';

@@ -1,5 +1,6 @@
 /** docs/compatibility.md says of each option, plugin and filter whether it is here, and is right. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, test } from 'node:test';
@@ -37,7 +38,23 @@ function supported(option: string): boolean {
   }
 }
 
-test('every option', () => {
+for (const [, command] of page.matchAll(/^## Options of (nbd(?!kit)\w+)$/gm)) {
+  test(`every option of ${command}`, () => {
+    const program = resolve(import.meta.dirname, `../dist/${command}.cjs`);
+    const ours = ['--long-options', '--short-options'].flatMap(question => {
+      const { stdout } = spawnSync(process.execPath, [program, question], { encoding: 'utf8' });
+      return stdout.trim().split('\n');
+    });
+    const named: string[] = [];
+    for (const [names, here] of rowsOf(`Options of ${command}`)) {
+      assert.equal(here, 'yes', names);
+      named.push(...names.match(/(?<=`)-[^`]+(?=`)/g)!);
+    }
+    assert.deepEqual(named.sort(), ours.sort());
+  });
+}
+
+test('every option of nbdkit', () => {
   const rows = rowsOf('Options of nbdkit');
   const named: string[] = [];
   for (const [names, here] of rows) {

@@ -23,17 +23,20 @@ export type Errno = (typeof ERRNOS)[number];
 export class BlockError extends Error {
   override readonly name: string = 'BlockError';
   readonly errno: Errno;
+  /** The same under the name that Node's own errors have for it. */
+  readonly code: string;
   /** Where in the device, in bytes, when it is known. */
   readonly offset: bigint | undefined;
 
   constructor(
     errno: Errno,
     message: string,
-    { offset, cause }: { offset?: bigint; cause?: unknown } = {},
+    { offset, cause }: { offset?: bigint | undefined; cause?: unknown } = {},
   ) {
     super(message, cause === undefined ? undefined : { cause });
     this.errno = errno;
     this.offset = offset;
+    this.code = errno;
   }
 }
 

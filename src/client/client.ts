@@ -33,6 +33,9 @@ import { Transmission } from './transmission.ts';
 /** Longest effect of one request in 32 bits, in whole 64-KiB blocks. */
 const LONGEST_COMPACT = 0xffff0000;
 
+/** What the 64 bits of an offset cannot say any more. */
+const END_OF_OFFSETS = 2n ** 64n;
+
 /** How long `close` waits for a silent server, in ms, unless said. */
 const PATIENCE = 10_000;
 
@@ -54,6 +57,11 @@ export interface StatusOptions extends ExtentsOptions {
 export interface CloseOptions {
   /** ms for which the server may answer nothing; then the connection is dropped. 10 s unless said. */
   readonly timeout?: number | undefined;
+}
+
+interface ClientOptions {
+  readonly release?: (() => Promise<void>) | undefined;
+  readonly strict?: boolean | undefined;
 }
 
 /**
@@ -87,6 +95,7 @@ export class NbdClient implements BlockDevice {
 
   readonly #transmission: Transmission;
   readonly #release: (() => Promise<void>) | undefined;
+  readonly #strict: boolean;
   readonly #longestPayload: number;
   readonly #longestEffect: number;
   readonly #contextIds: ReadonlyMap<string, number>;
@@ -99,17 +108,18 @@ export class NbdClient implements BlockDevice {
     transport: Transport,
     agreement: Agreement,
     leftover: Uint8Array,
-    release?: () => Promise<void>,
+    { release, strict = true }: ClientOptions = {},
   ) {
     const { flags, structured, extended, contexts, blockSize } = agreement;
     const has = (flag: number) => (flags & flag) !== 0;
+    const offers = (flag: number) => has(flag) || !strict;
     this.agreement = agreement;
     this.size = agreement.size;
     this.readOnly = has(TransmissionFlag.readOnly);
     this.rotational = has(TransmissionFlag.rotational);
     this.multiConn = has(TransmissionFlag.multiConn);
-    this.fua = has(TransmissionFlag.fua) ? 'native' : undefined;
-    this.fastZero = has(TransmissionFlag.fastZero) ? 'native' : undefined;
+    this.fua = offers(TransmissionFlag.fua) ? 'native' : undefined;
+    this.fastZero = offers(TransmissionFlag.fastZero) ? 'native' : undefined;
     this.canDf = has(TransmissionFlag.df);
     this.blockSize = blockSize;
     this.description = agreement.description;
@@ -120,14 +130,15 @@ export class NbdClient implements BlockDevice {
     const form = { structured, extended, contexts, blockSize };
     this.#transmission = new Transmission(transport, form, leftover);
     this.#release = release;
+    this.#strict = strict;
 
-    if (!this.readOnly) {
+    if (!this.readOnly || !strict) {
       this.write = (offset, data, options) => this.#write(offset, data, options);
-      if (has(TransmissionFlag.trim)) {
+      if (offers(TransmissionFlag.trim)) {
         this.trim = (offset, length, options) =>
           this.#effect(Command.trim, offset, length, this.#fuaFlag(options), options?.signal);
       }
-      if (has(TransmissionFlag.writeZeroes)) {
+      if (offers(TransmissionFlag.writeZeroes)) {
         this.zero = (offset, length, options) =>
           this.#effect(
             Command.writeZeroes,
@@ -138,11 +149,11 @@ export class NbdClient implements BlockDevice {
           );
       }
     }
-    if (has(TransmissionFlag.flush)) {
+    if (offers(TransmissionFlag.flush)) {
       const flush = { type: Command.flush, flags: 0, offset: 0n, length: 0 };
       this.flush = options => this.#transmission.command(flush, options?.signal);
     }
-    if (has(TransmissionFlag.cache)) {
+    if (offers(TransmissionFlag.cache)) {
       this.cache = (offset, length, options) =>
         this.#effect(Command.cache, offset, length, 0, options?.signal);
     }
@@ -311,7 +322,7 @@ export class NbdClient implements BlockDevice {
     const contexts = [BASE_ALLOCATION];
     const statuses = await this.blockStatus(offset, length, { ...options, contexts });
     const runs: readonly StatusRun[] = statuses.get(BASE_ALLOCATION) ?? [];
-    const room = Number(this.size - offset);
+    const room = this.#strict ? Number(this.size - offset) : Number.POSITIVE_INFINITY;
     const list = new ExtentList();
     for (const { length: run, flags } of runs) {
       const hole = (Number(flags) & AllocationFlag.hole) !== 0;
@@ -337,7 +348,8 @@ export class NbdClient implements BlockDevice {
       const words = `offset ${String(offset)} and length ${String(length)}: ${right}`;
       throw new BlockError('EINVAL', words);
     }
-    if (offset < 0n || BigInt(length) > this.size - offset) {
+    const end = this.#strict ? this.size : END_OF_OFFSETS;
+    if (offset < 0n || BigInt(length) > end - offset) {
       const words = `${length} bytes at ${offset} are not inside the export of ${this.size} bytes`;
       throw new BlockError('EINVAL', words, { offset });
     }

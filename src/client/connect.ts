@@ -1,11 +1,19 @@
-import { BlockError, messageOf, UsageError } from '../block/errors.ts';
-import { type NbdUri, parseNbdUri } from '../protocol/uri.ts';
+import { BlockError, errnoOf, messageOf, UsageError } from '../block/errors.ts';
+import {
+  beyondLimits,
+  formatNbdUri,
+  type NbdUri,
+  parseNbdUri,
+  type SshAddress,
+  type UriLimits,
+} from '../protocol/uri.ts';
 import { loadCertificates, loadPsk } from '../transport/credentials.ts';
 import type { Address } from '../transport/socket.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { NbdClient } from './client.ts';
 import { type ClientTls, Negotiation, type NegotiationOptions } from './negotiation.ts';
 import { abortable } from './signals.ts';
+import { sshCommand } from './ssh.ts';
 
 export interface ConnectOptions extends NegotiationOptions {
   /** Overrides the name in the URI. */
@@ -35,8 +43,9 @@ export async function negotiate(
   target: string | NbdUri | Address,
   options: NegotiationOptions = {},
 ): Promise<Negotiation> {
-  const address = addressOf(target);
+  const address = addressOf(target, options.allow);
   const { tls = tlsOf(target) } = options;
+  if ('ssh' in address) return negotiateBySsh(address, { ...options, tls });
   let transport: SocketTransport;
   try {
     transport = await dial(address, options.signal);
@@ -46,6 +55,22 @@ export async function negotiate(
     throw new BlockError('ECONNRESET', words, { cause: error });
   }
   return Negotiation.begin(transport, { ...options, tls });
+}
+
+/** What ssh itself complains of stands on standard error before. */
+async function negotiateBySsh(
+  address: SshAddress,
+  options: NegotiationOptions,
+): Promise<Negotiation> {
+  const { negotiateCommand } = await import('./command.ts');
+  try {
+    return await negotiateCommand(sshCommand(address), options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (errnoOf(error) !== 'ECONNRESET') throw error;
+    const words = `cannot connect by ssh to ${address.ssh}: ${messageOf(error)}`;
+    throw new BlockError('ECONNRESET', words, { cause: error });
+  }
 }
 
 /** A connection to which the signal means nothing once it is made. @throws as the system does. */
@@ -69,9 +94,16 @@ export async function goOrClose(
   }
 }
 
-function addressOf(target: string | NbdUri | Address): Address {
+/** @throws UsageError a bad URI; BlockError EPERM one that is not allowed. */
+function addressOf(
+  target: string | NbdUri | Address,
+  limits: UriLimits | undefined,
+): Address | SshAddress {
   if (typeof target !== 'string' && !('address' in target)) return target;
-  const { address } = typeof target === 'string' ? parseNbdUri(target) : target;
+  const uri = typeof target === 'string' ? parseNbdUri(target) : target;
+  const { address } = uri;
+  const why = limits && beyondLimits(uri, limits);
+  if (why !== undefined) throw new BlockError('EPERM', `${formatNbdUri(uri)}: ${why}`);
   if ('cid' in address) throw new UsageError('AF_VSOCK is not supported yet');
   return address;
 }
@@ -87,7 +119,9 @@ function tlsOf(target: string | NbdUri | Address): ClientTls | undefined {
   }
   const psk = pskFile !== undefined && type !== 'x509' ? loadPsk(pskFile) : undefined;
   const credentials = psk ?? loadCertificates('client', certificates) ?? {};
-  const name = hostname ?? ('host' in uri.address ? uri.address.host : undefined);
+  const { address } = uri;
+  const host = 'ssh' in address ? address.ssh : 'host' in address ? address.host : undefined;
+  const name = hostname ?? host;
   return {
     credentials,
     // On this machine, and with nothing to check by, libnbd does not check either.

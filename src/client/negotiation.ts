@@ -27,6 +27,7 @@ import {
   OPTION_REPLY_HEADER_SIZE,
 } from '../protocol/handshake.ts';
 import { harmless } from '../protocol/text.ts';
+import type { UriLimits } from '../protocol/uri.ts';
 import { ByteReader } from '../transport/reader.ts';
 import type { Encryption } from '../transport/tls.ts';
 import type { Transport } from '../transport/transport.ts';
@@ -54,6 +55,13 @@ export interface NegotiationOptions {
   readonly contexts?: readonly string[] | undefined;
   /** The connection is encrypted first, or fails. */
   readonly tls?: ClientTls | undefined;
+  /** What a URI may ask for; anything unless said. */
+  readonly allow?: UriLimits | undefined;
+  /**
+   * The client makes only requests that the export can take; true unless said. Without it all
+   * methods are there, and whatever they are told is sent: for tests of servers.
+   */
+  readonly strict?: boolean | undefined;
   /** Gives up the attempt, with the signal's reason. What was connected in time stays. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -188,7 +196,8 @@ export class Negotiation {
       contexts: selected,
     };
     const leftover = this.#reader.leftover();
-    return new NbdClient(this.#transport, agreement, leftover, this.#release);
+    const { strict } = this.#options;
+    return new NbdClient(this.#transport, agreement, leftover, { release: this.#release, strict });
   }
 
   /** Leaves in order: NBD_OPT_ABORT. Never rejects. */

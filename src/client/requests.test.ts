@@ -213,3 +213,35 @@ describe('what the server offers', () => {
     assert.deepEqual(asked, [8, 0, 8]);
   });
 });
+
+test('a client that is not strict asks for what cannot be, and hears what the server says', async t => {
+  const asked: Asked[] = [];
+  const readOnly = 0x3;
+  const offer = { form: 'structured', flags: readOnly } as const;
+  const path = await honestUntilRequests(t, offer, async server => {
+    for (;;) {
+      const request = await server.request();
+      asked.push(request);
+      server.chunk(request, Reply.error, join(u32(22), u16(0)));
+    }
+  });
+  const client = await connect(`nbd+unix:///?socket=${path}`, { strict: false });
+  t.after(() => client.abort());
+  const einval = failsWith('EINVAL', /failed/);
+  await assert.rejects(async () => await client.write!(0n, Buffer.of(1), { fua: true }), einval);
+  await assert.rejects(async () => await client.trim!(0n, 512), einval);
+  await assert.rejects(async () => await client.zero!(1n, 1, { fastZero: true }), einval);
+  await assert.rejects(async () => await client.flush!(), einval);
+  await assert.rejects(async () => await client.read(2n ** 64n - 512n, 512), einval);
+  await assert.rejects(client.read(2n ** 64n, 1), failsWith('EINVAL', /not inside/));
+  assert.deepEqual(
+    asked.map(({ type, offset }) => [type, offset]),
+    [
+      [1, 0n],
+      [4, 0n],
+      [6, 1n],
+      [3, 0n],
+      [0, 2n ** 64n - 512n],
+    ],
+  );
+});

@@ -64,7 +64,7 @@ export function addressOf(bytes: Uint8Array): bigint {
 
 /** A system call that failed, with the system's own name for the reason, such as EOPNOTSUPP. */
 export class SystemError extends BlockError {
-  readonly code: string;
+  override readonly code: string;
 
   constructor(call: string, number: number) {
     const [code, words] = getSystemErrorMap().get(-number) ?? [`errno ${number}`, 'unknown error'];

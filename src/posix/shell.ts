@@ -47,3 +47,8 @@ export function runShell(
     }
   });
 }
+
+/** A word that the shell takes as it is. */
+export function shellWord(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

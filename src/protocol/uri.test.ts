@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UsageError } from '../block/errors.ts';
-import { formatNbdUri, isNbdUri, type NbdUri, parseNbdUri } from './uri.ts';
+import {
+  beyondLimits,
+  formatNbdUri,
+  isNbdUri,
+  type NbdUri,
+  parseNbdUri,
+  type UriLimits,
+} from './uri.ts';
 
 const tcp = (host: string, exportName = '', port = 10809) => ({
   address: { host, port },
@@ -88,6 +95,42 @@ test('URIs say what the document says, and are printed in one form', () => {
   }
 });
 
+test('ssh leads to a port or a socket of another machine', () => {
+  const address = (uri: string) => parseNbdUri(uri).address;
+  assert.deepEqual(address('nbd+ssh://host/x'), {
+    ssh: 'host',
+    sshPort: undefined,
+    user: undefined,
+    there: { port: 10809 },
+  });
+  const full = 'nbds+ssh://al@[fe80::1]:22/x?socket=/a%20b&tls-username=bob';
+  assert.deepEqual(address(full), {
+    ssh: 'fe80::1',
+    sshPort: 22,
+    user: 'al',
+    there: { path: '/a b' },
+  });
+  assert.equal(parseNbdUri(full).tlsOptions.username, 'bob');
+  for (const uri of [full, 'nbd+ssh://host/', 'nbd+ssh://h:2/?nbd-port=3']) {
+    assert.equal(formatNbdUri(parseNbdUri(uri)), uri);
+  }
+});
+
+test('limits for URIs of strangers', () => {
+  const refused = (uri: string, limits: UriLimits) => beyondLimits(parseNbdUri(uri), limits);
+  const unix = 'nbd+unix:///?socket=/s';
+  assert.equal(refused(unix, {}), undefined);
+  assert.match(refused(unix, { transports: ['tcp'] })!, /reaches a server by unix/);
+  assert.match(refused('nbd+ssh://h', { transports: ['tcp'] })!, /by ssh/);
+  assert.equal(refused('nbd://h', { transports: ['tcp'], tls: 'refuse' }), undefined);
+  assert.match(refused('nbds://h', { tls: 'refuse' })!, /TLS, which is not allowed/);
+  assert.match(refused('nbd://h', { tls: 'require' })!, /not ask for TLS/);
+  for (const file of ['tls-psk-file=/etc/shadow', 'tls-certificates=/etc']) {
+    assert.match(refused(`nbds://h/?${file}`, { localFiles: false })!, /names a local file/);
+    assert.equal(refused(`nbds://h/?${file}`, { tls: 'require' }), undefined);
+  }
+});
+
 test('tls-username stands before the user of the authority', () => {
   const { tlsOptions } = parseNbdUri('nbds://alice@h/?tls-username=bob');
   assert.equal(tlsOptions.username, 'bob');
@@ -100,10 +143,22 @@ const REFUSED: readonly [uri: string, why: RegExp][] = [
   ['nbd+foo://x', /unknown scheme 'nbd\+foo'/],
   ['nbd:localhost:10809', /must begin with 'nbd:\/\/'/],
   ['nbd+unix:?socket=/s', /must begin with 'nbd\+unix:\/\/'/],
-  ['nbd+ssh://host/x', /SSH is not supported yet/],
+  ['nbd+ssh:///x', /the host is missing: expected nbd\+ssh:\/\/HOST/],
+  ['nbd+ssh://-oProxyCommand=touch$IFS/tmp/x/', /host: must not begin with '-'/],
+  ['nbd+ssh://%2doProxyCommand/', /host: must not begin with '-'/],
+  ['nbd+ssh://-l@host/', /user name: must not begin with '-'/],
+  ['nbd+ssh://a%20b/', /host: must have no spaces/],
+  ['nbd+ssh://a%0ab@host/', /user name: must have no spaces/],
+  ['nbd+ssh://h/?socket=-U', /socket: cannot use '-U': expected an absolute path/],
+  ['nbd+ssh://h/?socket=/s&nbd-port=1', /either 'socket' or 'nbd-port'/],
+  ['nbd+ssh://h/?nbd-port=0', /nbd-port: cannot parse '0'/],
+  ['nbd://h/?nbd-port=1', /needs nbd\+ssh/],
   ['nbd+unix:///', /'socket' is missing: expected nbd\+unix:\/\/\/EXPORT\?socket=PATH/],
   ['nbds+unix:///?socket=', /'socket' is missing: expected nbds\+unix:/],
-  ['nbd+unix:///?SOCKET=/s', /unknown parameter 'SOCKET': expected one of socket, tls-type/],
+  [
+    'nbd+unix:///?SOCKET=/s',
+    /unknown parameter 'SOCKET': expected one of socket, nbd-port, tls-type/,
+  ],
   ['nbd+unix:///?socket=/a%00b', /no NUL/],
   ['nbd://h/?socket=/s', /needs the scheme nbd\+unix/],
   ['nbd://h/?foo=1', /unknown parameter 'foo'/],

@@ -9,7 +9,7 @@ const MAX_NAME_BYTES = 4096;
 
 /** What an NBD URI says. */
 export interface NbdUri {
-  readonly address: UriAddress;
+  readonly address: UriAddress | SshAddress;
   /** The connection must be encrypted. */
   readonly tls: boolean;
   /** "" is the default export. */
@@ -22,6 +22,16 @@ export type UriAddress =
   | { readonly path: string }
   | { readonly host: string; readonly port: number }
   | { readonly cid: number; readonly port: number };
+
+/** A server as it is seen from a machine that ssh leads to. */
+export interface SshAddress {
+  /** That machine; neither this nor the user begins with a dash, which ssh takes for an option. */
+  readonly ssh: string;
+  readonly sshPort?: number | undefined;
+  readonly user?: string | undefined;
+  /** A Unix socket by its absolute path, or a TCP port. */
+  readonly there: { readonly path: string } | { readonly port: number };
+}
 
 export interface UriTlsOptions {
   readonly type?: 'anon' | 'x509' | 'psk' | undefined;
@@ -79,7 +89,7 @@ function splitUri(text: string): Parts {
   }
   const known = /^(nbds?)(?:\+(unix|vsock|ssh))?$/.exec(scheme);
   if (!known) {
-    const right = 'expected nbd, nbds, nbd+unix, nbds+unix, nbd+vsock or nbds+vsock';
+    const right = 'expected nbd or nbds, alone or with +unix, +vsock or +ssh';
     throw new UsageError(`unknown scheme '${scheme}': ${right}`);
   }
   const strange = NOT_IN_A_URI.exec(text)?.[0];
@@ -109,6 +119,7 @@ function splitUri(text: string): Parts {
 
 const PARAMETERS: ReadonlySet<string> = new Set([
   'socket',
+  'nbd-port',
   'tls-type',
   'tls-hostname',
   'tls-verify-peer',
@@ -136,7 +147,10 @@ function unknownParameter(key: string): string {
   return `unknown parameter ${shown(key)}: expected one of ${[...PARAMETERS].join(', ')}`;
 }
 
-function addressOf({ transport, host, port, query, tls }: Parts): UriAddress {
+function addressOf(parts: Parts): UriAddress | SshAddress {
+  const { transport, host, port, query, tls } = parts;
+  if (transport === 'ssh') return sshAddressOf(parts);
+  if (query.has('nbd-port')) throw new UsageError("the parameter 'nbd-port' needs nbd+ssh");
   const socket = query.get('socket');
   if (transport === 'unix') {
     if (!socket) {
@@ -149,7 +163,6 @@ function addressOf({ transport, host, port, query, tls }: Parts): UriAddress {
   if (socket !== undefined) {
     throw new UsageError("the parameter 'socket' needs the scheme nbd+unix or nbds+unix");
   }
-  if (transport === 'ssh') throw new UsageError('NBD over SSH is not supported yet');
   if (transport === 'vsock') {
     const cid = host === '' ? VSOCK_HOST : wholeNumber('CID', host, 0);
     return { cid, port: port === undefined ? DEFAULT_PORT : wholeNumber('port', port, 0) };
@@ -158,6 +171,33 @@ function addressOf({ transport, host, port, query, tls }: Parts): UriAddress {
     host: host === '' ? 'localhost' : host.replace(/^\[(.*)\]$/, '$1'),
     port: port === undefined ? DEFAULT_PORT : wholeNumber('port', port, 1, 65535),
   };
+}
+
+function sshAddressOf({ host, port, user, query }: Parts): SshAddress {
+  const ssh = host.replace(/^\[(.*)\]$/, '$1');
+  if (ssh === '') throw new UsageError('the host is missing: expected nbd+ssh://HOST/EXPORT');
+  for (const [what, word] of [
+    ['host', ssh],
+    ['user name', user ?? ''],
+  ]) {
+    if (word!.startsWith('-')) throw new UsageError(`${what}: must not begin with '-'`);
+    if (/[\p{Cc}\s]/u.test(word!)) throw new UsageError(`${what}: must have no spaces in it`);
+  }
+  return {
+    ssh,
+    sshPort: port === undefined ? undefined : wholeNumber('port', port, 1, 65535),
+    user: user === '' ? undefined : user,
+    there: thereOf(query.get('socket'), query.get('nbd-port')),
+  };
+}
+
+function thereOf(path: string | undefined, port: string | undefined): SshAddress['there'] {
+  if (path === undefined) {
+    return { port: port === undefined ? DEFAULT_PORT : wholeNumber('nbd-port', port, 1, 65535) };
+  }
+  if (port !== undefined) throw new UsageError("give either 'socket' or 'nbd-port'");
+  if (path.startsWith('/') && !path.includes('\0')) return { path };
+  throw new UsageError(`socket: cannot use ${shown(path)}: expected an absolute path`);
 }
 
 function wholeNumber(what: string, text: string, minimum: number, maximum = 2 ** 32 - 1): number {
@@ -176,7 +216,7 @@ function exportNameOf(path: string): string {
   return name;
 }
 
-function tlsOptionsOf({ user, query }: Parts): UriTlsOptions {
+function tlsOptionsOf({ transport, user, query }: Parts): UriTlsOptions {
   const type = query.get('tls-type');
   if (type !== undefined && type !== 'anon' && type !== 'x509' && type !== 'psk') {
     throw new UsageError(`tls-type: unknown value '${type}': expected anon, x509 or psk`);
@@ -191,7 +231,8 @@ function tlsOptionsOf({ user, query }: Parts): UriTlsOptions {
     verifyPeer: verify === undefined ? undefined : verify === '1',
     certificates: query.get('tls-certificates'),
     pskFile: query.get('tls-psk-file'),
-    username: query.get('tls-username') ?? user,
+    // With ssh it is the name there.
+    username: query.get('tls-username') ?? (transport === 'ssh' ? undefined : user),
   };
 }
 
@@ -212,33 +253,51 @@ function shown(text: string): string {
 /** The URI, with everything percent-encoded that must be. `parseNbdUri` gives back the same. */
 export function formatNbdUri(uri: NbdUri): string {
   const { address, exportName, tlsOptions } = uri;
-  const transport = 'path' in address ? '+unix' : 'cid' in address ? '+vsock' : '';
-  const { username } = tlsOptions;
+  const ssh = 'ssh' in address ? address : undefined;
+  const username = ssh ? ssh.user : tlsOptions.username;
   const user = username === undefined ? '' : `${encode(username, ';:&=+$,')}@`;
   const query: string[] = [];
   const add = (key: string, value: string | undefined) => {
     if (value !== undefined) query.push(`${key}=${encode(value, '/:@,$')}`);
   };
-  if ('path' in address) add('socket', address.path);
+  const there = ssh?.there ?? address;
+  if ('path' in there) add('socket', there.path);
+  if (ssh && 'port' in ssh.there && ssh.there.port !== DEFAULT_PORT) {
+    add('nbd-port', String(ssh.there.port));
+  }
   add('tls-type', tlsOptions.type);
   add('tls-hostname', tlsOptions.hostname);
   if (tlsOptions.verifyPeer !== undefined)
     add('tls-verify-peer', tlsOptions.verifyPeer ? '1' : '0');
   add('tls-certificates', tlsOptions.certificates);
   add('tls-psk-file', tlsOptions.pskFile);
-  const scheme = `nbd${uri.tls ? 's' : ''}${transport}`;
+  if (ssh) add('tls-username', tlsOptions.username);
+  const scheme = `nbd${uri.tls ? 's' : ''}${TRANSPORTS[transportOf(address)]}`;
   const place = `${user}${hostAndPort(address)}/${encode(exportName, '/;@&=+$,')}`;
   return `${scheme}://${place}${query.length > 0 ? `?${query.join('&')}` : ''}`;
 }
 
-function hostAndPort(address: UriAddress): string {
-  if ('path' in address) return '';
-  if ('cid' in address) return `${address.cid}:${address.port}`;
-  const host = address.host.includes(':')
-    ? `[${address.host.replace('%', '%25')}]`
-    : encode(address.host, '');
-  return `${host}:${address.port}`;
+/** How a server is reached. */
+export type UriTransport = 'tcp' | 'unix' | 'vsock' | 'ssh';
+
+const TRANSPORTS = { tcp: '', unix: '+unix', vsock: '+vsock', ssh: '+ssh' } as const;
+
+function transportOf(address: NbdUri['address']): UriTransport {
+  if ('ssh' in address) return 'ssh';
+  return 'path' in address ? 'unix' : 'cid' in address ? 'vsock' : 'tcp';
 }
+
+function hostAndPort(address: NbdUri['address']): string {
+  if ('path' in address) return '';
+  if ('ssh' in address) {
+    return hostOf(address.ssh) + (address.sshPort === undefined ? '' : `:${address.sshPort}`);
+  }
+  if ('cid' in address) return `${address.cid}:${address.port}`;
+  return `${hostOf(address.host)}:${address.port}`;
+}
+
+const hostOf = (host: string) =>
+  host.includes(':') ? `[${host.replace('%', '%25')}]` : encode(host, '');
 
 /** Percent-encodes all but letters, digits, -_.!~*'() and the characters of `also`. */
 function encode(text: string, also: string): string {
@@ -251,4 +310,30 @@ function encode(text: string, also: string): string {
 /** Half a surrogate pair becomes U+FFFD. */
 function wellFormed(text: string): string {
   return Buffer.from(text).toString();
+}
+
+/** What a URI may ask for that comes from somebody who is not trusted; all of it unless said. */
+export interface UriLimits {
+  /** How the server may be reached. */
+  readonly transports?: readonly UriTransport[] | undefined;
+  /** Whether connections must, may or must not be encrypted; they may unless said. */
+  readonly tls?: 'require' | 'allow' | 'refuse' | undefined;
+  /** Whether files of this machine may be named: keys and certificates. */
+  readonly localFiles?: boolean | undefined;
+}
+
+/** What a URI asks for beyond the limits, in words. */
+export function beyondLimits(
+  { address, tls, tlsOptions }: NbdUri,
+  { transports, tls: encryption = 'allow', localFiles = true }: UriLimits,
+): string | undefined {
+  const transport = transportOf(address);
+  if (transports && !transports.includes(transport)) {
+    return `reaches a server by ${transport}, which is not allowed`;
+  }
+  if (tls && encryption === 'refuse') return 'asks for TLS, which is not allowed';
+  if (!tls && encryption === 'require') return 'does not ask for TLS, which is required';
+  if (localFiles) return undefined;
+  const names = tlsOptions.pskFile !== undefined || tlsOptions.certificates !== undefined;
+  return names ? 'names a local file, which is not allowed' : undefined;
 }

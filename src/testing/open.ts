@@ -1,28 +1,11 @@
-import { resolve } from 'node:path';
 import { controllerForMany } from '../block/abortable.ts';
 import type { BlockDevice, DeviceSource, OpenRequest } from '../block/device.ts';
 import type { Makers } from '../block/recipe.ts';
 import { asSource } from '../block/source.ts';
 import { checkSource } from '../declare/check.ts';
-import {
-  type Context,
-  type FilterDeclaration,
-  filtered,
-  makerOf,
-  type PluginDeclaration,
-} from '../declare/declare.ts';
-import {
-  type ParameterDeclarations,
-  type ParameterValues,
-  parseParameters,
-  splitParameter,
-} from '../declare/parameters.ts';
+import { type AnyFilter, type AnyPlugin, configure, pluginSource } from '../declare/configure.ts';
+import { filtered, makerOf } from '../declare/declare.ts';
 import { MAKERS } from '../server/makers.ts';
-
-// biome-ignore lint/suspicious/noExplicitAny: parts with other parameters are of other types
-type AnyPlugin = PluginDeclaration<any>;
-// biome-ignore lint/suspicious/noExplicitAny: as above
-type AnyFilter = FilterDeclaration<any>;
 
 const { signal } = controllerForMany();
 
@@ -36,16 +19,7 @@ export const REQUEST: OpenRequest = {
   disconnect: () => {},
 };
 
-/** What opens the devices of a plugin, configured by words as they stand on a command line. */
-export async function pluginSource(
-  plugin: AnyPlugin,
-  ...words: readonly string[]
-): Promise<DeviceSource> {
-  const { parameters, context } = configure(plugin, words);
-  return checkSource(plugin.name, await plugin.create(parameters, context));
-}
-
-/** The same for a filter over a device, or over another source. */
+/** What opens the devices of a filter over a device, or over another source. */
 export async function filterSource(
   filter: AnyFilter,
   below: BlockDevice | DeviceSource,
@@ -87,26 +61,4 @@ function ownMaker(parts: readonly (AnyPlugin | AnyFilter)[], by: string | undefi
     if (by === `filter:${part.name}`) return makerOf(part as AnyFilter);
   }
   return undefined;
-}
-
-/** Parameters as they stand on a command line, and a context that tells nobody anything. */
-export function configure(declaration: AnyPlugin | AnyFilter, words: readonly string[]) {
-  const { values, given, extra } = parseParameters(
-    declaration.parameters,
-    words.map(splitParameter),
-    { resolvePath: path => resolve(path), readPassword: (_parameter, value) => value },
-    declaration.extra,
-  );
-  const context: Context = {
-    readOnly: false,
-    given,
-    extra,
-    words: words.map(splitParameter),
-    stdioSafe: true,
-    debugFlags: new Map(),
-    debug: () => {},
-    warn: () => {},
-    shutdown: () => {},
-  };
-  return { parameters: values as ParameterValues<ParameterDeclarations>, context };
 }

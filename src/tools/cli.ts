@@ -170,7 +170,7 @@ export function joinBrackets(words: readonly string[]): Endpoint[] {
 export class PipeClosed extends Error {}
 
 /** Writes to standard output and waits until it is written. @throws PipeClosed */
-export function print(text: string): Promise<void> {
+export function print(text: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException) =>
       reject(error.code === 'EPIPE' ? new PipeClosed('the pipe was closed') : error);

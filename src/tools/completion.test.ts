@@ -59,6 +59,7 @@ const CASES: readonly (readonly [words: string[], offered: string[]])[] = [
   [['nbdinfo', '--can', 'fl'], ['flush']],
   [['nbdinfo', 'x'], [':file']],
   [['nbdcopy', '--ta'], ['--target-is-zero']],
+  [['nbdsh', '-c', ''], []],
   [['disk2data', '--h'], ['--help']],
   [
     ['nbdkit', '--completion', ''],

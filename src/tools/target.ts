@@ -1,9 +1,10 @@
 /** The NBD server that a command line names: an NBD URI, or a command in brackets. */
-import { BlockError } from '../block/errors.ts';
+import { BlockError, UsageError } from '../block/errors.ts';
+import type { NbdClient } from '../client/client.ts';
 import { negotiate } from '../client/connect.ts';
 import type { Negotiation, NegotiationOptions } from '../client/negotiation.ts';
 import { formatNbdUri, parseNbdUri } from '../protocol/uri.ts';
-import type { Endpoint } from './cli.ts';
+import { type Endpoint, joinBrackets } from './cli.ts';
 import { atEnd } from './ending.ts';
 
 /** A server to connect to, once or several times. */
@@ -17,6 +18,14 @@ export interface Target {
   negotiate(options?: NegotiationOptions): Promise<Negotiation>;
   /** Ends a server that was started for us. */
   close(): Promise<void>;
+}
+
+/** The one server that a command line names. @throws UsageError there is none, or more. */
+export function oneEndpoint(words: readonly string[]): Endpoint {
+  const endpoints = joinBrackets(words);
+  if (endpoints.length === 1) return endpoints[0]!;
+  const found = endpoints.length === 0 ? 'none is given' : `${endpoints.length} are given`;
+  throw new UsageError(`expected one NBD-URI or [ CMD ARGS ... ]: ${found}, see --help`);
 }
 
 /** @throws UsageError a bad URI; BlockError the command cannot be run. */
@@ -59,8 +68,33 @@ export async function negotiating<T>(
   }
 }
 
+/** Connects to the export and gives what `work` makes of it. */
+export async function withClient<T>(
+  target: Target,
+  contexts: readonly string[],
+  work: (client: NbdClient) => Promise<T>,
+): Promise<T> {
+  const negotiation = await target.negotiate({ contexts });
+  const client = await enter(negotiation, target.exportName);
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Chooses the export, or leaves in order. */
+export async function enter(negotiation: Negotiation, exportName: string): Promise<NbdClient> {
+  try {
+    return await negotiation.go(exportName);
+  } catch (error) {
+    await negotiation.close();
+    throw withHint(error, 'to see all exports of the server, use nbdinfo --list');
+  }
+}
+
 /** The error with what could be tried instead. */
-export function withHint(error: unknown, hint: string): unknown {
+function withHint(error: unknown, hint: string): unknown {
   if (error instanceof BlockError && error.errno === 'ENOENT') {
     return new BlockError('ENOENT', `${error.message}: ${hint}`, { cause: error });
   }

@@ -1,6 +1,7 @@
 /** The parts of the package, by their names. */
 import type { BlockDevice, DeviceSource, OpenRequest } from '../../src/block/device.ts';
 import type { Makers } from '../../src/block/recipe.ts';
+import * as configuring from '../../src/declare/configure.ts';
 import {
   type FilterDeclaration,
   filtered,
@@ -14,7 +15,7 @@ const ROOMS = new URL('../../src/', import.meta.url);
 
 /** What opens the devices of a plugin, configured by words as they stand on a command line. */
 export async function pluginSource(name: string, ...words: string[]): Promise<DeviceSource> {
-  return testing.pluginSource(await load<PluginDeclaration>('plugins', name), ...words);
+  return configuring.pluginSource(await load<PluginDeclaration>('plugins', name), ...words);
 }
 
 /** The same for a filter over another source. */
@@ -41,7 +42,7 @@ export async function watchedSource(
   const below =
     typeof plugin === 'string' ? await pluginSource(pluginName!, ...pluginWords) : plugin;
   const declaration = await load<FilterDeclaration>('filters', filterName!);
-  const { parameters, context } = testing.configure(declaration, filterWords);
+  const { parameters, context } = configuring.configure(declaration, filterWords);
   const notes: string[] = [];
   const note = (message: string) => void notes.push(message);
   const source = await filtered(declaration, filterName!, parameters, below, {

@@ -143,6 +143,41 @@ describe('nbdinfo beside the C nbdinfo, at the same server', () => {
   });
 });
 
+describe('nbddump beside the C nbddump, at the same server', () => {
+  const DISKS: Readonly<Record<string, readonly string[]>> = {
+    empty: ['null'],
+    'one byte': ['data', '1'],
+    pattern: ['pattern', '299'],
+    text: [
+      'data',
+      ' @32768 1 @65535 "hello, world!" @17825790 "over a border of 16M" @20000000 0 ',
+    ],
+    repeats: ['data', '( 0x55 0xAA )*3000 0*100 ( 1 2 3 4 5 6 7 8 )*6 "\\x7f\\xff~ "'],
+    'all bytes': ['data', Array.from({ length: 256 }, (_, byte) => byte).join(' ')],
+    'no last line': ['data', '0*33'],
+  };
+  for (const [what, args] of Object.entries(DISKS)) {
+    test(what, async t => {
+      if (!has(t, 'nbdkit', 'nbddump')) return;
+      const { env } = ourCommands(t);
+      const { uri } = await serving(t, env, ...args);
+      for (const options of [[], ['--colour'], ['-n', '17'], ['--length=33', '--no-color']]) {
+        const theirs = await run('nbddump', [...options, uri]);
+        const ours = await run('nbddump', [...options, uri], { env });
+        assert.deepEqual(ours, theirs, options.join(' '));
+      }
+    });
+  }
+
+  test('a server in brackets', async t => {
+    if (!has(t, 'nbdkit', 'nbddump')) return;
+    const { env } = ourCommands(t);
+    const words = ['--', '[', 'nbdkit', 'pattern', '3M', ']'];
+    const theirs = await run('nbddump', words);
+    assert.deepEqual(await run('nbddump', words, { env }), theirs);
+  });
+});
+
 describe('nbdcopy', () => {
   for (const partitioned of [false, true]) {
     test(`a real disk, as sparse as it was${partitioned ? ', with a partition table' : ''}`, async t => {

@@ -4,7 +4,7 @@ import type { ExportInfo, Protocol } from '../../client/agreement.ts';
 import type { NbdClient } from '../../client/client.ts';
 import type { Negotiation } from '../../client/negotiation.ts';
 import { TransmissionFlag } from '../../protocol/constants.ts';
-import { negotiating, type Target, withHint } from '../target.ts';
+import { enter, negotiating, type Target, withClient } from '../target.ts';
 
 /** What holds for every export of a server. */
 export interface ConnectionFacts {
@@ -39,30 +39,6 @@ function connectionFacts(negotiation: Negotiation): ConnectionFacts {
     structured: negotiation.structuredReplies,
     extended: negotiation.extendedHeaders,
   };
-}
-
-/** Connects to the export and gives what `work` makes of it. */
-export async function withClient<T>(
-  target: Target,
-  contexts: readonly string[],
-  work: (client: NbdClient) => Promise<T>,
-): Promise<T> {
-  const negotiation = await target.negotiate({ contexts });
-  const client = await enter(negotiation, target.exportName);
-  try {
-    return await work(client);
-  } finally {
-    await client.close();
-  }
-}
-
-async function enter(negotiation: Negotiation, exportName: string): Promise<NbdClient> {
-  try {
-    return await negotiation.go(exportName);
-  } catch (error) {
-    await negotiation.close();
-    throw withHint(error, 'to see all exports of the server, use --list');
-  }
 }
 
 /** The facts about the export that the target names. */

@@ -8,10 +8,12 @@ Display information and metadata about NBD servers and exports:
     nbdinfo --is read-only|rotational|tls NBD-URI | [ CMD ARGS ... ]
     nbdinfo --can cache|connect|... NBD-URI | [ CMD ARGS ... ]
     nbdinfo --map[=CONTEXT] [--totals] [--json] NBD-URI | [ CMD ARGS ... ]
+    nbdinfo --map[=CONTEXT] --picture[=FILE.svg] NBD-URI | [ CMD ARGS ... ]
     nbdinfo -L|--list [--json] NBD-URI | [ CMD ARGS ... ]
 
 Other options:
 
+    --offset=N, --length=N    only this part of the map
     --content, --no-content   show what kind of data the disk begins with
     --color, --no-color       colours in the answer
     --isnt, --cannot, --hasnt ask for the opposite

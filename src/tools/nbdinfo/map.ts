@@ -2,7 +2,8 @@ import type { StatusRun } from '../../block/device.ts';
 import { BlockError, UsageError } from '../../block/errors.ts';
 import type { NbdClient } from '../../client/client.ts';
 import { BASE_ALLOCATION } from '../../protocol/constants.ts';
-import type { Colour, Painter } from './style.ts';
+import type { Colour, Painter } from '../colours.ts';
+import type { Range } from '../range.ts';
 
 /** A part of the disk whose status is one; neighbours of one status are one run. */
 export interface Run {
@@ -21,36 +22,42 @@ const BATCH = 1000;
 const MOST_TYPES = 1 << 16;
 
 /**
- * The map of the whole disk in one metadata context. No more of it is kept than one answer.
+ * The map of a part of the disk in one metadata context. No more of it is kept than one answer.
+ * @param range all of the disk unless given.
  * @throws UsageError the server does not have it.
  */
 export async function* mapOf(
   client: Pick<NbdClient, 'size' | 'metaContexts' | 'blockStatus'>,
   context: string,
+  { from, to }: Range = { from: 0n, to: client.size },
 ): AsyncGenerator<Run[]> {
-  if (!client.metaContexts.includes(context)) {
-    throw new UsageError(`--map: server does not support metadata context "${context}"`);
-  }
+  mustHave(client, context);
   const batch: Run[] = [];
-  for (let offset = 0n; offset < client.size; ) {
-    const left = client.size - offset;
+  for (let offset = from; offset < to; ) {
+    const left = to - offset;
     const length = left < LONGEST ? Number(left) : Number.MAX_SAFE_INTEGER;
     const statuses = await client.blockStatus(offset, length, { contexts: [context] });
     const before = offset;
     for (const found of statuses.get(context) ?? []) {
-      if (offset >= client.size) break;
+      if (offset >= to) break;
       // The last one may go on in what comes next.
       if (batch.length > BATCH) yield batch.splice(0, BATCH);
-      offset = addRun(batch, found, offset, client.size);
+      offset = addRun(batch, found, offset, to);
     }
     if (offset === before) throw new BlockError('EPROTO', `the server gave no status at ${offset}`);
   }
   if (batch.length > 0) yield batch;
 }
 
+/** @throws UsageError the server does not have a context. */
+export function mustHave({ metaContexts }: Pick<NbdClient, 'metaContexts'>, context: string): void {
+  if (metaContexts.includes(context)) return;
+  throw new UsageError(`--map: server does not support metadata context "${context}"`);
+}
+
 /** Where the run ends. */
-function addRun(runs: Run[], found: StatusRun, offset: bigint, size: bigint): bigint {
-  const left = size - offset;
+function addRun(runs: Run[], found: StatusRun, offset: bigint, end: bigint): bigint {
+  const left = end - offset;
   const length = BigInt(found.length) < left ? BigInt(found.length) : left;
   const type = BigInt(found.flags);
   const last = runs.at(-1);
@@ -83,7 +90,7 @@ const DIRTY = ['clean', 'dirty'];
 const DEPTH = ['absent', 'local'];
 
 /** What a status means, in the contexts that are known. */
-function meaningOf(context: string, type: bigint): string | undefined {
+export function meaningOf(context: string, type: bigint): string | undefined {
   const index = Number(type);
   if (context === BASE_ALLOCATION) return ALLOCATION[index];
   if (context.startsWith('qemu:dirty-bitmap:')) return DIRTY[index];
@@ -99,7 +106,7 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   local: 'inverse',
 };
 
-function colourOf(meaning: string | undefined): Colour {
+export function colourOf(meaning: string | undefined): Colour {
   if (meaning?.startsWith('backing depth')) return 'shaded';
   return COLOURS[meaning ?? ''] ?? 'plain';
 }
@@ -158,10 +165,10 @@ export function totalsJson(totals: readonly Total[], context: string, size: bigi
   return items.length === 0 ? '[]\n' : `[\n${items.join(',\n')}\n]\n`;
 }
 
-const column = (value: bigint, width: number) => String(value).padStart(width);
+export const column = (value: bigint, width: number) => String(value).padStart(width);
 
 /** To one decimal, a tie to the even one, as C prints it. */
-function toTenth(value: number): string {
+export function toTenth(value: number): string {
   const tenths = value * 10;
   const rounded = Math.round(tenths);
   const tie = tenths % 1 === 0.5 && rounded % 2 === 1;

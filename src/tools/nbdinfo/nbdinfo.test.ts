@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TransmissionFlag } from '../../protocol/constants.ts';
+import { painter } from '../colours.ts';
 import { question } from './can.ts';
 import type { ExportFacts, Facts } from './facts.ts';
 import {
@@ -14,7 +15,6 @@ import {
   totalsText,
 } from './map.ts';
 import { showJson, showText } from './show.ts';
-import { painter } from './style.ts';
 
 const plain = painter(false);
 const coloured = painter(true);

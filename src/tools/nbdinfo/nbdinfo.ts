@@ -1,25 +1,27 @@
 import { UsageError } from '../../block/errors.ts';
-import type { NbdClient } from '../../client/client.ts';
 import { BASE_ALLOCATION } from '../../protocol/constants.ts';
-import { type CommandLine, joinBrackets, type Options, oneLine, print, run } from '../cli.ts';
+import { type CommandLine, type Options, oneLine, print, run } from '../cli.ts';
+import { COLOUR_OPTIONS, type Painter, painter, wantsColour } from '../colours.ts';
+import { rangeOf } from '../range.ts';
 import { STANDARD, understand } from '../standard.ts';
-import { openTarget, type Target } from '../target.ts';
+import { oneEndpoint, openTarget, type Target, withClient } from '../target.ts';
 import { question, WORDS } from './can.ts';
-import { gatherAll, gatherOne, withClient } from './facts.ts';
-import { mapJson, mapOf, mapText, totalsJson, totalsOf, totalsText } from './map.ts';
+import { gatherAll, gatherOne } from './facts.ts';
+import { type MapWish, showMaps } from './maps.ts';
 import { showJson, showText } from './show.ts';
-import { type Painter, painter } from './style.ts';
 
 const OPTIONS = {
   can: { names: ['can', 'is', 'has'], value: 'required', values: WORDS },
   cannot: { names: ['cannot', 'isnt', 'hasnt'], value: 'required', values: WORDS },
-  color: { names: ['color', 'colors', 'colour', 'colours'] },
-  noColor: { names: ['no-color', 'no-colors', 'no-colour', 'no-colours'] },
+  ...COLOUR_OPTIONS,
   content: { names: ['content'] },
   noContent: { names: ['no-content'] },
   json: { names: ['json'] },
+  length: { names: ['length'], value: 'required' },
   list: { names: ['L', 'list'] },
   map: { names: ['map'], value: 'optional' },
+  offset: { names: ['offset'], value: 'required' },
+  picture: { names: ['picture'], value: 'optional', values: 'file' },
   size: { names: ['size'] },
   totals: { names: ['total', 'totals'] },
   uri: { names: ['uri'] },
@@ -39,15 +41,12 @@ run('nbdinfo', async argv => {
   refuseTogether(has, 'list', 'map', 'size', 'uri');
   refuseTogether(has, 'content', 'noContent');
   refuseTogether(has, 'can', 'cannot');
-  if (has('totals') && !has('map')) {
-    throw new UsageError('--totals needs --map');
+  refuseTogether(has, 'picture', 'totals');
+  refuseTogether(has, 'picture', 'json');
+  for (const key of ['totals', 'picture', 'offset', 'length'] as const) {
+    if (has(key) && !has('map')) throw new UsageError(`--${key} needs --map`);
   }
-  const endpoints = joinBrackets(words);
-  if (endpoints.length !== 1) {
-    const found = endpoints.length === 0 ? 'none is given' : `${endpoints.length} are given`;
-    throw new UsageError(`expected one NBD-URI or [ CMD ARGS ... ]: ${found}, see --help`);
-  }
-  const target = await openTarget(endpoints[0]!);
+  const target = await openTarget(oneEndpoint(words));
   try {
     return await answer(target, given, has);
   } finally {
@@ -71,7 +70,7 @@ async function answer(
   has: (key: Key) => boolean,
 ): Promise<number> {
   const value = (key: Key) => given.findLast(option => option.key === key)?.value;
-  const paint = painter(has('noColor') ? false : has('color') || process.stdout.isTTY);
+  const paint = painter(wantsColour(has));
   const asked = has('can') ? 'can' : has('cannot') ? 'cannot' : undefined;
   if (asked !== undefined) {
     const ask = question(asked, value(asked)!);
@@ -85,9 +84,7 @@ async function answer(
   }
   if (has('size')) return printed(`${await withClient(target, [], async c => c.size)}\n`);
   if (has('map')) {
-    const context = value('map') || BASE_ALLOCATION;
-    const show = has('totals') ? showTotals : showMap;
-    await withClient(target, [context], client => show(client, context, has('json'), paint));
+    await showMaps(target, mapWish(given, has, paint));
     return 0;
   }
   let status = 0;
@@ -102,25 +99,21 @@ async function answer(
   return status;
 }
 
-/** Prints as it comes, however long it is. */
-async function showMap(
-  client: NbdClient,
-  context: string,
-  json: boolean,
+function mapWish(
+  given: CommandLine<Key>['given'],
+  has: (key: Key) => boolean,
   paint: Painter,
-): Promise<void> {
-  const map = mapOf(client, context);
-  const pieces = json ? mapJson(map, context) : mapText(map, context, paint);
-  for await (const piece of pieces) await print(piece);
-}
-
-async function showTotals(
-  client: NbdClient,
-  context: string,
-  json: boolean,
-  paint: Painter,
-): Promise<void> {
-  const totals = await totalsOf(mapOf(client, context));
-  const { size } = client;
-  await print(json ? totalsJson(totals, context, size) : totalsText(totals, context, size, paint));
+): MapWish {
+  const contexts = given
+    .filter(({ key }) => key === 'map')
+    .map(({ value }) => value || BASE_ALLOCATION);
+  const picture = given.findLast(({ key }) => key === 'picture');
+  return {
+    contexts: [...new Set(contexts)],
+    range: rangeOf(given),
+    json: has('json'),
+    totals: has('totals'),
+    picture: picture && { file: picture.value },
+    paint,
+  };
 }

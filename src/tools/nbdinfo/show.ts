@@ -1,7 +1,7 @@
 import { humanSize } from '../../block/size.ts';
 import { harmless, jsonText } from '../../protocol/text.ts';
+import type { Colour, Painter } from '../colours.ts';
 import { type ExportFacts, type Facts, PROPERTIES } from './facts.ts';
-import type { Colour, Painter } from './style.ts';
 
 type Property = (typeof PROPERTIES)[number][0];
 

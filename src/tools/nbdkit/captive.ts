@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { shellWord } from '../../posix/shell.ts';
 import type { UriAddress } from '../../protocol/uri.ts';
 import type { Settings } from './options.ts';
 
@@ -26,7 +27,7 @@ export function runCaptive(
     exportname: exportName,
   };
   const assignments = Object.entries(variables).map(
-    ([name, value]) => `${name}=${quoted(value)}\n`,
+    ([name, value]) => `${name}=${shellWord(value)}\n`,
   );
   const child = spawn('/bin/sh', ['-c', assignments.join('') + command], { stdio: 'inherit' });
   const status = new Promise<number>((resolve, reject) => {
@@ -36,9 +37,4 @@ export function runCaptive(
     });
   });
   return { process: child, status };
-}
-
-/** A word that the shell takes as it is. */
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

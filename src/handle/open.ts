@@ -1,0 +1,199 @@
+import { alignedDevice } from '../block/aligned.ts';
+import { closeAll } from '../block/close-all.ts';
+import type { BlockDevice, DeviceSource, OpenRequest, RequestOptions } from '../block/device.ts';
+import { errnoOf } from '../block/errors.ts';
+import { poolDevice } from '../block/pool.ts';
+import { reopeningDevice } from '../block/reopening.ts';
+import { asSource } from '../block/source.ts';
+import { PASS, wrapDevice } from '../block/wrap.ts';
+import { NbdClient } from '../client/client.ts';
+import { type ConnectOptions, connect, goOrClose } from '../client/connect.ts';
+import { type AnyPlugin, pluginSource } from '../declare/configure.ts';
+import { isNbdUri, parseNbdUri } from '../protocol/uri.ts';
+import { within } from './deadline.ts';
+import { Disk } from './disk.ts';
+import type { DiskOptions } from './types.ts';
+
+/**
+ * What is a disk: an NBD URI, the name of a file, a command with a server that understands socket
+ * activation, a plugin, or a device or a source of some.
+ */
+export type Openable = string | readonly string[] | AnyPlugin | BlockDevice | DeviceSource;
+
+export interface OpenOptions
+  extends Omit<ConnectOptions, 'exportName'>,
+    Pick<DiskOptions, 'debug'> {
+  /** Which disk of those that there are; as the URI says unless said. */
+  readonly exportName?: string | undefined;
+  /** Nothing is written, whatever the disk can. */
+  readonly readOnly?: boolean | undefined;
+  /** In ms, for opening it. */
+  readonly timeout?: number | undefined;
+  /** Most connections to a server that allows several; 1 unless said. */
+  readonly connections?: number | undefined;
+  /** What a lost connection means: nothing is tried again unless said. */
+  readonly reconnect?: boolean | Reconnect | undefined;
+  /** Of a plugin, as they stand on a command line. */
+  readonly parameters?: readonly string[] | undefined;
+}
+
+/** How often, and how soon, a server is connected to again and the requests are made again. */
+export interface Reconnect {
+  /** 5 unless said. */
+  readonly retries?: number | undefined;
+  /** Before the first time, in ms; twice as long each time. 500 unless said. */
+  readonly delay?: number | undefined;
+}
+
+/** Where devices come from. */
+interface Origin {
+  readonly exportName: string;
+  open(options: RequestOptions): Promise<BlockDevice>;
+  /** Ends what was started. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a disk; close it, or use `await using`.
+ * @throws UsageError for a URI or parameters that cannot be used; BlockError; the signal's reason.
+ */
+export async function open(what: Openable, options: OpenOptions = {}): Promise<Disk> {
+  return within(options, async signal => {
+    const origin = await originOf(what, { ...options, signal });
+    const opened: Connection[] = [];
+    try {
+      const count = Math.max(1, options.connections ?? 1);
+      do {
+        opened.push(await connection(origin, options, signal));
+      } while (opened.length < count && opened[0]!.device.multiConn);
+      return diskOf(origin, opened, options);
+    } catch (error) {
+      await Promise.allSettled([closeAll(opened.map(({ device }) => device))]);
+      await origin.close();
+      throw error;
+    }
+  });
+}
+
+function diskOf(origin: Origin, opened: readonly Connection[], options: OpenOptions): Disk {
+  const { strict, debug, readOnly } = options;
+  const devices = opened.map(({ device }) => (readOnly ? forReading(device) : device));
+  const all = devices.length === 1 ? devices[0]! : poolDevice(devices);
+  const device = strict === false ? all : alignedDevice(all);
+  const close = async () => {
+    try {
+      await device.close?.();
+    } finally {
+      await origin.close();
+    }
+  };
+  return new Disk(wrapDevice(device, { ...PASS, close }), {
+    exportName: origin.exportName,
+    strict,
+    debug,
+    connections: devices,
+    drop: () => {
+      for (const { drop } of opened) drop();
+    },
+  });
+}
+
+interface Connection {
+  readonly device: BlockDevice;
+  /** Hangs up. */
+  drop(): void;
+}
+
+/** One connection, which is made again when it is lost, if that is wanted. */
+async function connection(
+  origin: Origin,
+  { reconnect = false, debug = () => {} }: OpenOptions,
+  signal: AbortSignal | undefined,
+): Promise<Connection> {
+  const first = await origin.open({ signal });
+  let current = first;
+  const drop = () => {
+    if (current instanceof NbdClient) current.abort();
+  };
+  if (reconnect === false) return { device: first, drop };
+  const { retries = 5, delay = 500 } = reconnect === true ? {} : reconnect;
+  const again = async (options: RequestOptions) => {
+    current = await origin.open(options);
+    return current;
+  };
+  const device = reopeningDevice(first, again, {
+    patience: { retries, delay, growth: 2, debug },
+    isFinal: error => !isLost(error),
+  });
+  return { device, drop };
+}
+
+/** Whether another connection might do better. */
+function isLost(error: unknown): boolean {
+  return errnoOf(error) === 'ECONNRESET' || errnoOf(error) === 'ESHUTDOWN';
+}
+
+function forReading(device: BlockDevice): BlockDevice {
+  const none = { write: undefined, writeBuffer: undefined, trim: undefined, zero: undefined };
+  return wrapDevice(device, { ...PASS, ...none, resize: undefined });
+}
+
+const nothing = async () => {};
+
+async function originOf(what: Openable, options: OpenOptions): Promise<Origin> {
+  const { exportName = '', parameters = [] } = options;
+  if (typeof what === 'string')
+    return isNbdUri(what) ? uriOrigin(what, options) : fileOrigin(what, options);
+  if (isCommand(what)) return commandOrigin(what, options);
+  const plugin = 'create' in what;
+  const source = plugin ? await pluginSource(what, ...parameters) : asSource(what);
+  return {
+    exportName,
+    open: async given => source.open(requestOf(options, given)),
+    close: async () => {
+      if (plugin) await source.close?.();
+    },
+  };
+}
+
+const isCommand = (what: object): what is readonly string[] => Array.isArray(what);
+
+function uriOrigin(text: string, options: OpenOptions): Origin {
+  const uri = parseNbdUri(text);
+  const { exportName = uri.exportName } = options;
+  const open = ({ signal }: RequestOptions) => connect(uri, { ...options, exportName, signal });
+  return { exportName, open, close: nothing };
+}
+
+async function commandOrigin(argv: readonly string[], options: OpenOptions): Promise<Origin> {
+  const { activate } = await import('../client/command.ts');
+  const { exportName = '' } = options;
+  const server = await activate(argv);
+  return {
+    exportName,
+    open: async ({ signal }) =>
+      goOrClose(await server.negotiate({ ...options, signal }), exportName, signal),
+    close: server.close,
+  };
+}
+
+async function fileOrigin(path: string, { readOnly = false }: OpenOptions): Promise<Origin> {
+  const { openFile } = await import('../stores/file/open.ts');
+  const { fileDevice } = await import('../stores/file/device.ts');
+  return { exportName: '', open: async () => fileDevice(openFile(path, readOnly)), close: nothing };
+}
+
+/** As a client within this program. */
+function requestOf(
+  { exportName = '', readOnly = false }: OpenOptions,
+  { signal = new AbortController().signal }: RequestOptions,
+): OpenRequest {
+  return {
+    exportName,
+    readOnly,
+    tls: false,
+    peer: { family: 'pipe' },
+    signal,
+    disconnect: () => {},
+  };
+}
