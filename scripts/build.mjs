@@ -62,7 +62,7 @@ const { output } = await build({
         {
           name: 'core',
           priority: 3,
-          test: /\/src\/(block|declare|protocol|transport|tools\/(?!target)[^/]+\.ts|posix\/(libc|socket-io))/,
+          test: /\/src\/(block|declare|protocol|transport|tools\/(?!target|web)[^/]+\.ts|posix\/(libc|socket-io))/,
         },
       ],
     },

@@ -19,6 +19,11 @@ export interface Target {
   close(): Promise<void>;
 }
 
+/** Whether a word on a command line is an address on the web. */
+export function isWebUrl(word: string): boolean {
+  return /^https?:\/\//i.test(word);
+}
+
 /** @throws UsageError a bad URI; BlockError the command cannot be run. */
 export async function openTarget(endpoint: Endpoint): Promise<Target> {
   if ('command' in endpoint) {
@@ -35,6 +40,7 @@ export async function openTarget(endpoint: Endpoint): Promise<Target> {
       close,
     };
   }
+  if (isWebUrl(endpoint.word)) return (await import('./web.ts')).webTarget(endpoint.word);
   const uri = parseNbdUri(endpoint.word);
   return {
     exportName: uri.exportName,
