@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { UsageError } from '../../block/errors.ts';
+import { naming, UsageError } from '../../block/errors.ts';
 import type { ParameterValues } from '../../declare/parameters.ts';
+import { portNumber } from '../../posix/services.ts';
 import { DEFAULT_PORT } from '../../protocol/constants.ts';
 import { type NbdUri, parseNbdUri, type UriAddress } from '../../protocol/uri.ts';
 import type { PARAMETERS } from './parameters.ts';
@@ -52,26 +52,12 @@ function uriOf({ uri, hostname, vsock, socket, port }: Parameters): NbdUri {
   }
   if (uri !== undefined) return parseNbdUri(uri);
   const at = (address: UriAddress) => ({ address, tls: false, exportName: '', tlsOptions: {} });
-  if (hostname !== undefined) return at({ host: hostname, port: portOf(port) });
+  if (hostname !== undefined) {
+    const number = naming('port', () => portNumber(port ?? String(DEFAULT_PORT)));
+    return at({ host: hostname, port: number });
+  }
   if (vsock !== undefined) throw new UsageError('vsock: AF_VSOCK is not supported yet');
   return at({ path: socket ?? '' });
-}
-
-/** A number, or the name of a service. */
-function portOf(port = String(DEFAULT_PORT)): number {
-  const number = /^\d+$/.test(port) ? Number(port) : serviceNamed(port);
-  if (number !== undefined && number > 0 && number < 65536) return number;
-  throw new UsageError(`port: '${port}': expected 1 to 65535, or a name in /etc/services`);
-}
-
-function serviceNamed(name: string): number | undefined {
-  const services = readFileSync('/etc/services', 'latin1').replace(/#.*/g, '').split('\n');
-  for (const line of services) {
-    const [first, port, ...aliases] = line.trim().split(/\s+/);
-    const [, number] = /^(\d+)\/tcp$/.exec(port ?? '') ?? [];
-    if (number !== undefined && [first, ...aliases].includes(name)) return Number(number);
-  }
-  return undefined;
 }
 
 /** Where TLS is asked for by a certificate or a key alone, it is used if the server has it. */
