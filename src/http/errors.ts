@@ -34,6 +34,15 @@ export function shownUrl({ protocol, host, pathname, search }: URL): string {
   return harmless(`${protocol}//${host}${pathname}${search && '?...'}`);
 }
 
+/** EIO: what is wrong with an answer. */
+export function failed(
+  url: URL,
+  words: string,
+  options: { status?: number; transient?: boolean; retryAfter?: number } = {},
+): HttpError {
+  return new HttpError('EIO', `${shownUrl(url)}: ${words}`, options);
+}
+
 /** What a connection failed with; as far as that is known, where trying again would not help. */
 export function connectionError(url: URL, error: unknown): HttpError | BlockError {
   if (error instanceof BlockError) return error;
