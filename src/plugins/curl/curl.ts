@@ -1,9 +1,8 @@
-import type { DeviceSource, OpenRequest } from '../../block/device.ts';
 import { UsageError } from '../../block/errors.ts';
-import { shareSource } from '../../block/shared.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
-import { definePlugin, sourceOf } from '../../declare/declare.ts';
+import { definePlugin } from '../../declare/declare.ts';
 import { HttpAgent } from '../../http/agent.ts';
+import { fileSource } from '../../http/file-source.ts';
 import type { Found } from '../../http/locate.ts';
 import { PATIENCE } from '../../http/trying.ts';
 import { WebFile } from '../../http/web-file.ts';
@@ -19,12 +18,12 @@ export default definePlugin({
   facts: () => ({ curl_protocols: 'http,https' }),
   async create(parameters, { debug }) {
     const web = await webOf(parameters, debug);
-    const found = sourceOf(async ({ signal }) => {
+    const source = fileSource(async signal => {
       const file = await web.open(signal);
       const made = () => ({ from: { parameters, found: file.found } satisfies Made });
       return Object.defineProperty(file.device(), 'recipe', { get: made, enumerable: true });
     });
-    return { ...oneForAll(found), close: () => web.close() };
+    return { ...source, close: () => web.close() };
   },
   remake: async ({ parameters, found }: Made, _over, { signal }) => {
     const web = await webOf(parameters, () => {});
@@ -37,14 +36,6 @@ export default definePlugin({
 interface Made {
   readonly parameters: Parameters;
   readonly found: Found;
-}
-
-/** All connections, whatever they ask for, have the same file, even where servers have several. */
-function oneForAll(source: DeviceSource): DeviceSource {
-  const shared = shareSource(source);
-  const open = (request: OpenRequest) =>
-    shared.open({ ...request, exportName: '', readOnly: true });
-  return { open };
 }
 
 /** The web as the parameters show it. */
