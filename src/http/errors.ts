@@ -29,6 +29,9 @@ export class HttpError extends BlockError {
   }
 }
 
+/** What came is no HTTP, or not what it says of itself. */
+export class BadAnswer extends Error {}
+
 /** A URL for people: without user, password and query, which may be secrets. */
 export function shownUrl({ protocol, host, pathname, search }: URL): string {
   return harmless(`${protocol}//${host}${pathname}${search && '?...'}`);
@@ -49,8 +52,8 @@ export function connectionError(url: URL, error: unknown): HttpError | BlockErro
   const cause = causeOf(error);
   const code = (cause as NodeJS.ErrnoException).code ?? '';
   const words = harmless(WORDS[code] ?? tlsWords(cause as Error) ?? messageOf(cause));
-  const final = FINAL.test(code);
-  const errno = code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' ? 'ETIMEDOUT' : 'EIO';
+  const final = error instanceof BadAnswer || FINAL.test(code);
+  const errno = code === 'ETIMEDOUT' ? 'ETIMEDOUT' : 'EIO';
   return new HttpError(errno, `${shownUrl(url)}: ${words}`, { transient: !final, cause: error });
 }
 
@@ -60,7 +63,7 @@ function causeOf(error: unknown): unknown {
 }
 
 /** No such host, and what TLS does not accept. */
-const FINAL = /^(?:ENOTFOUND|ENOENT|EACCES|ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_|DEPTH_|HPE_)/;
+const FINAL = /^(?:ENOTFOUND|ENOENT|EACCES|ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_|DEPTH_)/;
 
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection is refused: nothing listens there',
@@ -68,10 +71,5 @@ const WORDS: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'the name of the host cannot be looked up now',
   ECONNRESET: 'the server hung up',
   EPIPE: 'the server hung up',
-  UND_ERR_SOCKET: 'the server hung up',
-  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
-  UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
-  UND_ERR_BODY_TIMEOUT: 'the server stopped in the middle of its answer',
-  UND_ERR_HEADERS_OVERFLOW: 'the head of the answer is too long',
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the server sent another number of bytes than it said',
+  ETIMEDOUT: 'no connection in time',
 };

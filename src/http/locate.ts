@@ -3,7 +3,7 @@ import type { Patience } from '../block/retrying.ts';
 import { harmless } from '../protocol/text.ts';
 import type { HttpAgent } from './agent.ts';
 import { failed } from './errors.ts';
-import { type HttpHead, headerOf } from './exchange.ts';
+import { type HttpHead, headerOf } from './head.ts';
 import { REDIRECTS } from './status.ts';
 import { tryAgain } from './trying.ts';
 import { partOf, rangeHeaders, type Version, versionOf } from './version.ts';

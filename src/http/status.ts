@@ -1,6 +1,6 @@
 import { harmless } from '../protocol/text.ts';
 import { failed, HttpError, shownUrl } from './errors.ts';
-import { type HttpHead, headerOf } from './exchange.ts';
+import { type HttpHead, headerOf } from './head.ts';
 
 export const PARTIAL = 206;
 export const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);

@@ -1,7 +1,8 @@
 import { BlockError } from '../block/errors.ts';
 import { harmless } from '../protocol/text.ts';
+import type { Headers } from './connection.ts';
 import { failed, shownUrl } from './errors.ts';
-import { type Headers, type HttpHead, headerOf } from './exchange.ts';
+import { type HttpHead, headerOf } from './head.ts';
 import { PARTIAL, statusError } from './status.ts';
 
 /** Which contents a file has, by what its server says of it. */

@@ -13,14 +13,14 @@ const PATIENCE = { retries: 3, delay: 1, growth: 1, debug: () => {} };
 /** A file of a server that answers as it is told, after it was found. */
 async function fileOf(t: TestContext, answer: RequestListener, path = '/disk') {
   const web = await webServer(t, answer);
-  const agent = await agentOf(t);
+  const agent = agentOf(t);
   const options = { followRedirects: true, patience: PATIENCE };
   const file = await WebFile.open(agent, new URL(web.url(path)), options);
   return { web, file };
 }
 
-async function agentOf(t: TestContext, timeout = 0): Promise<HttpAgent> {
-  const agent = await HttpAgent.create({ connections: 4, timeout, debug: () => {} });
+function agentOf(t: TestContext, timeout = 0): HttpAgent {
+  const agent = new HttpAgent({ connections: 4, timeout, debug: () => {} });
   t.after(() => agent.close());
   return agent;
 }
@@ -101,7 +101,7 @@ describe('what passes', () => {
     };
     const web = await webServer(t, badly(stops));
     const options = { followRedirects: true, patience: PATIENCE };
-    const file = await WebFile.open(await agentOf(t, 500), new URL(web.url()), options);
+    const file = await WebFile.open(agentOf(t, 500), new URL(web.url()), options);
     await reads(file);
   });
 
@@ -187,7 +187,7 @@ describe('what is refused as the file is found', () => {
     const web = await webServer(t, status(200));
     web.close();
     const options = { followRedirects: true, patience: PATIENCE };
-    const opening = WebFile.open(await agentOf(t), new URL(web.url('/x?secret=1')), options);
+    const opening = WebFile.open(agentOf(t), new URL(web.url('/x?secret=1')), options);
     await assert.rejects(opening, error => {
       assert.match(messageOf(error), /\/x\?\.\.\.: the connection is refused/);
       return true;

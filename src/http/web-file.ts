@@ -2,8 +2,10 @@ import { abortable } from '../block/abortable.ts';
 import type { BlockDevice, ReadOptions } from '../block/device.ts';
 import type { BlockError } from '../block/errors.ts';
 import type { HttpAgent } from './agent.ts';
+import { IntoMemory } from './body.ts';
+import type { Headers } from './connection.ts';
 import { failed, HttpError } from './errors.ts';
-import type { Headers, HttpHead, Sink } from './exchange.ts';
+import type { HttpHead } from './head.ts';
 import { type Found, type Locating, locate } from './locate.ts';
 import { PARTIAL, REDIRECTS, statusError } from './status.ts';
 import { isTransient, tryAgain } from './trying.ts';
@@ -98,17 +100,14 @@ export class WebFile {
   ): Promise<number> {
     const { url, version } = place;
     const last = offset + BigInt(target.length) - 1n;
-    let got = 0;
-    const take = (head: HttpHead): Sink | undefined => {
+    let sink: IntoMemory | undefined;
+    const take = (head: HttpHead) => {
       if (head.status !== PARTIAL) return undefined;
-      const length = lengthOf(head, place, offset, last);
-      return chunk => {
-        if (got + chunk.length > length) throw failed(url, 'the server sent more than it said');
-        target.set(chunk, got);
-        got += chunk.length;
-      };
+      sink = new IntoMemory(target.subarray(0, lengthOf(head, place, offset, last)));
+      return sink;
     };
-    const enough = () => got >= Math.min(target.length, SECTOR);
+    const got = () => sink?.count ?? 0;
+    const enough = () => got() >= Math.min(target.length, SECTOR);
     try {
       const headers = { ...rangeHeaders(offset, last), ...ifRange(version) };
       const head = await this.#agent.send({ method: 'GET', url, headers, signal, take });
@@ -117,8 +116,8 @@ export class WebFile {
       // What came is good, and the rest is asked for anew.
       if (!enough() || signal?.aborted || !isTransient(error)) throw error;
     }
-    if (enough()) return got;
-    throw failed(url, `the server sent ${got} bytes of ${target.length}`, { transient: true });
+    if (enough()) return got();
+    throw failed(url, `the server sent ${got()} bytes of ${target.length}`, { transient: true });
   }
 
   #isElsewhere({ url }: Place): boolean {

@@ -22,7 +22,7 @@ export default definePlugin({
     const profile = readProfile();
     const place = placeOf(parameters, profile);
     const url = urlOf(place, key);
-    const agent = await HttpAgent.create({
+    const agent = new HttpAgent({
       connections,
       timeout: 0,
       ...(!sslverify && { tls: { verify: false } }),

@@ -1,7 +1,9 @@
 import type { Patience } from '../../block/retrying.ts';
 import type { HttpAgent } from '../../http/agent.ts';
+import { AsText, IntoMemory } from '../../http/body.ts';
 import { failed } from '../../http/errors.ts';
-import { collector, type HttpHead, type HttpRequest, headerOf } from '../../http/exchange.ts';
+import type { HttpRequest } from '../../http/exchange.ts';
+import { type HttpHead, headerOf } from '../../http/head.ts';
 import { PARTIAL, statusError } from '../../http/status.ts';
 import { tryAgain } from '../../http/trying.ts';
 import { partOf, rangeHeaders } from '../../http/version.ts';
@@ -38,7 +40,7 @@ export class Pieces {
     const url = this.#urlOf(index);
     const first = BigInt(start);
     const last = first + BigInt(target.length) - 1n;
-    let got = 0;
+    let sink: IntoMemory | undefined;
     const take = (head: HttpHead) => {
       if (head.status !== PARTIAL) return undefined;
       const part = partOf(head, url);
@@ -48,16 +50,13 @@ export class Pieces {
       }
       if (part.first !== first || part.last !== last)
         throw failed(url, 'the server sent another part');
-      got = 0;
-      return (chunk: Uint8Array) => {
-        if (got + chunk.length > target.length) throw failed(url, 'the server sent too much');
-        target.set(chunk, got);
-        got += chunk.length;
-      };
+      sink = new IntoMemory(target);
+      return sink;
     };
     const request = { method: 'GET', url, headers: rangeHeaders(first, last), take } as const;
     const { status } = await this.#ask({ ...request, ...waiting }, PARTIAL, MISSING);
-    if (status === PARTIAL && got < target.length) throw failed(url, 'the server sent too little');
+    if (status === PARTIAL && sink!.count < target.length)
+      throw failed(url, 'the server sent too little');
     return status === PARTIAL;
   }
 
@@ -76,23 +75,23 @@ export class Pieces {
     const after = from === 0n ? '' : `&start-after=${encode(this.#nameOf(from - 1n))}`;
     const prefix = encode(`${this.#prefix}/`);
     url.search = `list-type=2&max-keys=${MOST_LISTED}&prefix=${prefix}${after}`;
-    const body = collector(LONGEST);
-    const take = ({ status }: HttpHead) => (status === 200 ? body.sink : undefined);
+    const body = new AsText(LONGEST);
+    const take = ({ status }: HttpHead) => (status === 200 ? body : undefined);
     await this.#ask({ method: 'GET', url, take, ...waiting }, 200);
-    const names = [...body.text().matchAll(/<Key>[^<]*\/([\da-f]{16})<\/Key>/g)];
+    const names = [...body.text.matchAll(/<Key>[^<]*\/([\da-f]{16})<\/Key>/g)];
     const found = names.map(([, digits]) => BigInt(`0x${digits}`)).filter(index => index >= from);
-    return { found, all: !/<IsTruncated>true</.test(body.text()) };
+    return { found, all: !/<IsTruncated>true</.test(body.text) };
   }
 
   /** @throws BlockError the answer has none of the statuses. */
   #ask(request: HttpRequest, ...statuses: readonly number[]): Promise<HttpHead> {
     const act = async () => {
-      const complaint = collector(LONGEST);
+      const complaint = new AsText(LONGEST);
       const take = (head: HttpHead) =>
-        statuses.includes(head.status) ? request.take?.(head) : complaint.sink;
+        statuses.includes(head.status) ? request.take?.(head) : complaint;
       const head = await this.#agent.send({ ...request, take });
       if (statuses.includes(head.status)) return head;
-      throw statusError(head, request.url, saidIn(head, complaint.text()));
+      throw statusError(head, request.url, saidIn(head, complaint.text));
     };
     return tryAgain(this.#patience, act, request);
   }

@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { Attendant } from '../../http/agent.ts';
-import type { Headers, HttpRequest } from '../../http/exchange.ts';
+import type { Headers } from '../../http/connection.ts';
+import type { HttpRequest } from '../../http/exchange.ts';
 
 /** Who asks. */
 export interface Credentials {

@@ -1,6 +1,8 @@
 import { UsageError } from '../../block/errors.ts';
 import type { Attendant } from '../../http/agent.ts';
-import { type Headers, type HttpHead, type HttpRequest, headerOf } from '../../http/exchange.ts';
+import type { Headers } from '../../http/connection.ts';
+import type { HttpRequest } from '../../http/exchange.ts';
+import { type HttpHead, headerOf } from '../../http/head.ts';
 import type { Cookies } from './cookies.ts';
 import { answerTo, type Challenge, challengeIn } from './digest.ts';
 import type { Script } from './script.ts';

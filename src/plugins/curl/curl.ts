@@ -58,7 +58,7 @@ async function webOf(parameters: Parameters, debug: (message: string) => void): 
     cookieScript: scriptOf(parameters, 'cookie-script'),
     cookies,
   });
-  const agent = await HttpAgent.create({ ...agentOptions(parameters, url), attendant, debug });
+  const agent = new HttpAgent({ ...agentOptions(parameters, url), attendant, debug });
   const options = {
     followRedirects: parameters.followlocation,
     patience: { ...PATIENCE, debug },
@@ -66,7 +66,7 @@ async function webOf(parameters: Parameters, debug: (message: string) => void): 
   return {
     open: (signal, found) => WebFile.open(agent, url, options, { signal, found }),
     close: async () => {
-      await agent.close();
+      agent.close();
       if (cookiejar !== undefined) cookies?.save(cookiejar);
     },
   };

@@ -37,9 +37,9 @@ export const PARAMETERS = {
   },
   'http-version': {
     type: 'string',
-    choices: ['none', '1.1', '2.0', '2TLS'],
+    choices: ['none', '1.1'],
     default: 'none',
-    help: 'HTTP/2 if the server likes, or not',
+    help: 'It is 1.1 always',
   },
   ipresolve: {
     type: 'string',

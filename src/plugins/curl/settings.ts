@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type tls from 'node:tls';
 import { rootCertificates } from 'node:tls';
 import { BlockError, messageOf, naming, UsageError } from '../../block/errors.ts';
-import type { AgentOptions, WebProxy } from '../../http/agent.ts';
-import type { TlsOptions } from '../../http/connections.ts';
+import type { AgentOptions } from '../../http/agent.ts';
+import type { WebProxy } from '../../http/dial.ts';
+import type { TlsOptions } from '../../http/secure.ts';
 import { AllowedHosts } from './allowed.ts';
 import { basic } from './attendant.ts';
 import type { Parameters } from './parameters.ts';
@@ -58,7 +59,6 @@ export function agentOptions(
   return {
     connections: parameters.connections,
     timeout: parameters.timeout * 1000,
-    http2: parameters['http-version'].startsWith('2'),
     family: ipresolve === 'any' ? undefined : ipresolve.endsWith('4') ? 4 : 6,
     addresses: addressesOf(parameters.resolve),
     unixSocket,
