@@ -1,5 +1,5 @@
-import { abortable } from '../block/abortable.ts';
 import { BlockError } from '../block/errors.ts';
+import { AbortListeners } from '../client/signals.ts';
 import type { Sink } from './body.ts';
 import { type Headers, type HttpConnection, type Message, STALE } from './connection.ts';
 import { connectionError, HttpError, shownUrl } from './errors.ts';
@@ -60,24 +60,30 @@ function checkHeaders(headers: Headers): void {
   }
 }
 
+/** One for all requests of a connection, which have one signal: that is quicker than one each. */
+const signals = new AbortListeners();
+
 function over(
   connection: HttpConnection,
   message: Message,
   { url, signal, take }: HttpRequest,
   timeout: number,
 ): Promise<HttpHead> {
-  return abortable(signal, (resolve, reject) => {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const words = `${shownUrl(url)}: no whole answer in ${timeout / 1000} s (timeout)`;
     const late = () => connection.close(new HttpError('ETIMEDOUT', words, { transient: true }));
     const timer = timeout === 0 ? undefined : setTimeout(late, timeout);
+    const givenUp = () => connection.close(signal!.reason);
+    if (signal) signals.add(signal, givenUp);
     connection.ask(message, {
       take: head => take?.(head),
       done: (error, head) => {
         clearTimeout(timer);
+        if (signal) signals.remove(signal, givenUp);
         if (head) resolve(head);
         else reject(error);
       },
     });
-    return () => connection.close();
   });
 }

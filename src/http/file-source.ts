@@ -1,4 +1,5 @@
 import type { BlockDevice, DeviceSource } from '../block/device.ts';
+import { withRecipeOf } from '../block/recipe.ts';
 import { shareSource } from '../block/shared.ts';
 
 /**
@@ -6,8 +7,17 @@ import { shareSource } from '../block/shared.ts';
  * even where servers have several.
  */
 export function fileSource(open: (signal: AbortSignal) => Promise<BlockDevice>): DeviceSource {
-  const shared = shareSource({ open: ({ signal }) => open(signal) });
+  let file: BlockDevice | undefined;
+  const shared = shareSource({
+    open: async ({ signal }) => {
+      file = await open(signal);
+      return file;
+    },
+  });
   return {
-    open: request => shared.open({ ...request, exportName: '', readOnly: true }),
+    open: async request => {
+      const device = await shared.open({ ...request, exportName: '', readOnly: true });
+      return withRecipeOf(file!, device);
+    },
   };
 }

@@ -22,7 +22,9 @@ export class Pool {
   }
 
   /** A connection for one request, to be given back. @throws what connecting failed with. */
-  take(signal?: AbortSignal): Promise<HttpConnection> {
+  take(signal?: AbortSignal): HttpConnection | Promise<HttpConnection> {
+    const idle = this.#idle.pop();
+    if (idle) return idle;
     return abortable(signal, (resolve, reject) => {
       const waiting = { resolve, reject };
       this.#waiting.add(waiting);
