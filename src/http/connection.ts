@@ -85,10 +85,13 @@ export class HttpConnection {
     this.#method = method;
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     const length = body === undefined ? '' : `content-length: ${body.length}\r\n`;
-    this.#socket!.cork();
-    this.#socket!.write(`${method} ${target} HTTP/1.1\r\n${lines.join('')}${length}\r\n`);
-    if (body) this.#socket!.write(body);
-    this.#socket!.uncork();
+    const head = `${method} ${target} HTTP/1.1\r\n${lines.join('')}${length}\r\n`;
+    const socket = this.#socket!;
+    if (body) socket.cork();
+    socket.write(head);
+    if (!body) return;
+    socket.write(body);
+    socket.uncork();
   }
 
   /** Drops it, and what is under way fails. */
