@@ -11,7 +11,7 @@ const FLOORS = [
   ['transport'],
   ['client'],
   ['formats'],
-  ['copy', 'content', 'scripts'],
+  ['copy', 'content', 'scripts', 'http'],
   ['plugins', 'filters'],
   ['server', 'handle'],
   ['tools', 'testing'],

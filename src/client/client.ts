@@ -174,6 +174,11 @@ export class NbdClient implements BlockDevice {
     return [...this.#contextIds.keys()];
   }
 
+  /** No request is taken any more: the connection was lost or closed. */
+  get ended(): boolean {
+    return this.#transmission.ended;
+  }
+
   /** Requests under way. */
   get inFlight(): number {
     return this.#transmission.inFlight;

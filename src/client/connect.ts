@@ -11,7 +11,12 @@ import { loadCertificates, loadPsk } from '../transport/credentials.ts';
 import type { Address } from '../transport/socket.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { NbdClient } from './client.ts';
-import { type ClientTls, Negotiation, type NegotiationOptions } from './negotiation.ts';
+import {
+  type ClientTls,
+  type GoOptions,
+  Negotiation,
+  type NegotiationOptions,
+} from './negotiation.ts';
 import { abortable } from './signals.ts';
 import { sshCommand } from './ssh.ts';
 
@@ -31,7 +36,7 @@ export async function connect(
 ): Promise<NbdClient> {
   const target = typeof uri === 'string' ? parseNbdUri(uri) : uri;
   const { exportName = target.exportName, signal } = options;
-  return goOrClose(await negotiate(target, options), exportName, signal);
+  return goOrClose(await negotiate(target, options), exportName, { signal });
 }
 
 /**
@@ -84,10 +89,10 @@ export function dial(address: Address, signal?: AbortSignal): Promise<SocketTran
 export async function goOrClose(
   negotiation: Negotiation,
   exportName: string,
-  signal?: AbortSignal,
+  options?: GoOptions,
 ): Promise<NbdClient> {
   try {
-    return await negotiation.go(exportName, { signal });
+    return await negotiation.go(exportName, options);
   } catch (error) {
     await negotiation.close();
     throw error;
@@ -108,8 +113,11 @@ function addressOf(
   return address;
 }
 
-/** @throws UsageError certificates or keys that cannot be read. */
-function tlsOf(target: string | NbdUri | Address): ClientTls | undefined {
+/**
+ * How a connection to that server is encrypted, if it is.
+ * @throws UsageError certificates or keys that cannot be read.
+ */
+export function tlsOf(target: string | NbdUri | Address): ClientTls | undefined {
   const uri = typeof target === 'string' ? parseNbdUri(target) : target;
   if (!('address' in uri) || !uri.tls) return undefined;
   const { type, hostname, verifyPeer, certificates, pskFile, username } = uri.tlsOptions;

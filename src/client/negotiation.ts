@@ -62,6 +62,8 @@ export interface NegotiationOptions {
    * methods are there, and whatever they are told is sent: for tests of servers.
    */
   readonly strict?: boolean | undefined;
+  /** With `tls`: a server that has none is talked to in plain text. */
+  readonly tlsOptional?: boolean | undefined;
   /** Gives up the attempt, with the signal's reason. What was connected in time stays. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -212,7 +214,7 @@ export class Negotiation {
   async #greet(): Promise<void> {
     const magics = await this.#reader.take(16);
     if (decodeMagics(magics) === 'oldstyle') {
-      if (this.#options.tls) throw this.#withoutTls('its negotiation is oldstyle');
+      if (this.#needsTls) throw this.#withoutTls('its negotiation is oldstyle');
       this.#protocol = 'oldstyle';
       const rest = await this.#reader.take(OLDSTYLE_GREETING_SIZE - 16);
       // The flags are 32 bits here, and the upper half is reserved.
@@ -237,12 +239,16 @@ export class Negotiation {
 
   async #encrypt(tls: ClientTls): Promise<void> {
     const { encrypt } = await import('../transport/tls.ts');
-    if (this.#protocol !== 'newstyle-fixed') throw this.#withoutTls('its negotiation is too old');
+    if (this.#protocol !== 'newstyle-fixed') {
+      if (this.#needsTls) throw this.#withoutTls('its negotiation is too old');
+      return;
+    }
     try {
       await this.#ask('TLS', Option.starttls, undefined, () => {});
     } catch (error) {
-      if (error instanceof OptionError) throw this.#withoutTls(error.message);
-      throw error;
+      if (!(error instanceof OptionError)) throw error;
+      if (this.#needsTls) throw this.#withoutTls(error.message);
+      return;
     }
     if (this.#reader.leftover().length > 0) {
       throw this.#broken('the server went on in plain text after NBD_OPT_STARTTLS');
@@ -250,6 +256,10 @@ export class Negotiation {
     this.#transport = await encrypt(this.#transport, { side: 'client', ...tls });
     this.#reader = new ByteReader(this.#transport, REPLY_LIMIT);
     this.#tls = true;
+  }
+
+  get #needsTls(): boolean {
+    return this.#options.tls !== undefined && !this.#options.tlsOptional;
   }
 
   #withoutTls(why: string): BlockError {

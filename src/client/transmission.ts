@@ -91,6 +91,11 @@ export class Transmission {
     return this.#pending.size;
   }
 
+  /** No request is taken any more. */
+  get ended(): boolean {
+    return this.#refusal !== undefined;
+  }
+
   read(request: Request, memory?: Memory, signal?: AbortSignal): Promise<Data> {
     const reading = new Reading(request.length, memory);
     return this.#send(request, undefined, { kind: 'data', reading }, signal) as Promise<Data>;

@@ -36,6 +36,7 @@ const PARAMETER: Readonly<Record<keyof ParameterDeclaration, Check>> = {
   required: yes,
   bare: yes,
   repeat: yes,
+  secret: yes,
   choices: optional(listOf(aString)),
   minimum: bound,
   maximum: bound,

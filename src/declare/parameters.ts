@@ -42,6 +42,8 @@ export interface ParameterDeclaration {
   readonly bare?: true;
   /** May be given more than once; the value is a list, empty when it is absent. */
   readonly repeat?: true;
+  /** It may hold a secret, and is not shown by `-v`; passwords never are. */
+  readonly secret?: true;
   /** The words allowed, for strings. */
   readonly choices?: readonly string[];
   /** Smallest and largest value, for numbers and sizes. */
@@ -93,6 +95,14 @@ export function splitParameter(word: string): RawParameter {
 export function declaredKey(declarations: ParameterDeclarations, key: string): string | undefined {
   if (Object.hasOwn(declarations, key)) return key;
   return Object.keys(declarations).find(declared => declarations[declared]!.aliases?.includes(key));
+}
+
+/** Whether a word may be shown to anybody. */
+export function isSecret(declarations: ParameterDeclarations, { key }: RawParameter): boolean {
+  const bare = Object.keys(declarations).find(each => declarations[each]!.bare);
+  const declared = key === undefined ? bare : declaredKey(declarations, key);
+  const declaration = declared === undefined ? undefined : declarations[declared];
+  return declaration?.type === 'password' || declaration?.secret === true;
 }
 
 /** The words of a part's parameters, understood. */

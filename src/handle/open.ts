@@ -172,7 +172,7 @@ async function commandOrigin(argv: readonly string[], options: OpenOptions): Pro
   return {
     exportName,
     open: async ({ signal }) =>
-      goOrClose(await server.negotiate({ ...options, signal }), exportName, signal),
+      goOrClose(await server.negotiate({ ...options, signal }), exportName, { signal }),
     close: server.close,
   };
 }

@@ -28,6 +28,11 @@ export function oneEndpoint(words: readonly string[]): Endpoint {
   throw new UsageError(`expected one NBD-URI or [ CMD ARGS ... ]: ${found}, see --help`);
 }
 
+/** Whether a word on a command line is an address on the web. */
+export function isWebUrl(word: string): boolean {
+  return /^https?:\/\//i.test(word);
+}
+
 /** @throws UsageError a bad URI; BlockError the command cannot be run. */
 export async function openTarget(endpoint: Endpoint): Promise<Target> {
   if ('command' in endpoint) {
@@ -44,6 +49,7 @@ export async function openTarget(endpoint: Endpoint): Promise<Target> {
       close,
     };
   }
+  if (isWebUrl(endpoint.word)) return (await import('./web.ts')).webTarget(endpoint.word);
   const uri = parseNbdUri(endpoint.word);
   return {
     exportName: uri.exportName,

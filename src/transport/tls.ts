@@ -5,6 +5,7 @@ import { BlockError, messageOf } from '../block/errors.ts';
 import type { Credentials } from './credentials.ts';
 import { makeRoom } from './socket.ts';
 import { StreamTransport } from './stream.ts';
+import { tlsWords } from './tls-words.ts';
 import type { Transport } from './transport.ts';
 
 /** How one side encrypts a connection. */
@@ -67,7 +68,7 @@ export async function encrypt(transport: Transport, encryption: Encryption): Pro
       secured.off('close', closed);
       const peer = { ...peerFacts(transport.peer), ...namesIn(secured) };
       secured.on('error', error => {
-        error.message = wordsOf(error);
+        error.message = tlsWords(error) ?? error.message;
       });
       resolve(new StreamTransport(secured, secured, peer));
     });
@@ -165,31 +166,6 @@ function refusal(cause: Error, { side }: Encryption): BlockError {
   const { code = '' } = cause as NodeJS.ErrnoException;
   const lost = code === 'ECONNRESET' || code === 'EPIPE';
   const other = side === 'server' ? 'client' : 'server';
-  const message = `the TLS handshake with the ${other} failed: ${wordsOf(cause)}`;
+  const message = `the TLS handshake with the ${other} failed: ${tlsWords(cause) ?? cause.message}`;
   return new BlockError(lost ? 'ECONNRESET' : 'EACCES', message, { cause });
 }
-
-/** Messages of OpenSSL are for its developers; the reason alone is for users. */
-function wordsOf(error: Error): string {
-  const { code = '', reason } = error as NodeJS.ErrnoException & { readonly reason?: string };
-  return WORDS[code] ?? (code.startsWith('ERR_SSL_') && reason ? reason : error.message);
-}
-
-const WORDS: Readonly<Record<string, string>> = {
-  ECONNRESET: 'it hung up',
-  EPIPE: 'it hung up',
-  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS',
-  ERR_SSL_HTTP_REQUEST: 'it does not speak TLS',
-  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'it has shown no certificate',
-  UNABLE_TO_GET_ISSUER_CERT: 'it has shown no certificate, or one of an unknown authority',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate was signed by an authority that is not trusted',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    'its certificate was signed by an authority that is not trusted',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate was signed by an authority that is not trusted',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself and not trusted',
-  CERT_HAS_EXPIRED: 'its certificate has expired',
-  ERR_SSL_BINDER_DOES_NOT_VERIFY: 'its pre-shared key is another one',
-  ERR_SSL_SSLV3_ALERT_ILLEGAL_PARAMETER: 'it does not accept the pre-shared key',
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'it wants a certificate of this side',
-  CERT_REVOKED: 'its certificate was revoked',
-};

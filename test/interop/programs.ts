@@ -96,9 +96,14 @@ export function ourCommands(t: TestContext): { path: string; env: { PATH: string
   return { path, env: { PATH: [path, SYSTEM_PATH].join(delimiter) } };
 }
 
+/** What a server stays for: a test, or several. */
+export interface Starting {
+  after(end: () => void | Promise<void>): void;
+}
+
 /** Starts a server of the system that stays; it ends with the test. Resolves when `ready` is true. */
 export async function startProgram(
-  t: TestContext,
+  t: Starting,
   command: string,
   args: readonly string[],
   ready: () => boolean | Promise<boolean>,

@@ -6,7 +6,7 @@ import { isNbdUri } from '../../protocol/uri.ts';
 import { fileDevice } from '../../stores/file/device.ts';
 import { type OpenFile, openFile } from '../../stores/file/open.ts';
 import type { Endpoint } from '../cli.ts';
-import { openTarget, type Target } from '../target.ts';
+import { isWebUrl, openTarget, type Target } from '../target.ts';
 
 /** An end of a copy: a device, perhaps by several connections, or a pipe. */
 export type End =
@@ -38,6 +38,7 @@ export async function openSource(endpoint: Endpoint, contexts: readonly string[]
   if ('command' in endpoint || isNbdUri(endpoint.word)) return openNbd(endpoint, contexts);
   const name = endpoint.word;
   if (name === '-') return { kind: 'stream', name, fd: STDIN };
+  if (isWebUrl(name)) return webEnd(name);
   if (name === 'null:') throw new UsageError('null: can only be the destination');
   const stat = statOf(name);
   if (!stat) throw new UsageError(`${name}: no such file`);
@@ -62,6 +63,7 @@ export async function openDestination(endpoint: Endpoint, source: End): Promise<
   }
   const name = endpoint.word;
   if (name === '-') return { kind: 'stream', name, fd: STDOUT };
+  if (isWebUrl(name)) throw new UsageError('an address on the web can only be the source');
   if (name === 'null:') return nullEnd();
   const stat = statOf(name);
   if (stat?.isDirectory()) throw new UsageError(`${name}: is a directory`);
@@ -125,6 +127,12 @@ function localEnd(name: string, device: BlockDevice, file?: number): DeviceEnd {
     connections: async count => Array(count).fill(device),
     close: async () => device.close?.(),
   };
+}
+
+async function webEnd(url: string): Promise<DeviceEnd> {
+  const { openWebDevice } = await import('../web.ts');
+  const { device, close } = await openWebDevice(url);
+  return { ...localEnd(url.replace(/\?.*/, ''), device), local: false, close };
 }
 
 function nullEnd(): DeviceEnd {

@@ -4,6 +4,7 @@ import { checkSource } from '../../declare/check.ts';
 import { type Context, filtered } from '../../declare/declare.ts';
 import {
   declaredKey,
+  isSecret,
   type ParameterDeclarations,
   type ParameterValues,
   type Parsed,
@@ -102,10 +103,9 @@ export function deal(filters: readonly Loaded<'filter'>[], words: readonly strin
 /** The words of a part, and what else it is told. */
 function understood(part: Part, words: readonly RawParameter[], host: Host) {
   const { name, extra, parameters } = part.declaration;
-  for (const { key, value } of words) {
-    const type = key === undefined ? undefined : parameters[key]?.type;
-    const shown = type === 'password' ? '...' : value;
-    host.log.debug(`${name}: config key=${key ?? '(none)'}, value=${shown}`);
+  for (const word of words) {
+    const shown = isSecret(parameters, word) ? '...' : word.value;
+    host.log.debug(`${name}: config key=${word.key ?? '(none)'}, value=${shown}`);
   }
   let parsed: Parsed;
   try {
