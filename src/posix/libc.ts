@@ -27,13 +27,19 @@ export function koffi(): Koffi | undefined {
   return loaded ?? undefined;
 }
 
-/** A shared library of the system, such as libzstd.so.1; undefined when it is not there. */
-export function sharedLibrary(name: string | null): Library | undefined {
-  try {
-    return koffi()?.load(name);
-  } catch {
-    return undefined;
+/**
+ * A shared library of the system, such as libzstd.so.1: the first of these that is there; undefined
+ * when none is. null is the program itself.
+ */
+export function sharedLibrary(...names: readonly (string | null)[]): Library | undefined {
+  for (const name of names) {
+    try {
+      return koffi()?.load(name);
+    } catch {
+      // The next one.
+    }
   }
+  return undefined;
 }
 
 let libc: Library | undefined;

@@ -34,34 +34,34 @@ function fromNode(node: NodeZstd): Zstd | undefined {
   };
 }
 
+/** The system's library; undefined where it is missing. */
+export const zstdLibrary = () => sharedLibrary(...LIBRARIES);
+
 function fromLibrary(): Zstd | undefined {
-  for (const name of LIBRARIES) {
-    const library = sharedLibrary(name);
-    if (!library) continue;
-    const bound = library.func('size_t ZSTD_compressBound(size_t length)');
-    const isError = library.func('uint ZSTD_isError(size_t result)');
-    const pack = library.func(
-      'size_t ZSTD_compress(void *to, size_t room, void *from, size_t length, int level)',
-    );
-    const unpack = library.func(
-      'size_t ZSTD_decompress(void *to, size_t room, void *from, size_t length)',
-    );
-    return {
-      compress: bytes => {
-        const room = Buffer.allocUnsafeSlow(Number(bound(bytes.length)));
-        const length = pack(room, room.length, bytes, bytes.length, LEVEL);
-        if (isError(length)) throw new BlockError('ENOMEM', 'zstd: no memory to compress with');
-        return Uint8Array.prototype.slice.call(room, 0, Number(length));
-      },
-      decompress: (bytes, length) => {
-        const room = Buffer.allocUnsafeSlow(length);
-        const result = unpack(room, length, bytes, bytes.length);
-        if (isError(result)) throw new Error('zstd: damaged data');
-        return exactly(room.subarray(0, Number(result)), length);
-      },
-    };
-  }
-  return undefined;
+  const library = zstdLibrary();
+  if (!library) return undefined;
+  const bound = library.func('size_t ZSTD_compressBound(size_t length)');
+  const isError = library.func('uint ZSTD_isError(size_t result)');
+  const pack = library.func(
+    'size_t ZSTD_compress(void *to, size_t room, void *from, size_t length, int level)',
+  );
+  const unpack = library.func(
+    'size_t ZSTD_decompress(void *to, size_t room, void *from, size_t length)',
+  );
+  return {
+    compress: bytes => {
+      const room = Buffer.allocUnsafeSlow(Number(bound(bytes.length)));
+      const length = pack(room, room.length, bytes, bytes.length, LEVEL);
+      if (isError(length)) throw new BlockError('ENOMEM', 'zstd: no memory to compress with');
+      return Uint8Array.prototype.slice.call(room, 0, Number(length));
+    },
+    decompress: (bytes, length) => {
+      const room = Buffer.allocUnsafeSlow(length);
+      const result = unpack(room, length, bytes, bytes.length);
+      if (isError(result)) throw new Error('zstd: damaged data');
+      return exactly(room.subarray(0, Number(result)), length);
+    },
+  };
 }
 
 function exactly(bytes: Buffer, length: number): Buffer {

@@ -1,0 +1,131 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { RequestOptions } from '../block/device.ts';
+import { BlockError, type Errno, messageOf } from '../block/errors.ts';
+import { Turns } from '../block/turns.ts';
+import type { Coding } from './coding.ts';
+
+/** What is to be decoded, and where it goes: shared memory, or a place in a file. */
+export interface Begin {
+  readonly coding: Coding;
+  readonly into:
+    | { readonly bytes: SharedBytes }
+    | { readonly fd: number; readonly offset: number; readonly most?: number };
+}
+
+/** What a thread is told: bytes, one order answered after the other; `begin` in the first one. */
+export interface Order {
+  readonly begin?: Begin | undefined;
+  readonly input: Uint8Array;
+  readonly last: boolean;
+}
+
+export type Report =
+  | { readonly kind: 'fed' }
+  | { readonly kind: 'done'; readonly length: number }
+  | { readonly kind: 'failed'; readonly errno: Errno; readonly message: string };
+
+/** Bytes with memory of their own, which can be given away. */
+export type OwnBytes = Uint8Array<ArrayBuffer>;
+/** Bytes that all threads see. */
+export type SharedBytes = Uint8Array<SharedArrayBuffer>;
+
+/** A thread that decodes one thing at a time. It keeps no process alive by itself. */
+export class DecodingThread {
+  readonly #worker: Worker;
+  readonly #stop = new Int32Array(new SharedArrayBuffer(4));
+  #waiting: { done(report: Report): void; failed(error: unknown): void } | undefined;
+  #failure: BlockError | undefined;
+
+  constructor() {
+    this.#worker = startWorker(this.#stop.buffer as SharedArrayBuffer);
+    this.#worker.unref();
+    this.#worker.on('message', (report: Report) => this.#waiting?.done(report));
+    this.#worker.on('error', error => this.#fail(`a decoding thread fails: ${messageOf(error)}`));
+    this.#worker.on('exit', () => this.#fail('a decoding thread has ended'));
+  }
+
+  /** Whether it can decode anything more. */
+  get works(): boolean {
+    return this.#failure === undefined;
+  }
+
+  /**
+   * Gives it bytes, which are then its own, and waits until it has decoded them.
+   * @throws BlockError what is wrong with them; the signal's reason, and it decodes no further.
+   */
+  async feed(order: Order & { input: OwnBytes }, signal?: AbortSignal): Promise<Report> {
+    signal?.throwIfAborted();
+    if (this.#failure) throw this.#failure;
+    const stop = () => Atomics.store(this.#stop, 0, 1);
+    signal?.addEventListener('abort', stop);
+    this.#worker.ref();
+    try {
+      const report = await new Promise<Report>((done, failed) => {
+        this.#waiting = { done, failed };
+        this.#worker.postMessage(order, [order.input.buffer]);
+      });
+      signal?.throwIfAborted();
+      if (report.kind === 'failed') throw new BlockError(report.errno, report.message);
+      return report;
+    } finally {
+      this.#waiting = undefined;
+      this.#worker.unref();
+      signal?.removeEventListener('abort', stop);
+      Atomics.store(this.#stop, 0, 0);
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #fail(words: string): void {
+    this.#failure ??= new BlockError('EIO', words);
+    this.#waiting?.failed(this.#failure);
+  }
+}
+
+/** Threads that decode blocks, as many at once as there are processors; started when first needed. */
+class Decoders {
+  readonly #turns = new Turns(availableParallelism());
+  readonly #free: DecodingThread[] = [];
+  #busy = 0;
+
+  /** Whether another block would have to wait. */
+  get isBusy(): boolean {
+    return this.#busy >= this.#turns.limit;
+  }
+
+  /**
+   * Decodes a block, which must fill the memory that it gets.
+   * @param input is given away. @param memory is asked for when it is the block's turn.
+   * @throws BlockError; the signal's reason.
+   */
+  async decode(
+    coding: Coding,
+    input: OwnBytes,
+    memory: () => SharedBytes,
+    { signal }: RequestOptions = {},
+  ): Promise<void> {
+    await this.#turns.run(async () => {
+      const thread = this.#free.pop() ?? new DecodingThread();
+      this.#busy += 1;
+      try {
+        const into = { bytes: memory() };
+        await thread.feed({ begin: { coding, into }, input, last: true }, signal);
+      } finally {
+        this.#busy -= 1;
+        if (thread.works) this.#free.push(thread);
+      }
+    }, signal);
+  }
+}
+
+/** Those of the process. */
+export const decoders = new Decoders();
+
+function startWorker(workerData: SharedArrayBuffer): Worker {
+  const program = import.meta.url.endsWith('.ts') ? './thread-from-source.mjs' : './decoding.cjs';
+  return new Worker(new URL(program, import.meta.url), { workerData });
+}
