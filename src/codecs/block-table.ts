@@ -19,6 +19,8 @@ export interface EncodedBlock {
 
 /** The blocks of a compressed file in the order of the disk, without gaps. */
 export class BlockTable {
+  /** What the file is, in words: `xz`. */
+  readonly format: string;
   #starts = new Float64Array(64);
   #froms = new Float64Array(64);
   #packed = new Float64Array(64);
@@ -26,6 +28,10 @@ export class BlockTable {
   #count = 0;
   #size = 0;
   #largest = 0;
+
+  constructor(format: string) {
+    this.format = format;
+  }
 
   get count(): number {
     return this.#count;
@@ -49,9 +55,9 @@ export class BlockTable {
     tag = 0,
   }: Omit<EncodedBlock, 'start' | 'tag'> & { tag?: number }): void {
     if (length === 0) return;
-    if (this.#count === MOST) throw new BlockError('EIO', `it has more than ${MOST} blocks`);
+    if (this.#count === MOST) throw this.#bad(`more than ${MOST} blocks`);
     if (!(this.#size + length <= Number.MAX_SAFE_INTEGER)) {
-      throw new BlockError('EIO', 'its size is 2^53 bytes or more');
+      throw this.#bad('its size is 2^53 bytes or more');
     }
     if (this.#count === this.#starts.length) this.#grow();
     this.#starts[this.#count] = this.#size;
@@ -84,6 +90,10 @@ export class BlockTable {
       else high = middle - 1;
     }
     return low;
+  }
+
+  #bad(words: string): BlockError {
+    return new BlockError('EIO', `${this.format}: ${words}`);
   }
 
   #grow(): void {

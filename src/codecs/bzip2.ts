@@ -1,5 +1,5 @@
 import { BlockError } from '../block/errors.ts';
-import { addressOf, sharedLibrary } from '../posix/libc.ts';
+import { addressOf, boundOnce } from '../posix/libc.ts';
 import type { Stepper } from './stepping.ts';
 
 const LIBRARIES = ['libbz2.so.1.0', 'libbz2.so.1', 'libbz2.dylib'];
@@ -10,13 +10,17 @@ const [OK, STREAM_END, MEM_ERROR, DATA_ERROR_MAGIC] = [0, 4, -3, -5] as const;
 /** The library counts in 32 bits. */
 const MOST = 1 << 30;
 
+const bound = boundOnce(LIBRARIES, library => ({
+  begin: library.func('int BZ2_bzDecompressInit(void *stream, int verbosity, int small)'),
+  decompress: library.func('int BZ2_bzDecompress(void *stream)'),
+  end: library.func('int BZ2_bzDecompressEnd(void *stream)'),
+}));
+
 /** libbz2 through FFI; undefined where it is missing. */
 export function bzip2Stepper(): Stepper | undefined {
-  const library = sharedLibrary(...LIBRARIES);
+  const library = bound();
   if (!library) return undefined;
-  const begin = library.func('int BZ2_bzDecompressInit(void *stream, int verbosity, int small)');
-  const decompress = library.func('int BZ2_bzDecompress(void *stream)');
-  const end = library.func('int BZ2_bzDecompressEnd(void *stream)');
+  const { begin, decompress, end } = library;
   const stream = Buffer.alloc(BYTES);
   let isLater = false;
   const open = () => {

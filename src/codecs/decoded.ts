@@ -21,11 +21,9 @@ const IN_MEMORY = 32 << 20;
 const USUAL = 48 << 20;
 
 export interface DecodedOptions {
-  /** What the file is, in words: `xz`. */
-  readonly format: string;
   readonly table: BlockTable;
   /** How a block is decoded. */
-  encoded(block: EncodedBlock): Encoded;
+  encoded(block: EncodedBlock): Encoded | Promise<Encoded>;
   /** Most blocks that are kept in memory. */
   readonly depth?: number;
   /** Words for an error of a block that it takes too much memory to decode. */
@@ -39,10 +37,10 @@ export interface DecodedOptions {
  * @param below is closed with it.
  */
 export function decodedDevice(below: BlockDevice, options: DecodedOptions): BlockDevice {
-  const { format, table } = options;
+  const { table } = options;
   const blocks =
     table.largest > IN_MEMORY ? new InFile(below, options) : new InMemory(below, options);
-  return expansionOf(below, format, {
+  return expansionOf(below, table.format, {
     size: BigInt(table.size),
     read(offset, length, options = {}) {
       const at = Number(offset);
@@ -176,7 +174,7 @@ class InMemory {
     };
     try {
       await ofBlock(block, this.#options, async () => {
-        const encoded = this.#options.encoded(block);
+        const encoded = await this.#options.encoded(block);
         const input = await inputOf(this.#below, encoded, options);
         await decoders.decode(encoded.coding, input, memory, options);
       });
@@ -223,11 +221,17 @@ class InFile {
     const block = this.#options.table.at(index);
     const place = { offset: block.start, most: block.length };
     await ofBlock(block, this.#options, async () => {
-      const length = await this.#spool.decode(this.#options.encoded(block), place, options);
+      const encoded = await this.#options.encoded(block);
+      const length = await this.#spool.decode(encoded, place, options);
       if (length < block.length) throw new BlockError('EIO', 'less comes of it than it says');
     });
     return { byteLength: 0 };
   }
+}
+
+export interface WholeOptions extends RequestOptions, Pick<DecodedOptions, 'debug'> {
+  /** What the file is, in words: `gzip`. */
+  readonly format: string;
 }
 
 /**
@@ -237,7 +241,7 @@ class InFile {
 export async function decodedWhole(
   below: BlockDevice,
   coding: Coding,
-  { format, debug, signal }: Pick<DecodedOptions, 'format' | 'debug'> & RequestOptions,
+  { format, debug, signal }: WholeOptions,
 ): Promise<BlockDevice> {
   debug?.('it has no index: it is decompressed into a temporary file');
   const spool = new Spool(below);
@@ -262,7 +266,7 @@ export async function decodedWhole(
 /** Says of which block an error is. */
 async function ofBlock<T>(
   { start, length }: EncodedBlock,
-  { format, tooLarge }: DecodedOptions,
+  { table, tooLarge }: DecodedOptions,
   act: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -270,7 +274,7 @@ async function ofBlock<T>(
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     const why = error.errno === 'ENOMEM' && tooLarge ? `: ${tooLarge}` : '';
-    const words = `${format}: the block of ${length} bytes at ${start}: ${error.message}${why}`;
+    const words = `${table.format}: the block of ${length} bytes at ${start}: ${error.message}${why}`;
     throw new BlockError(error.errno, words, { offset: BigInt(start), cause: error });
   }
 }

@@ -7,7 +7,7 @@
  */
 import { deflateRawSync } from 'node:zlib';
 import { BlockError } from '../block/errors.ts';
-import { addressOf, sharedLibrary } from '../posix/libc.ts';
+import { addressOf, boundOnce } from '../posix/libc.ts';
 import { type Coding, type Decoder, putInto, type Sink } from './coding.ts';
 
 export const INDEX_MAGIC = Buffer.from('nbdpgzi1', 'latin1');
@@ -55,7 +55,9 @@ const LIBRARIES = ['libz.so.1', 'libz.1.dylib', '/usr/lib/libz.1.dylib'];
 /** z_stream: 112 bytes. */
 const BYTES = 112;
 const [NEXT_IN, AVAIL_IN, NEXT_OUT, AVAIL_OUT, DATA_TYPE] = [0, 8, 24, 32, 88] as const;
-const [OK, STREAM_END, DATA_ERROR, MEM_ERROR, BUF_ERROR] = [0, 1, -3, -4, -5] as const;
+const [OK, STREAM_END, MEM_ERROR, BUF_ERROR] = [0, 1, -4, -5] as const;
+/** Only its first number matters. */
+const VERSION = '1.2.11';
 /** inflate stops between blocks. */
 const BLOCK = 5;
 /** gzip only. */
@@ -82,10 +84,11 @@ export function gzipIndexer({ span = 1 << 20 }: Coding): Decoder {
   };
 
   const step = (rest: Uint8Array, sink: Sink): Uint8Array => {
-    const { read, written, result, type } = inflater.inflate(rest, scrap);
-    if (result === DATA_ERROR && state === 'between') state = 'over';
-    else if (result < 0 && result !== BUF_ERROR) throw failure(result);
+    // Zeroes are padding.
+    if (state === 'between' && rest[0] === 0) state = 'over';
     if (state === 'over') return rest.subarray(rest.length);
+    const { read, written, result, type } = inflater.inflate(rest, scrap);
+    if (result < 0 && result !== BUF_ERROR) throw failure(result);
     if (state === 'between') state = 'header';
     at.in += read;
     at.out += written;
@@ -119,24 +122,24 @@ export function gzipIndexer({ span = 1 << 20 }: Coding): Decoder {
   };
 }
 
+const bound = boundOnce(LIBRARIES, library => ({
+  begin: library.func('int inflateInit2_(void *stream, int bits, const char *version, int size)'),
+  inflate: library.func('int inflate(void *stream, int flush)'),
+  reset: library.func('int inflateReset(void *stream)'),
+  window: library.func('int inflateGetDictionary(void *stream, void *window, uint32_t *length)'),
+  end: library.func('int inflateEnd(void *stream)'),
+}));
+
 /** libz through FFI: Node's own zlib does not stop between blocks. */
 class Inflater {
-  readonly #library = sharedLibrary(...LIBRARIES);
+  readonly #library;
   readonly #stream = Buffer.alloc(BYTES);
-  readonly #inflate;
-  readonly #reset;
-  readonly #window;
 
   constructor() {
-    const library = this.#library;
+    const library = bound();
     if (!library) throw new BlockError('ENOTSUP', 'an index needs libz, which is not installed');
-    this.#inflate = library.func('int inflate(void *stream, int flush)');
-    this.#reset = library.func('int inflateReset(void *stream)');
-    this.#window = library.func(
-      'int inflateGetDictionary(void *stream, void *window, uint32_t *length)',
-    );
-    const init = 'int inflateInit2_(void *stream, int bits, const char *version, int size)';
-    const begun = library.func(init)(this.#stream, WINDOW_BITS, '1.2.11', BYTES);
+    this.#library = library;
+    const begun: number = library.begin(this.#stream, WINDOW_BITS, VERSION, BYTES);
     if (begun !== OK) throw failure(begun);
   }
 
@@ -146,7 +149,7 @@ class Inflater {
     stream.writeUInt32LE(input.length, AVAIL_IN);
     stream.writeBigUInt64LE(addressOf(room), NEXT_OUT);
     stream.writeUInt32LE(room.length, AVAIL_OUT);
-    const result: number = this.#inflate(stream, BLOCK);
+    const result: number = this.#library.inflate(stream, BLOCK);
     return {
       result,
       read: input.length - stream.readUInt32LE(AVAIL_IN),
@@ -158,16 +161,16 @@ class Inflater {
   /** Puts what came out last into a buffer. @returns how many bytes. */
   window(into: Buffer): number {
     const length = Buffer.alloc(4);
-    this.#window(this.#stream, into, length);
+    this.#library.window(this.#stream, into, length);
     return length.readUInt32LE(0);
   }
 
   reset(): void {
-    this.#reset(this.#stream);
+    this.#library.reset(this.#stream);
   }
 
   close(): void {
-    this.#library!.func('int inflateEnd(void *stream)')(this.#stream);
+    this.#library.end(this.#stream);
   }
 }
 

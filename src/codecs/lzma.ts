@@ -1,5 +1,5 @@
 import { BlockError } from '../block/errors.ts';
-import { addressOf, sharedLibrary } from '../posix/libc.ts';
+import { addressOf, boundOnce } from '../posix/libc.ts';
 import type { Coding } from './coding.ts';
 import type { Stepper } from './stepping.ts';
 
@@ -22,23 +22,22 @@ const FAILURES: Readonly<Record<number, readonly [errno: 'EIO' | 'ENOMEM' | 'ENO
   9: ['EIO', 'it is damaged'],
 };
 
+const bound = boundOnce(LIBRARIES, library => ({
+  code: library.func('int lzma_code(void *stream, int action)'),
+  end: library.func('void lzma_end(void *stream)'),
+  xz: library.func('int lzma_stream_decoder(void *stream, uint64_t limit, uint32_t flags)'),
+  lzma: library.func('int lzma_alone_decoder(void *stream, uint64_t limit)'),
+}));
+
 /** liblzma through FFI; undefined where it is missing. */
 export function lzmaStepper({ kind, memory }: Coding): Stepper | undefined {
-  const library = sharedLibrary(...LIBRARIES);
+  const library = bound();
   if (!library) return undefined;
-  const code = library.func('int lzma_code(void *stream, int action)');
-  const end = library.func('void lzma_end(void *stream)');
   const words = new BigUint64Array(WORDS);
   const stream = Buffer.from(words.buffer);
   const limit = memory === undefined ? NO_LIMIT : BigInt(memory);
   const begun: number =
-    kind === 'xz'
-      ? library.func('int lzma_stream_decoder(void *stream, uint64_t limit, uint32_t flags)')(
-          stream,
-          limit,
-          TELL_UNSUPPORTED_CHECK,
-        )
-      : library.func('int lzma_alone_decoder(void *stream, uint64_t limit)')(stream, limit);
+    kind === 'xz' ? library.xz(stream, limit, TELL_UNSUPPORTED_CHECK) : library.lzma(stream, limit);
   if (begun !== OK) throw failure(begun);
   return {
     step(input, room, last) {
@@ -46,7 +45,7 @@ export function lzmaStepper({ kind, memory }: Coding): Stepper | undefined {
       words[AVAIL_IN] = BigInt(input.length);
       words[NEXT_OUT] = addressOf(room);
       words[AVAIL_OUT] = BigInt(room.length);
-      const result: number = code(stream, last ? FINISH : RUN);
+      const result: number = library.code(stream, last ? FINISH : RUN);
       if (result !== OK && result !== STREAM_END && result !== BUF_ERROR) throw failure(result);
       return {
         read: input.length - Number(words[AVAIL_IN]),
@@ -54,7 +53,7 @@ export function lzmaStepper({ kind, memory }: Coding): Stepper | undefined {
         ended: result === STREAM_END,
       };
     },
-    close: () => end(stream),
+    close: () => library.end(stream),
   };
 }
 

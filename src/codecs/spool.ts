@@ -8,14 +8,14 @@ import { PASS, wrapDevice } from '../block/wrap.ts';
 import { namelessFile } from '../posix/temporary.ts';
 import { fileDevice } from '../stores/file/device.ts';
 import { type Encoded, inputOf } from './encoded.ts';
-import { type Begin, DecodingThread, type OwnBytes } from './threads.ts';
+import { type Begin, type DecodingThread, decoders, type OwnBytes } from './threads.ts';
 
 /** Compressed bytes that are read and decoded at once. */
 const PIECE = 1 << 20;
 /** What is decoded into one file at once. */
 const MOST = 2;
 
-/** A temporary file for what is decoded; it takes no space for zeroes. */
+/** A file for what is decoded; it takes no space for zeroes. */
 export class Spool {
   readonly #below: BlockDevice;
   readonly #fd: number;
@@ -23,10 +23,13 @@ export class Spool {
   readonly #end = controllerForMany();
   readonly #running = new Set<Promise<unknown>>();
 
-  /** @param below has what is compressed. @throws BlockError there can be no such file. */
-  constructor(below: BlockDevice) {
+  /**
+   * @param below has what is compressed. @param fd of an empty file; a nameless one unless given.
+   * @throws BlockError there can be no such file.
+   */
+  constructor(below: BlockDevice, fd = newFile()) {
     this.#below = alignedDevice(below);
-    this.#fd = newFile();
+    this.#fd = fd;
   }
 
   /**
@@ -42,9 +45,8 @@ export class Spool {
     const signals = [this.#end.signal, ...(options.signal ? [options.signal] : [])];
     const signal = AbortSignal.any(signals);
     const into = { fd: this.#fd, ...place };
-    const running = Promise.resolve(
-      this.#turns.run(() => this.#run(encoded, into, signal), signal),
-    );
+    const run = () => decoders.withThread(thread => this.#feed(thread, encoded, into, signal));
+    const running = Promise.resolve(this.#turns.run(run, signal));
     this.#running.add(running);
     return await running.finally(() => this.#running.delete(running));
   }
@@ -67,15 +69,6 @@ export class Spool {
       await device.close?.();
     };
     return Object.assign(wrapDevice(device, { ...PASS, close }), { recipe: device.recipe });
-  }
-
-  async #run(encoded: Encoded, into: Begin['into'], signal: AbortSignal): Promise<number> {
-    const thread = new DecodingThread();
-    try {
-      return await this.#feed(thread, encoded, into, signal);
-    } finally {
-      await thread.end();
-    }
   }
 
   /** Reads a piece while the one before is being decoded. */

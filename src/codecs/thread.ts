@@ -28,7 +28,11 @@ function begin({ coding, into }: Begin): Work {
 }
 
 async function follow({ begin: begun, input, last }: Order): Promise<Report> {
-  if (begun) work = begin(begun);
+  if (begun) {
+    // Of what was given up between two orders.
+    end();
+    work = begin(begun);
+  }
   const { decoder, sink } = work!;
   await decoder.decode(input, last, sink);
   if (!last) return { kind: 'fed' };

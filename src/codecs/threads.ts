@@ -76,8 +76,8 @@ export class DecodingThread {
     }
   }
 
-  async end(): Promise<void> {
-    await this.#worker.terminate();
+  end(): void {
+    void this.#worker.terminate();
   }
 
   #fail(words: string): void {
@@ -109,16 +109,27 @@ class Decoders {
     { signal }: RequestOptions = {},
   ): Promise<void> {
     await this.#turns.run(async () => {
-      const thread = this.#free.pop() ?? new DecodingThread();
       this.#busy += 1;
       try {
         const into = { bytes: memory() };
-        await thread.feed({ begin: { coding, into }, input, last: true }, signal);
+        const order = { begin: { coding, into }, input, last: true };
+        await this.withThread(thread => thread.feed(order, signal));
       } finally {
         this.#busy -= 1;
-        if (thread.works) this.#free.push(thread);
       }
     }, signal);
+  }
+
+  /** Acts with a thread of its own, however many there are. */
+  async withThread<T>(act: (thread: DecodingThread) => Promise<T>): Promise<T> {
+    const thread = this.#free.pop() ?? new DecodingThread();
+    try {
+      return await act(thread);
+    } finally {
+      const isSpare = this.#free.length >= this.#turns.limit;
+      if (thread.works && !isSpare) this.#free.push(thread);
+      else thread.end();
+    }
   }
 }
 

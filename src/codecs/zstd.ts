@@ -1,20 +1,25 @@
 import { BlockError } from '../block/errors.ts';
-import { addressOf } from '../posix/libc.ts';
-import { zstdLibrary } from '../posix/zstd.ts';
+import { addressOf, boundOnce } from '../posix/libc.ts';
+import { ZSTD_LIBRARIES } from '../posix/zstd.ts';
 import type { Stepper } from './stepping.ts';
+
+const bound = boundOnce(ZSTD_LIBRARIES, library => ({
+  create: library.func('void *ZSTD_createDCtx()'),
+  isError: library.func('uint ZSTD_isError(size_t result)'),
+  nameOf: library.func('const char *ZSTD_getErrorName(size_t result)'),
+  decompress: library.func(
+    'size_t ZSTD_decompressStream(void *context, void *output, void *input)',
+  ),
+  free: library.func('size_t ZSTD_freeDCtx(void *context)'),
+}));
 
 /** libzstd through FFI; undefined where it is missing. */
 export function zstdStepper(): Stepper | undefined {
-  const library = zstdLibrary();
+  const library = bound();
   if (!library) return undefined;
-  const context = library.func('void *ZSTD_createDCtx()')();
+  const { isError, nameOf, decompress, free } = library;
+  const context = library.create();
   if (!context) throw new BlockError('ENOMEM', 'no memory for zstd');
-  const isError = library.func('uint ZSTD_isError(size_t result)');
-  const nameOf = library.func('const char *ZSTD_getErrorName(size_t result)');
-  const decompress = library.func(
-    'size_t ZSTD_decompressStream(void *context, void *output, void *input)',
-  );
-  const free = library.func('size_t ZSTD_freeDCtx(void *context)');
   // ZSTD_inBuffer and ZSTD_outBuffer: address, size, position.
   const source = new BigUint64Array(3);
   const target = new BigUint64Array(3);

@@ -9,7 +9,11 @@ export interface Zstd {
   decompress(bytes: Uint8Array, length: number): Buffer;
 }
 
-const LIBRARIES = ['libzstd.so.1', 'libzstd.1.dylib', '/opt/homebrew/lib/libzstd.1.dylib'];
+export const ZSTD_LIBRARIES = [
+  'libzstd.so.1',
+  'libzstd.1.dylib',
+  '/opt/homebrew/lib/libzstd.1.dylib',
+];
 /** The library's default is 3; 1 is twice as quick and packs nearly as well. */
 const LEVEL = 1;
 
@@ -34,11 +38,8 @@ function fromNode(node: NodeZstd): Zstd | undefined {
   };
 }
 
-/** The system's library; undefined where it is missing. */
-export const zstdLibrary = () => sharedLibrary(...LIBRARIES);
-
 function fromLibrary(): Zstd | undefined {
-  const library = zstdLibrary();
+  const library = sharedLibrary(...ZSTD_LIBRARIES);
   if (!library) return undefined;
   const bound = library.func('size_t ZSTD_compressBound(size_t length)');
   const isError = library.func('uint ZSTD_isError(size_t result)');

@@ -1,5 +1,5 @@
-import { shareSource } from '../../block/shared.ts';
-import { defineFilter, wrapSource } from '../../declare/declare.ts';
+import { expandedSource } from '../../codecs/expanded.ts';
+import { defineFilter } from '../../declare/declare.ts';
 import { openXz } from '../../formats/xz/xz.ts';
 
 export default defineFilter({
@@ -19,8 +19,8 @@ export default defineFilter({
       help: 'Most blocks that are kept in memory',
     },
   },
-  create({ 'xz-max-block': maxBlock, 'xz-max-depth': depth }, below, { debug }) {
-    const open = { maxBlock: Number(maxBlock), depth, debug };
-    return shareSource(wrapSource(below, (file, { signal }) => openXz(file, { ...open, signal })));
-  },
+  create: ({ 'xz-max-block': maxBlock, 'xz-max-depth': depth }, below, { debug }) =>
+    expandedSource(below, (file, { signal }) =>
+      openXz(file, { maxBlock: Number(maxBlock), depth, debug, signal }),
+    ),
 });

@@ -25,7 +25,7 @@ const OVERHEAD = 8 << 20;
  */
 export async function openXz(below: BlockDevice, options: XzOptions): Promise<BlockDevice> {
   const { maxBlock, depth, debug } = options;
-  const table = new BlockTable();
+  const table = new BlockTable('xz');
   const streams = await readStreams(alignedDevice(below), options);
   for (const { start, check, records } of streams) {
     let from = start;
@@ -43,7 +43,6 @@ export async function openXz(below: BlockDevice, options: XzOptions): Promise<Bl
     throw new BlockError('EIO', `xz: ${words}: expected smaller blocks, or a larger xz-max-block`);
   }
   return decodedDevice(below, {
-    format: 'xz',
     table,
     depth,
     debug,
