@@ -3,8 +3,8 @@ import { bzip2Stepper } from './bzip2.ts';
 import type { Coding, Decoder } from './coding.ts';
 import { gzipIndexer } from './gzip-index.ts';
 import { lzmaStepper } from './lzma.ts';
-import { zlibDecoder } from './node-zlib.ts';
 import { type Stepper, steppingDecoder } from './stepping.ts';
+import { zlibDecoder } from './zlib.ts';
 import { zstdStepper } from './zstd.ts';
 
 const STEPPERS = {

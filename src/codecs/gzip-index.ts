@@ -7,8 +7,8 @@
  */
 import { deflateRawSync } from 'node:zlib';
 import { BlockError } from '../block/errors.ts';
-import { addressOf, boundOnce } from '../posix/libc.ts';
 import { type Coding, type Decoder, putInto, type Sink } from './coding.ts';
+import { BLOCK, Inflater } from './inflater.ts';
 
 export const INDEX_MAGIC = Buffer.from('nbdpgzi1', 'latin1');
 export const RECORD = 24;
@@ -51,22 +51,14 @@ export function readRecord(record: Buffer): Place {
   throw new BlockError('EIO', 'the index is damaged');
 }
 
-const LIBRARIES = ['libz.so.1', 'libz.1.dylib', '/usr/lib/libz.1.dylib'];
-/** z_stream: 112 bytes. */
-const BYTES = 112;
-const [NEXT_IN, AVAIL_IN, NEXT_OUT, AVAIL_OUT, DATA_TYPE] = [0, 8, 24, 32, 88] as const;
-const [OK, STREAM_END, MEM_ERROR, BUF_ERROR] = [0, 1, -4, -5] as const;
-/** Only its first number matters. */
-const VERSION = '1.2.11';
-/** inflate stops between blocks. */
-const BLOCK = 5;
 /** gzip only. */
 const WINDOW_BITS = 31;
 const [BETWEEN_BLOCKS, LAST_BLOCK, UNUSED_BITS] = [128, 64, 7] as const;
 
 /** Decodes gzip, and gives not what comes out but the index. @throws BlockError ENOTSUP no libz. */
 export function gzipIndexer({ span = 1 << 20 }: Coding): Decoder {
-  const inflater = new Inflater();
+  const inflater = Inflater.begin(WINDOW_BITS);
+  if (!inflater) throw new BlockError('ENOTSUP', 'an index needs libz, which is not installed');
   const window = Buffer.allocUnsafeSlow(WINDOW);
   const scrap = Buffer.allocUnsafeSlow(64 << 10);
   const trailer: number[] = [];
@@ -87,21 +79,20 @@ export function gzipIndexer({ span = 1 << 20 }: Coding): Decoder {
     // Zeroes are padding.
     if (state === 'between' && rest[0] === 0) state = 'over';
     if (state === 'over') return rest.subarray(rest.length);
-    const { read, written, result, type } = inflater.inflate(rest, scrap);
-    if (result < 0 && result !== BUF_ERROR) throw failure(result);
+    const { read, written, ended, type } = inflater.inflate(rest, scrap, BLOCK);
     if (state === 'between') state = 'header';
     at.in += read;
     at.out += written;
     if (read > 0) at.byte = rest[read - 1]!;
     trailer.push(...rest.subarray(Math.max(0, read - TRAILER), read));
     trailer.splice(0, trailer.length - TRAILER);
-    if (result === STREAM_END) {
+    if (ended) {
       state = 'between';
       inflater.reset();
     } else if ((type & (BETWEEN_BLOCKS | LAST_BLOCK)) === BETWEEN_BLOCKS) {
       if (state === 'header' || at.out - at.last >= span) place(sink, type & UNUSED_BITS);
     }
-    if (read === 0 && written === 0 && result !== STREAM_END) return rest.subarray(rest.length);
+    if (read === 0 && written === 0 && !ended) return rest.subarray(rest.length);
     return rest.subarray(read);
   };
 
@@ -120,61 +111,4 @@ export function gzipIndexer({ span = 1 << 20 }: Coding): Decoder {
     },
     close: () => inflater.close(),
   };
-}
-
-const bound = boundOnce(LIBRARIES, library => ({
-  begin: library.func('int inflateInit2_(void *stream, int bits, const char *version, int size)'),
-  inflate: library.func('int inflate(void *stream, int flush)'),
-  reset: library.func('int inflateReset(void *stream)'),
-  window: library.func('int inflateGetDictionary(void *stream, void *window, uint32_t *length)'),
-  end: library.func('int inflateEnd(void *stream)'),
-}));
-
-/** libz through FFI: Node's own zlib does not stop between blocks. */
-class Inflater {
-  readonly #library;
-  readonly #stream = Buffer.alloc(BYTES);
-
-  constructor() {
-    const library = bound();
-    if (!library) throw new BlockError('ENOTSUP', 'an index needs libz, which is not installed');
-    this.#library = library;
-    const begun: number = library.begin(this.#stream, WINDOW_BITS, VERSION, BYTES);
-    if (begun !== OK) throw failure(begun);
-  }
-
-  inflate(input: Uint8Array, room: Uint8Array) {
-    const stream = this.#stream;
-    stream.writeBigUInt64LE(addressOf(input), NEXT_IN);
-    stream.writeUInt32LE(input.length, AVAIL_IN);
-    stream.writeBigUInt64LE(addressOf(room), NEXT_OUT);
-    stream.writeUInt32LE(room.length, AVAIL_OUT);
-    const result: number = this.#library.inflate(stream, BLOCK);
-    return {
-      result,
-      read: input.length - stream.readUInt32LE(AVAIL_IN),
-      written: room.length - stream.readUInt32LE(AVAIL_OUT),
-      type: stream.readInt32LE(DATA_TYPE),
-    };
-  }
-
-  /** Puts what came out last into a buffer. @returns how many bytes. */
-  window(into: Buffer): number {
-    const length = Buffer.alloc(4);
-    this.#library.window(this.#stream, into, length);
-    return length.readUInt32LE(0);
-  }
-
-  reset(): void {
-    this.#library.reset(this.#stream);
-  }
-
-  close(): void {
-    this.#library.end(this.#stream);
-  }
-}
-
-function failure(result: number): BlockError {
-  if (result === MEM_ERROR) return new BlockError('ENOMEM', 'no memory for zlib');
-  return new BlockError('EIO', 'it is damaged');
 }

@@ -8,10 +8,19 @@ import { PASS, wrapDevice } from '../block/wrap.ts';
 import { namelessFile } from '../posix/temporary.ts';
 import { fileDevice } from '../stores/file/device.ts';
 import { type Encoded, inputOf } from './encoded.ts';
-import { type Begin, type DecodingThread, decoders, type OwnBytes } from './threads.ts';
+import {
+  type Begin,
+  type DecodingThread,
+  type Done,
+  decoders,
+  type OwnBytes,
+  type Report,
+} from './threads.ts';
 
 /** Compressed bytes that are read and decoded at once. */
 const PIECE = 1 << 20;
+/** Pieces that a thread has got or will find. */
+const QUEUE = 3;
 /** What is decoded into one file at once. */
 const MOST = 2;
 
@@ -71,25 +80,30 @@ export class Spool {
     return Object.assign(wrapDevice(device, { ...PASS, close }), { recipe: device.recipe });
   }
 
-  /** Reads a piece while the one before is being decoded. */
+  /** Reads pieces while those before are being decoded. */
   async #feed(
     thread: DecodingThread,
     encoded: Encoded,
     into: Begin['into'],
     signal: AbortSignal,
   ): Promise<number> {
-    const begin = { coding: encoded.coding, into };
-    let next = this.#piece(encoded, 0, signal);
-    for (let at = 0; ; at += PIECE) {
-      const input = await next;
-      const last = at + PIECE >= encoded.packed;
-      if (!last) {
-        next = this.#piece(encoded, at + PIECE, signal);
-        next.catch(() => {});
+    const fed: Promise<Report>[] = [];
+    let begin: Begin | undefined = { coding: encoded.coding, into };
+    try {
+      for (let at = 0; ; at += PIECE) {
+        const input = await this.#piece(encoded, at, signal);
+        const last = at + PIECE >= encoded.packed;
+        const report = thread.feed({ begin, input, last }, signal);
+        report.catch(() => {});
+        fed.push(report);
+        begin = undefined;
+        if (!last && fed.length < QUEUE) continue;
+        if (last) return ((await Promise.all(fed)).at(-1) as Done).length;
+        await fed.shift();
       }
-      const order = { begin: at === 0 ? begin : undefined, input, last };
-      const report = await thread.feed(order, signal);
-      if (report.kind === 'done') return report.length;
+    } finally {
+      // The thread is another's next.
+      await Promise.allSettled(fed);
     }
   }
 

@@ -33,7 +33,8 @@ async function follow({ begin: begun, input, last }: Order): Promise<Report> {
     end();
     work = begin(begun);
   }
-  const { decoder, sink } = work!;
+  if (!work) throw new BlockError('EIO', 'what came before has failed');
+  const { decoder, sink } = work;
   await decoder.decode(input, last, sink);
   if (!last) return { kind: 'fed' };
   sink.finish();
@@ -46,7 +47,7 @@ function end(): void {
   work = undefined;
 }
 
-port.on('message', async (order: Order) => {
+async function answer(order: Order): Promise<void> {
   let report: Report;
   try {
     report = await follow(order);
@@ -55,4 +56,9 @@ port.on('message', async (order: Order) => {
     report = { kind: 'failed', errno: errnoOf(error), message: messageOf(error) };
   }
   port.postMessage(report);
+}
+
+let before = Promise.resolve();
+port.on('message', (order: Order) => {
+  before = before.then(() => answer(order));
 });

@@ -20,9 +20,15 @@ export interface Order {
   readonly last: boolean;
 }
 
+/** All has come, so many bytes. */
+export interface Done {
+  readonly kind: 'done';
+  readonly length: number;
+}
+
 export type Report =
   | { readonly kind: 'fed' }
-  | { readonly kind: 'done'; readonly length: number }
+  | Done
   | { readonly kind: 'failed'; readonly errno: Errno; readonly message: string };
 
 /** Bytes with memory of their own, which can be given away. */
@@ -34,13 +40,13 @@ export type SharedBytes = Uint8Array<SharedArrayBuffer>;
 export class DecodingThread {
   readonly #worker: Worker;
   readonly #stop = new Int32Array(new SharedArrayBuffer(4));
-  #waiting: { done(report: Report): void; failed(error: unknown): void } | undefined;
+  readonly #waiting: { done(report: Report): void; failed(error: unknown): void }[] = [];
   #failure: BlockError | undefined;
 
   constructor() {
     this.#worker = startWorker(this.#stop.buffer as SharedArrayBuffer);
     this.#worker.unref();
-    this.#worker.on('message', (report: Report) => this.#waiting?.done(report));
+    this.#worker.on('message', (report: Report) => this.#waiting.shift()?.done(report));
     this.#worker.on('error', error => this.#fail(`a decoding thread fails: ${messageOf(error)}`));
     this.#worker.on('exit', () => this.#fail('a decoding thread has ended'));
   }
@@ -51,7 +57,8 @@ export class DecodingThread {
   }
 
   /**
-   * Gives it bytes, which are then its own, and waits until it has decoded them.
+   * Gives it bytes, which are then its own, and waits until it has decoded them. More may be given
+   * meanwhile; once one order has failed so do those that belong to it.
    * @throws BlockError what is wrong with them; the signal's reason, and it decodes no further.
    */
   async feed(order: Order & { input: OwnBytes }, signal?: AbortSignal): Promise<Report> {
@@ -62,17 +69,18 @@ export class DecodingThread {
     this.#worker.ref();
     try {
       const report = await new Promise<Report>((done, failed) => {
-        this.#waiting = { done, failed };
+        this.#waiting.push({ done, failed });
         this.#worker.postMessage(order, [order.input.buffer]);
       });
       signal?.throwIfAborted();
       if (report.kind === 'failed') throw new BlockError(report.errno, report.message);
       return report;
     } finally {
-      this.#waiting = undefined;
-      this.#worker.unref();
       signal?.removeEventListener('abort', stop);
-      Atomics.store(this.#stop, 0, 0);
+      if (this.#waiting.length === 0) {
+        this.#worker.unref();
+        Atomics.store(this.#stop, 0, 0);
+      }
     }
   }
 
@@ -82,7 +90,7 @@ export class DecodingThread {
 
   #fail(words: string): void {
     this.#failure ??= new BlockError('EIO', words);
-    this.#waiting?.failed(this.#failure);
+    for (const { failed } of this.#waiting.splice(0)) failed(this.#failure);
   }
 }
 

@@ -78,16 +78,16 @@ const wrongSum = Buffer.from(FILE);
 wrongSum[FILE.length - 8]! ^= 1;
 const REFUSED: readonly (readonly [what: string, file: Buffer, message: RegExp])[] = [
   ['an empty file', Buffer.alloc(0), /^gzip: it is cut short$/],
-  ['something else', Buffer.alloc(5000, 'x'), /^gzip: it is damaged \(incorrect header check\)$/],
+  ['something else', Buffer.alloc(5000, 'x'), /^gzip: it is damaged$/],
   ['raw deflate', deflateRawSync(CONTENT), /^gzip: it is damaged/],
   [
     'something else at the end',
     Buffer.concat([FILE, Buffer.alloc(5000, 'garbage')]),
-    /^gzip: it is damaged \(incorrect header check\)$/,
+    /^gzip: it is damaged$/,
   ],
   ['half a file', FILE.subarray(0, FILE.length / 2), /^gzip: it is cut short$/],
   ['a damaged file', damaged, /^gzip: it is damaged/],
-  ['a wrong check sum', wrongSum, /^gzip: it is damaged \(incorrect data check\)$/],
+  ['a wrong check sum', wrongSum, /^gzip: it is damaged$/],
 ];
 for (const [what, file, message] of REFUSED) {
   test(`refused: ${what}`, async () => {
