@@ -146,5 +146,5 @@ export const decoders = new Decoders();
 
 function startWorker(workerData: SharedArrayBuffer): Worker {
   const program = import.meta.url.endsWith('.ts') ? './thread-from-source.mjs' : './decoding.cjs';
-  return new Worker(new URL(program, import.meta.url), { workerData });
+  return new Worker(new URL(program, import.meta.url), { workerData, execArgv: [] });
 }
