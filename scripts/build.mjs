@@ -30,6 +30,7 @@ const commands = roomsOf('tools');
 const library = ['index', 'plugin', 'testing'];
 const entries = {
   thread: join(source, 'tools/nbdkit/thread.ts'),
+  decoding: join(source, 'codecs/thread.ts'),
   ...Object.fromEntries(library.map(name => [name, join(source, `${name}.ts`)])),
   ...Object.fromEntries([
     ...commands,

@@ -8,6 +8,7 @@ const FLOORS = [
   ['protocol'],
   ['posix'],
   ['stores'],
+  ['codecs'],
   ['transport'],
   ['client'],
   ['formats'],

@@ -50,11 +50,14 @@ export class Budget {
  */
 export class BlockCache<K, V extends Bytes, A extends V | PromiseLike<V> = V | PromiseLike<V>> {
   readonly #budget: Budget;
+  readonly #dropped: ((value: V) => void) | undefined;
   readonly #kept = new Map<K, Kept<V>>();
   readonly #flights = new Map<K, Flight<V>>();
 
-  constructor(budget: Budget) {
+  /** @param dropped is told of each value that is kept no longer. */
+  constructor(budget: Budget, dropped?: (value: V) => void) {
     this.#budget = budget;
+    this.#dropped = dropped;
   }
 
   /**
@@ -114,6 +117,7 @@ export class BlockCache<K, V extends Bytes, A extends V | PromiseLike<V> = V | P
       drop: () => {
         this.#kept.delete(key);
         this.#budget.giveBack(kept);
+        this.#dropped?.(value);
       },
     };
     this.#kept.set(key, kept);

@@ -1,5 +1,6 @@
 import { abortable, controllerForMany } from './abortable.ts';
 import type { BlockDevice, DeviceSource, OpenRequest } from './device.ts';
+import { withRecipeOf } from './recipe.ts';
 import { passSource } from './source.ts';
 import { PASS, wrapDevice } from './wrap.ts';
 
@@ -68,7 +69,7 @@ class SharedDevice {
     signal.addEventListener('abort', gone);
     return abortable(signal, (resolve, reject) => {
       this.#device.then(
-        device => resolve(wrapDevice(device, { ...PASS, close: leave })),
+        device => resolve(withRecipeOf(device, wrapDevice(device, { ...PASS, close: leave }))),
         error => {
           void leave();
           reject(error);

@@ -27,13 +27,38 @@ export function koffi(): Koffi | undefined {
   return loaded ?? undefined;
 }
 
-/** A shared library of the system, such as libzstd.so.1; undefined when it is not there. */
-export function sharedLibrary(name: string | null): Library | undefined {
-  try {
-    return koffi()?.load(name);
-  } catch {
-    return undefined;
+/**
+ * A shared library of the system, such as libzstd.so.1: the first of these that is there; undefined
+ * when none is. null is the program itself.
+ */
+export function sharedLibrary(...names: readonly (string | null)[]): Library | undefined {
+  for (const name of names) {
+    try {
+      // Node has some of these libraries in itself, whose functions must not be called by theirs.
+      return koffi()?.load(name, { deep: name !== null });
+    } catch {
+      // The next one.
+    }
   }
+  return undefined;
+}
+
+/**
+ * What is bound of a shared library, once for each thread: functions that FFI has made stay for ever.
+ * @param names of the library, as for `sharedLibrary`.
+ */
+export function boundOnce<T>(
+  names: readonly string[],
+  bind: (library: Library) => T,
+): () => T | undefined {
+  let bound: { readonly functions: T | undefined } | undefined;
+  return () => {
+    if (!bound) {
+      const library = sharedLibrary(...names);
+      bound = { functions: library && bind(library) };
+    }
+    return bound.functions;
+  };
 }
 
 let libc: Library | undefined;

@@ -9,7 +9,11 @@ export interface Zstd {
   decompress(bytes: Uint8Array, length: number): Buffer;
 }
 
-const LIBRARIES = ['libzstd.so.1', 'libzstd.1.dylib', '/opt/homebrew/lib/libzstd.1.dylib'];
+export const ZSTD_LIBRARIES = [
+  'libzstd.so.1',
+  'libzstd.1.dylib',
+  '/opt/homebrew/lib/libzstd.1.dylib',
+];
 /** The library's default is 3; 1 is twice as quick and packs nearly as well. */
 const LEVEL = 1;
 
@@ -35,33 +39,30 @@ function fromNode(node: NodeZstd): Zstd | undefined {
 }
 
 function fromLibrary(): Zstd | undefined {
-  for (const name of LIBRARIES) {
-    const library = sharedLibrary(name);
-    if (!library) continue;
-    const bound = library.func('size_t ZSTD_compressBound(size_t length)');
-    const isError = library.func('uint ZSTD_isError(size_t result)');
-    const pack = library.func(
-      'size_t ZSTD_compress(void *to, size_t room, void *from, size_t length, int level)',
-    );
-    const unpack = library.func(
-      'size_t ZSTD_decompress(void *to, size_t room, void *from, size_t length)',
-    );
-    return {
-      compress: bytes => {
-        const room = Buffer.allocUnsafeSlow(Number(bound(bytes.length)));
-        const length = pack(room, room.length, bytes, bytes.length, LEVEL);
-        if (isError(length)) throw new BlockError('ENOMEM', 'zstd: no memory to compress with');
-        return Uint8Array.prototype.slice.call(room, 0, Number(length));
-      },
-      decompress: (bytes, length) => {
-        const room = Buffer.allocUnsafeSlow(length);
-        const result = unpack(room, length, bytes, bytes.length);
-        if (isError(result)) throw new Error('zstd: damaged data');
-        return exactly(room.subarray(0, Number(result)), length);
-      },
-    };
-  }
-  return undefined;
+  const library = sharedLibrary(...ZSTD_LIBRARIES);
+  if (!library) return undefined;
+  const bound = library.func('size_t ZSTD_compressBound(size_t length)');
+  const isError = library.func('uint ZSTD_isError(size_t result)');
+  const pack = library.func(
+    'size_t ZSTD_compress(void *to, size_t room, void *from, size_t length, int level)',
+  );
+  const unpack = library.func(
+    'size_t ZSTD_decompress(void *to, size_t room, void *from, size_t length)',
+  );
+  return {
+    compress: bytes => {
+      const room = Buffer.allocUnsafeSlow(Number(bound(bytes.length)));
+      const length = pack(room, room.length, bytes, bytes.length, LEVEL);
+      if (isError(length)) throw new BlockError('ENOMEM', 'zstd: no memory to compress with');
+      return Uint8Array.prototype.slice.call(room, 0, Number(length));
+    },
+    decompress: (bytes, length) => {
+      const room = Buffer.allocUnsafeSlow(length);
+      const result = unpack(room, length, bytes, bytes.length);
+      if (isError(result)) throw new Error('zstd: damaged data');
+      return exactly(room.subarray(0, Number(result)), length);
+    },
+  };
 }
 
 function exactly(bytes: Buffer, length: number): Buffer {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { before, CHANGES } from '../../block/around.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
+import { readOnlyDevice } from '../../block/read-only.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { defineFilter } from '../../declare/declare.ts';
 
@@ -12,13 +13,8 @@ export default defineFilter({
     'readonly-file': { type: 'path', help: 'Forbid writing while this file exists' },
   },
   wrap: (device, { 'readonly-file': file }) =>
-    file === undefined ? never(device) : unless(file, device),
+    file === undefined ? readOnlyDevice(device) : unless(file, device),
 });
-
-function never(below: BlockDevice): BlockDevice {
-  const forbidden = { write: undefined, trim: undefined, zero: undefined, resize: undefined };
-  return wrapDevice(below, { ...PASS, ...forbidden });
-}
 
 /** Looks for the file at every write; flushes are always allowed. */
 function unless(file: string, below: BlockDevice): BlockDevice {

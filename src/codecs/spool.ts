@@ -1,0 +1,129 @@
+import { ftruncateSync } from 'node:fs';
+import { controllerForMany } from '../block/abortable.ts';
+import { alignedDevice } from '../block/aligned.ts';
+import type { BlockDevice, RequestOptions } from '../block/device.ts';
+import { BlockError, messageOf } from '../block/errors.ts';
+import { Turns } from '../block/turns.ts';
+import { PASS, wrapDevice } from '../block/wrap.ts';
+import { namelessFile } from '../posix/temporary.ts';
+import { fileDevice } from '../stores/file/device.ts';
+import { type Encoded, inputOf } from './encoded.ts';
+import {
+  type Begin,
+  type DecodingThread,
+  type Done,
+  decoders,
+  type OwnBytes,
+  type Report,
+} from './threads.ts';
+
+/** Compressed bytes that are read and decoded at once. */
+const PIECE = 1 << 20;
+/** Pieces that a thread has got or will find. */
+const QUEUE = 3;
+/** What is decoded into one file at once. */
+const MOST = 2;
+
+/** A file for what is decoded; it takes no space for zeroes. */
+export class Spool {
+  readonly #below: BlockDevice;
+  readonly #fd: number;
+  readonly #turns = new Turns(MOST);
+  readonly #end = controllerForMany();
+  readonly #running = new Set<Promise<unknown>>();
+
+  /**
+   * @param below has what is compressed. @param fd of an empty file; a nameless one unless given.
+   * @throws BlockError there can be no such file.
+   */
+  constructor(below: BlockDevice, fd = newFile()) {
+    this.#below = alignedDevice(below);
+    this.#fd = fd;
+  }
+
+  /**
+   * Decodes into a place of the file, each time in a thread of its own: what is below may need one, too.
+   * @param most bytes that may come. @returns how many came.
+   * @throws BlockError; the signal's reason.
+   */
+  async decode(
+    encoded: Encoded,
+    place: { readonly offset: number; readonly most?: number },
+    options: RequestOptions = {},
+  ): Promise<number> {
+    const signals = [this.#end.signal, ...(options.signal ? [options.signal] : [])];
+    const signal = AbortSignal.any(signals);
+    const into = { fd: this.#fd, ...place };
+    const run = () => decoders.withThread(thread => this.#feed(thread, encoded, into, signal));
+    const running = Promise.resolve(this.#turns.run(run, signal));
+    this.#running.add(running);
+    return await running.finally(() => this.#running.delete(running));
+  }
+
+  /** The file as a disk of so many bytes, which closes it. */
+  device(size: number): BlockDevice {
+    ftruncateSync(this.#fd, size);
+    const device = fileDevice({
+      fd: this.#fd,
+      writable: false,
+      shared: false,
+      size: BigInt(size),
+      blockDevice: false,
+      rotational: undefined,
+      sparse: true,
+    });
+    const close = async () => {
+      this.#end.abort(new Error('the device is being closed'));
+      await Promise.allSettled(this.#running);
+      await device.close?.();
+    };
+    return Object.assign(wrapDevice(device, { ...PASS, close }), { recipe: device.recipe });
+  }
+
+  /** Reads pieces while those before are being decoded. */
+  async #feed(
+    thread: DecodingThread,
+    encoded: Encoded,
+    into: Begin['into'],
+    signal: AbortSignal,
+  ): Promise<number> {
+    const fed: Promise<Report>[] = [];
+    let begin: Begin | undefined = { coding: encoded.coding, into };
+    try {
+      for (let at = 0; ; at += PIECE) {
+        const input = await this.#piece(encoded, at, signal);
+        const last = at + PIECE >= encoded.packed;
+        const report = thread.feed({ begin, input, last }, signal);
+        report.catch(() => {});
+        fed.push(report);
+        begin = undefined;
+        if (!last && fed.length < QUEUE) continue;
+        if (last) return ((await Promise.all(fed)).at(-1) as Done).length;
+        await fed.shift();
+      }
+    } finally {
+      // The thread is another's next.
+      await Promise.allSettled(fed);
+    }
+  }
+
+  #piece({ from, packed, ...around }: Encoded, at: number, signal: AbortSignal): Promise<OwnBytes> {
+    const rest = packed - at;
+    const piece = {
+      ...around,
+      from: from + at,
+      packed: Math.min(rest, PIECE),
+      before: at === 0 ? around.before : undefined,
+      after: rest <= PIECE ? around.after : undefined,
+    };
+    return inputOf(this.#below, piece, { signal });
+  }
+}
+
+function newFile(): number {
+  try {
+    return namelessFile();
+  } catch (error) {
+    throw new BlockError('EIO', `no temporary file can be made: ${messageOf(error)}`);
+  }
+}

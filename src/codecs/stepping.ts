@@ -1,0 +1,45 @@
+import { BlockError } from '../block/errors.ts';
+import type { Decoder } from './coding.ts';
+
+/** What a C library did in one call. */
+export interface Step {
+  readonly read: number;
+  readonly written: number;
+  /** A stream is complete. */
+  readonly ended: boolean;
+}
+
+/** A C library that is called with some input and some room, again and again. */
+export interface Stepper {
+  /** @throws BlockError EIO the input is damaged; ENOMEM it takes too much memory. */
+  step(input: Uint8Array, room: Uint8Array, last: boolean): Step;
+  /** Another stream begins; absent: there is only one. */
+  again?(): void;
+  close(): void;
+}
+
+export function steppingDecoder(stepper: Stepper): Decoder {
+  let between = false;
+  return {
+    decode(input, last, sink) {
+      let rest = input;
+      for (let full = true; rest.length > 0 || (full && !between); ) {
+        if (between) {
+          if (!stepper.again) throw new BlockError('EIO', 'more bytes follow its end');
+          stepper.again();
+        }
+        const room = sink.room();
+        const { read, written, ended } = stepper.step(rest, room, last);
+        rest = rest.subarray(read);
+        sink.filled(written);
+        between = ended;
+        full = written === room.length;
+        if (ended || read > 0 || written > 0) continue;
+        if (rest.length > 0) throw new BlockError('EIO', 'it is damaged');
+        break;
+      }
+      if (last && !between) throw new BlockError('EIO', 'it is cut short');
+    },
+    close: () => stepper.close(),
+  };
+}
