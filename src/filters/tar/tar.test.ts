@@ -157,7 +157,7 @@ test('each file is an export, the largest one by default', async () => {
   } = await filterSource({ open: () => new StrictDevice(Buffer.from(ARCHIVE)) }, 'tar');
   const entries = await list!(REQUEST);
   assert.deepEqual(
-    entries.map(({ name }) => name),
+    entries!.map(({ name }) => name),
     ['README', 'disk.img'],
   );
   assert.equal(await defaultExport!(REQUEST), 'disk.img');

@@ -42,7 +42,7 @@ test('each file is an export', async () => {
   const source = await filterSource({ open: () => new StrictDevice(ARCHIVE) }, 'zip');
   const entries = await source.list!(REQUEST);
   assert.deepEqual(
-    entries.map(({ name }) => name),
+    entries!.map(({ name }) => name),
     ['folder/disk.img', 'disk.img'],
   );
   const device = await source.open({ ...REQUEST, exportName: 'folder/disk.img' });
