@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { honestUntilRequests } from '../../test/peer/scripted-server.ts';
+import { sendPart, webServer } from '../../test/peer/web-server.ts';
 import { temporaryFolder } from '../../test/peer/wire.ts';
 import { zeroes } from '../block/data.ts';
 import type { BlockDevice } from '../block/device.ts';
@@ -228,6 +229,15 @@ describe('what can be opened', () => {
     assert.equal(readOnly.can.write, false);
     await Promise.all([disk.close(), readOnly.close()]);
     await assert.rejects(open(`${path}.none`), /ENOENT|no such file/);
+  });
+
+  test('an address on the web', async t => {
+    const bytes = Buffer.from('bytes from afar');
+    const web = await webServer(t, (request, response) => sendPart(request, response, bytes));
+    const disk = await open(web.url());
+    assert.equal((await disk.read(6, 4)).toString(), 'from');
+    await assert.rejects(disk.write(0, bytes), fails('EPERM', 'disk', /read-only/));
+    await disk.close();
   });
 
   test('a device, a source by its export, and a plugin', async () => {

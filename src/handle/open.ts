@@ -9,14 +9,14 @@ import { PASS, wrapDevice } from '../block/wrap.ts';
 import { NbdClient } from '../client/client.ts';
 import { type ConnectOptions, connect, goOrClose } from '../client/connect.ts';
 import { type AnyPlugin, pluginSource } from '../declare/configure.ts';
-import { isNbdUri, parseNbdUri } from '../protocol/uri.ts';
+import { isNbdUri, isWebUrl, parseNbdUri } from '../protocol/uri.ts';
 import { within } from './deadline.ts';
 import { Disk } from './disk.ts';
 import type { DiskOptions } from './types.ts';
 
 /**
- * What is a disk: an NBD URI, the name of a file, a command with a server that understands socket
- * activation, a plugin, or a device or a source of some.
+ * What is a disk: an NBD URI, an address on the web, the name of a file, a command with a server that
+ * understands socket activation, a plugin, or a device or a source of some.
  */
 export type Openable = string | readonly string[] | AnyPlugin | BlockDevice | DeviceSource;
 
@@ -140,11 +140,20 @@ function forReading(device: BlockDevice): BlockDevice {
 
 const nothing = async () => {};
 
-async function originOf(what: Openable, options: OpenOptions): Promise<Origin> {
+function originOf(what: Openable, options: OpenOptions): Origin | Promise<Origin> {
+  if (typeof what !== 'string')
+    return isCommand(what) ? commandOrigin(what, options) : partOrigin(what, options);
+  if (isNbdUri(what)) return uriOrigin(what, options);
+  return isWebUrl(what) ? webOrigin(what, options) : fileOrigin(what, options);
+}
+
+const isCommand = (what: object): what is readonly string[] => Array.isArray(what);
+
+async function partOrigin(
+  what: AnyPlugin | BlockDevice | DeviceSource,
+  options: OpenOptions,
+): Promise<Origin> {
   const { exportName = '', parameters = [] } = options;
-  if (typeof what === 'string')
-    return isNbdUri(what) ? uriOrigin(what, options) : fileOrigin(what, options);
-  if (isCommand(what)) return commandOrigin(what, options);
   const plugin = 'create' in what;
   const source = plugin ? await pluginSource(what, ...parameters) : asSource(what);
   return {
@@ -156,7 +165,12 @@ async function originOf(what: Openable, options: OpenOptions): Promise<Origin> {
   };
 }
 
-const isCommand = (what: object): what is readonly string[] => Array.isArray(what);
+/** As the curl plugin has it; `parameters` are those of that plugin. */
+async function webOrigin(url: string, options: OpenOptions): Promise<Origin> {
+  const { default: curl } = await import('../plugins/curl/curl.ts');
+  const { parameters = [] } = options;
+  return partOrigin(curl, { ...options, parameters: [`url=${url}`, ...parameters] });
+}
 
 function uriOrigin(text: string, options: OpenOptions): Origin {
   const uri = parseNbdUri(text);

@@ -49,6 +49,11 @@ export function isNbdUri(text: string): boolean {
   return /^nbds?(?:\+(?:unix|vsock|ssh))?:/i.test(text);
 }
 
+/** Whether a word is an address on the web, where disks are files. */
+export function isWebUrl(text: string): boolean {
+  return /^https?:\/\//i.test(text);
+}
+
 interface Parts {
   readonly tls: boolean;
   readonly transport: string;

@@ -3,7 +3,7 @@ import { BlockError, UsageError } from '../block/errors.ts';
 import type { NbdClient } from '../client/client.ts';
 import { negotiate } from '../client/connect.ts';
 import type { Negotiation, NegotiationOptions } from '../client/negotiation.ts';
-import { formatNbdUri, parseNbdUri } from '../protocol/uri.ts';
+import { formatNbdUri, isWebUrl, parseNbdUri } from '../protocol/uri.ts';
 import { type Endpoint, joinBrackets } from './cli.ts';
 import { atEnd } from './ending.ts';
 
@@ -26,11 +26,6 @@ export function oneEndpoint(words: readonly string[]): Endpoint {
   if (endpoints.length === 1) return endpoints[0]!;
   const found = endpoints.length === 0 ? 'none is given' : `${endpoints.length} are given`;
   throw new UsageError(`expected one NBD-URI or [ CMD ARGS ... ]: ${found}, see --help`);
-}
-
-/** Whether a word on a command line is an address on the web. */
-export function isWebUrl(word: string): boolean {
-  return /^https?:\/\//i.test(word);
 }
 
 /** @throws UsageError a bad URI; BlockError the command cannot be run. */

@@ -5,27 +5,14 @@ import { join } from 'node:path';
 import { controllerForMany } from '../block/abortable.ts';
 import type { BlockDevice, DeviceSource } from '../block/device.ts';
 import { negotiate } from '../client/connect.ts';
-import { type ParameterValues, parseParameters } from '../declare/parameters.ts';
+import { pluginSource } from '../declare/configure.ts';
 import { atEnd } from './ending.ts';
 import type { Target } from './target.ts';
 
 /** The file at an address, as the curl plugin has it unless told otherwise. @throws UsageError */
 async function webSource(url: string): Promise<DeviceSource> {
   const { default: curl } = await import('../plugins/curl/curl.ts');
-  const words = [{ key: 'url', value: url }];
-  const reader = { resolvePath: (path: string) => path, readPassword: () => '' };
-  const { values } = parseParameters(curl.parameters, words, reader);
-  return await curl.create(values as ParameterValues<typeof curl.parameters>, {
-    readOnly: true,
-    given: [],
-    extra: [],
-    words,
-    stdioSafe: true,
-    debugFlags: new Map(),
-    debug: () => {},
-    warn: () => {},
-    shutdown: () => {},
-  });
+  return pluginSource(curl, `url=${url}`);
 }
 
 /** The file as a device. @throws UsageError or BlockError */

@@ -2,11 +2,11 @@ import { constants, fstatSync, openSync, statSync } from 'node:fs';
 import { type BlockDevice, MAX_SIZE } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
 import type { NbdClient } from '../../client/client.ts';
-import { isNbdUri } from '../../protocol/uri.ts';
+import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
 import { fileDevice } from '../../stores/file/device.ts';
 import { type OpenFile, openFile } from '../../stores/file/open.ts';
 import type { Endpoint } from '../cli.ts';
-import { isWebUrl, openTarget, type Target } from '../target.ts';
+import { openTarget, type Target } from '../target.ts';
 
 /** An end of a copy: a device, perhaps by several connections, or a pipe. */
 export type End =
