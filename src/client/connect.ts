@@ -1,4 +1,5 @@
 import { BlockError, errnoOf, messageOf, UsageError } from '../block/errors.ts';
+import type { VsockAddress } from '../posix/vsock.ts';
 import {
   beyondLimits,
   formatNbdUri,
@@ -79,10 +80,26 @@ async function negotiateBySsh(
 }
 
 /** A connection to which the signal means nothing once it is made. @throws as the system does. */
-export function dial(address: Address, signal?: AbortSignal): Promise<SocketTransport> {
+export function dial(
+  address: Address | VsockAddress,
+  signal?: AbortSignal,
+): Promise<SocketTransport> {
   const attempt = new AbortController();
   const stop = () => attempt.abort();
-  return abortable(signal, stop, () => SocketTransport.connect(address, attempt.signal));
+  return abortable(signal, stop, () =>
+    'cid' in address
+      ? dialVsock(address, attempt.signal)
+      : SocketTransport.connect(address, attempt.signal),
+  );
+}
+
+/** The system gives up by itself, and nobody else can. */
+async function dialVsock(address: VsockAddress, signal: AbortSignal): Promise<SocketTransport> {
+  const { connectVsock, vsockPeer } = await import('../posix/vsock.ts');
+  const socket = await connectVsock(address);
+  const transport = SocketTransport.accepted(socket, vsockPeer);
+  if (signal.aborted) transport.destroy();
+  return transport;
 }
 
 /** Chooses the export, or leaves when that fails. */
@@ -103,13 +120,12 @@ export async function goOrClose(
 function addressOf(
   target: string | NbdUri | Address,
   limits: UriLimits | undefined,
-): Address | SshAddress {
+): Address | VsockAddress | SshAddress {
   if (typeof target !== 'string' && !('address' in target)) return target;
   const uri = typeof target === 'string' ? parseNbdUri(target) : target;
   const { address } = uri;
   const why = limits && beyondLimits(uri, limits);
   if (why !== undefined) throw new BlockError('EPERM', `${formatNbdUri(uri)}: ${why}`);
-  if ('cid' in address) throw new UsageError('AF_VSOCK is not supported yet');
   return address;
 }
 
@@ -139,6 +155,9 @@ export function tlsOf(target: string | NbdUri | Address): ClientTls | undefined 
   };
 }
 
-function describe(address: Address): string {
-  return 'path' in address ? address.path : `${address.host}:${address.port}`;
+function describe(address: Address | VsockAddress): string {
+  if ('path' in address) return address.path;
+  return 'cid' in address
+    ? `vsock ${address.cid}:${address.port}`
+    : `${address.host}:${address.port}`;
 }

@@ -1,8 +1,8 @@
 /** Sockets between a virtual machine and its host (AF_VSOCK), which Node knows nothing of. */
 import { closeSync } from 'node:fs';
-import type net from 'node:net';
+import net from 'node:net';
 import { BlockError } from '../block/errors.ts';
-import { type CFunction, lastError, libcFunction } from './libc.ts';
+import { type CFunction, callAsync, lastError, libcFunction } from './libc.ts';
 
 const AF_VSOCK = 40;
 const SOCK_STREAM = 1;
@@ -11,6 +11,7 @@ const ANY = 0xffffffff;
 const BACKLOG = 511;
 
 const socket = libcFunction('int socket(int family, int type, int protocol)');
+const connect = libcFunction('int connect(int fd, void *address, uint length)');
 const bind = libcFunction('int bind(int fd, void *address, uint length)');
 const getsockname = libcFunction('int getsockname(int fd, void *address, void *length)');
 const getpeername = libcFunction('int getpeername(int fd, void *address, void *length)');
@@ -28,8 +29,7 @@ export interface VsockAddress {
  * @throws BlockError ENOTSUP where the system has no such sockets; SystemError
  */
 export function listenVsock(server: net.Server, port: number): number {
-  const fd = socket()?.(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0) ?? -1;
-  if (fd < 0) throw new BlockError('ENOTSUP', 'this system has no AF_VSOCK sockets');
+  const fd = opened();
   try {
     const address = structOf({ cid: ANY, port: port === 0 ? ANY : port });
     if (bind()!(fd, address, address.length) < 0) throw lastError('bind');
@@ -40,6 +40,30 @@ export function listenVsock(server: net.Server, port: number): number {
     closeSync(fd);
     throw error;
   }
+}
+
+/**
+ * Connects to a machine; that takes a thread of libuv's until it is done. Nothing is read yet.
+ * @throws BlockError ENOTSUP where the system has no such sockets; SystemError
+ */
+export async function connectVsock(address: VsockAddress): Promise<net.Socket> {
+  const fd = opened();
+  try {
+    const bytes = structOf(address);
+    await callAsync('connect', connect()!, fd, bytes, bytes.length);
+    const handle = handleOver(fd, 'SOCKET');
+    const untouched = { handle, readable: false, writable: false };
+    return new net.Socket(untouched as net.SocketConstructorOpts);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function opened(): number {
+  const fd = socket()?.(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0) ?? -1;
+  if (fd < 0) throw new BlockError('ENOTSUP', 'this system has no AF_VSOCK sockets');
+  return fd;
 }
 
 /** Who is at the other end of a connection. */
@@ -53,20 +77,24 @@ interface Inside {
   _listen2(address: null, port: -1, type: -1, backlog: number): void;
 }
 
-/** To libuv any stream that is a socket can be a pipe. */
 function adopt(server: net.Server, fd: number): void {
+  const inside = server as unknown as Inside;
+  inside._handle = handleOver(fd, 'SERVER');
+  inside._listen2(null, -1, -1, BACKLOG);
+}
+
+/** To libuv any stream that is a socket can be a pipe. */
+function handleOver(fd: number, kind: 'SERVER' | 'SOCKET'): unknown {
   const { binding } = process as unknown as { binding(name: string): PipeBinding };
   const { Pipe, constants } = binding('pipe_wrap');
-  const handle = new Pipe(constants.SERVER);
+  const handle = new Pipe(constants[kind]);
   handle.open(fd);
-  const inside = server as unknown as Inside;
-  inside._handle = handle;
-  inside._listen2(null, -1, -1, BACKLOG);
+  return handle;
 }
 
 interface PipeBinding {
   readonly Pipe: new (type: number) => { open(fd: number): number };
-  readonly constants: { readonly SERVER: number };
+  readonly constants: { readonly SERVER: number; readonly SOCKET: number };
 }
 
 /** struct sockaddr_vm, in the byte order of all machines that Node runs on. */

@@ -52,12 +52,9 @@ function uriOf({ uri, hostname, vsock, socket, port }: Parameters): NbdUri {
   }
   if (uri !== undefined) return parseNbdUri(uri);
   const at = (address: UriAddress) => ({ address, tls: false, exportName: '', tlsOptions: {} });
-  if (hostname !== undefined) {
-    const number = naming('port', () => portNumber(port ?? String(DEFAULT_PORT)));
-    return at({ host: hostname, port: number });
-  }
-  if (vsock !== undefined) throw new UsageError('vsock: AF_VSOCK is not supported yet');
-  return at({ path: socket ?? '' });
+  const number = naming('port', () => portNumber(port ?? String(DEFAULT_PORT)));
+  if (hostname !== undefined) return at({ host: hostname, port: number });
+  return at(vsock === undefined ? { path: socket ?? '' } : { cid: vsock, port: number });
 }
 
 /** Where TLS is asked for by a certificate or a key alone, it is used if the server has it. */
