@@ -26,7 +26,7 @@ export function withoutTypes(code: string): string {
 }
 
 /** What is imported is looked for from the current folder. */
-const scriptName = () => `${process.cwd()}/nbdsh.ts`;
+export const scriptName = () => `${process.cwd()}/nbdsh.ts`;
 
 /** An import would make the prompt wait, which takes lines meanwhile. */
 function loader() {

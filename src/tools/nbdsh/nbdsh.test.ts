@@ -97,7 +97,7 @@ print(named.name, typeof h);
     assert.match(thrown.stderr, failed);
     assert.equal(thrown.stderr.split('\n').length, 2);
     assert.match(verbose.stderr, /^TypeError: .*\n +at /);
-    assert.match(wrong.stderr, /^nbdsh: command line script failed: .*\n$/);
+    assert.match(wrong.stderr, /^nbdsh: command line script failed: .* script:1:6\n$/);
     assert.match(together.stderr, /^nbdsh: -n cannot be used with --base-allocation, --opt-mode/);
     assert.match(none.stderr, /^nbdsh: \/nonexistent\/file: no such file or directory\n$/);
     for (const { status } of [thrown, verbose, wrong, together, none]) assert.equal(status, 1);

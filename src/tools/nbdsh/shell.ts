@@ -2,7 +2,7 @@ import assert from 'node:assert';
 import { readFileSync } from 'node:fs';
 import { messageOf, naming, UsageError } from '../../block/errors.ts';
 import * as nbd from '../../index.ts';
-import { compile } from './compile.ts';
+import { compile, scriptName } from './compile.ts';
 
 /** What scripts throw to end the shell. */
 export class Exit extends Error {
@@ -78,8 +78,8 @@ export class Shell {
     } catch (error) {
       if (error instanceof Exit) throw error;
       if (this.#options.verbose && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-      const words = `command line script failed: ${messageOf(error)}`;
-      throw new Error(words, { cause: error });
+      const words = messageOf(error).replace(scriptName(), 'script');
+      throw new Error(`command line script failed: ${words}`, { cause: error });
     }
   }
 
