@@ -5,11 +5,12 @@
 // A test that is skipped says why in the words 'needs PROGRAM'. With --no-skips, or where CI is set,
 // such a skip is a failure.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import process from 'node:process';
 import { run } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { inspect, parseArgs } from 'node:util';
 
 const root = resolve(import.meta.dirname, '..');
@@ -45,14 +46,42 @@ function describe(error) {
 
 const indent = text => text.replace(/^/gm, '    ');
 
+/** Test files that one process runs: to start one and compile what it imports takes most of a second. */
+const TOGETHER = 8;
+
+/** Modules that import the tests of src/, several each; those of test/ are long enough by themselves. */
+function grouped(files, folder) {
+  const units = files.filter(file => file.startsWith('src'));
+  const groups = Array.from({ length: Math.ceil(units.length / TOGETHER) }, (_, index) => {
+    const group = join(folder, `group-${index}.mjs`);
+    const members = units.slice(index * TOGETHER, (index + 1) * TOGETHER);
+    const imports = members.map(file => `import ${JSON.stringify(pathToFileURL(file).href)};\n`);
+    writeFileSync(group, imports.join(''));
+    return group;
+  });
+  return [
+    ...groups,
+    ...files.filter(file => !units.includes(file)).map(file => resolve(root, file)),
+  ];
+}
+
 async function runTests(files) {
+  const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-tests-'));
+  try {
+    return await runAll(grouped(files, folder));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function runAll(files) {
   // The processes of the tests are started as this one was; what they start themselves is not.
   process.execArgv.push('--import', import.meta.resolve('tsx'));
   const counts = { passed: 0, failed: 0 };
   const skipped = [];
   const path = [];
   const events = run({
-    files: files.map(file => resolve(root, file)),
+    files,
     concurrency: Math.max(2, availableParallelism()),
     timeout: 240_000,
   });
