@@ -1,5 +1,8 @@
 import { abortable } from '../block/abortable.ts';
+import { BlockError } from '../block/errors.ts';
 import type { HttpConnection } from './connection.ts';
+
+const CLOSED = new BlockError('ESHUTDOWN', 'the disk has been closed');
 
 interface Waiting {
   resolve(connection: HttpConnection): void;
@@ -23,6 +26,7 @@ export class Pool {
 
   /** A connection for one request, to be given back. @throws what connecting failed with. */
   take(signal?: AbortSignal): HttpConnection | Promise<HttpConnection> {
+    if (this.#closed) throw CLOSED;
     const idle = this.#idle.pop();
     if (idle) return idle;
     return abortable(signal, (resolve, reject) => {
@@ -41,7 +45,9 @@ export class Pool {
 
   close(): void {
     this.#closed = true;
-    for (const connection of this.#all) connection.close();
+    for (const waiting of this.#waiting) waiting.reject(CLOSED);
+    this.#waiting.clear();
+    for (const connection of this.#all) connection.close(CLOSED);
   }
 
   #serve(): void {

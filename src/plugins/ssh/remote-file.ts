@@ -3,12 +3,17 @@ import net from 'node:net';
 import type { SFTPWrapper } from 'ssh2';
 import { type BlockDevice, MAX_SIZE, type ReadOptions } from '../../block/device.ts';
 import { BlockError, type Errno, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import { Turns } from '../../block/turns.ts';
 import { composed } from '../../block/wrap.ts';
 import { harmless } from '../../protocol/text.ts';
 import { connectConfig, type Login } from './login.ts';
 
-/** Bytes of one request: servers take at least so many, and several of them are under way at once. */
-const PIECE = 1 << 17;
+/** Bytes of one request to read: servers take so many, and several of them are under way at once. */
+const READ = 1 << 17;
+/** Bytes of one request to write, which fill a packet of SSH, and how many are under way at once. */
+const WRITE = 1 << 15;
+/** What is under way must be less than the window of 2 MiB: to wait for that costs much here. */
+const WRITES = 32;
 /** Offsets are numbers on the way there. */
 const FARTHEST = BigInt(Number.MAX_SAFE_INTEGER);
 
@@ -24,6 +29,7 @@ export interface Opening {
 export class Connection {
   readonly #sftp: SFTPWrapper;
   readonly #end: () => Promise<void>;
+  readonly #writes = new Turns(WRITES);
   #lost: BlockError | undefined;
 
   private constructor(sftp: SFTPWrapper, end: () => Promise<void>) {
@@ -186,7 +192,7 @@ export class Connection {
     { memory = Buffer.allocUnsafeSlow }: ReadOptions = {},
   ): Promise<Uint8Array> {
     const target = memory(length);
-    await eachPiece(offset, length, async (at, start, count) => {
+    await eachPiece(READ, offset, length, async (at, start, count) => {
       const bytes = bufferOf(target, start, count);
       for (let done = 0; done < count; ) {
         const got = await this.call<number>(answer =>
@@ -200,9 +206,11 @@ export class Connection {
   }
 
   async #write(handle: Buffer, offset: bigint, data: Uint8Array): Promise<void> {
-    await eachPiece(offset, data.length, async (at, start, count) => {
+    await eachPiece(WRITE, offset, data.length, async (at, start, count) => {
       const bytes = bufferOf(data, start, count);
-      await this.call(done => this.#sftp.write(handle, bytes, 0, count, at, done as never));
+      await this.#writes.run(() =>
+        this.call(done => this.#sftp.write(handle, bytes, 0, count, at, done as never)),
+      );
     });
   }
 }
@@ -212,6 +220,7 @@ const bufferOf = ({ buffer, byteOffset }: Uint8Array, start: number, length: num
 
 /** All pieces at once, cut between whole blocks; settles when none is under way. */
 async function eachPiece(
+  most: number,
   offset: bigint,
   length: number,
   act: (at: number, start: number, count: number) => Promise<void>,
@@ -219,7 +228,7 @@ async function eachPiece(
   const pieces: Promise<void>[] = [];
   for (let start = 0; start < length; ) {
     const at = Number(offset) + start;
-    const count = Math.min(length - start, PIECE - (at % PIECE));
+    const count = Math.min(length - start, most - (at % most));
     pieces.push(act(at, start, count));
     start += count;
   }
