@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../src/client/connect.ts';
@@ -70,7 +71,7 @@ const memory = () => ['memory', SIZE];
 function fresh(
   name: string,
   goal: number,
-  plugin: (folder: string) => string[],
+  plugin: (folder: string, side: Side) => string[],
   client: (uri: string, folder: string) => string[],
 ): Workload {
   return {
@@ -80,7 +81,7 @@ function fresh(
     needs: NBDKIT,
     start: async (side, folder) => ({
       measure: async () => {
-        const server = await Served.start(side, folder, plugin(folder));
+        const server = await Served.start(side, folder, plugin(folder, side));
         try {
           return await seconds(client(server.uri, folder));
         } finally {
@@ -299,6 +300,35 @@ const farAway = (_folder: string, side: Side) => [
   ...['pattern', '256M', 'rdelay=5ms'],
 ];
 
+/** What compresses an image of 1 GiB, by the end of its name. */
+const PACKERS = {
+  xz: 'xz -T0 -1 --block-size=16MiB',
+  gz: 'gzip -1',
+} as const;
+
+/** An image of real files, compressed; made when it is first needed. */
+function packed(folder: string, kind: keyof typeof PACKERS): string {
+  const image = `${folder}/image`;
+  const file = `${image}.${kind}`;
+  const script = [
+    `test -e ${image} || tar -C / -c usr 2>/dev/null | head -c 1G > ${image}`,
+    `test -e ${file} || ${PACKERS[kind]} < ${image} > ${file}`,
+  ];
+  execFileSync('sh', ['-c', script.join('; ')]);
+  return file;
+}
+
+/** The last bytes of what a disk has, by the client of the C tools. */
+const lastBytes = (uri: string) => ['nbdsh', '-u', uri, '-c', 'h.pread(4096, h.get_size() - 4096)'];
+
+/** gzip of ours with an index that is there; C's release here has no such filter, and decodes it all. */
+function lastByteOfGzip(folder: string, side: Side): string[] {
+  const file = packed(folder, 'gz');
+  if (side === 'peer') return ['--filter=gzip', 'file', file];
+  const index = `${folder}/image.index`;
+  return ['--filter=indexed-gzip', 'file', file, `gzip-index-path=${index}`];
+}
+
 const cow = (folder: string) => ['--filter=cow', ...file(folder)];
 const cache = (folder: string) => ['--filter=cache', ...file(folder), 'cache-on-read=true'];
 
@@ -356,6 +386,9 @@ export const WORKLOADS: readonly Workload[] = [
     uri,
     'null:',
   ]),
+  fresh('xz of 16-MiB blocks, 1 GiB', 1.5, f => ['--filter=xz', 'file', packed(f, 'xz')], copyOut),
+  fresh('gzip, 1 GiB', 1, f => ['--filter=gzip', 'file', packed(f, 'gz')], copyOut),
+  fresh('gzip, the last 4 KiB of 1 GiB (ours by an index)', 10, lastByteOfGzip, lastBytes),
   copying(
     'nbdcopy NBD to null: (C server)',
     1.1,
@@ -425,6 +458,7 @@ export const WORKLOADS: readonly Workload[] = [
   startUp('nbdinfo --size', uri => [...command('ours', 'nbdinfo'), '--size', uri]),
   startUp('nbdkit null --run true', () => [...command('ours', 'nbdkit'), 'null', '--run', 'true']),
   peak('peak memory, a 2 GiB file served', 96, file, copyOut),
+  peak('peak memory, xz', 256, f => ['--filter=xz', 'file', packed(f, 'xz')], copyOut),
   peak(
     'peak memory, 1 GiB written to memory 1T',
     1126,
