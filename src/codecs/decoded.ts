@@ -18,7 +18,7 @@ import { decoders } from './threads.ts';
 /** Blocks that are larger, decoded, are kept in a file: in bytes. */
 const IN_MEMORY = 32 << 20;
 /** Memory that is well used where blocks are small. */
-const USUAL = 48 << 20;
+const USUAL = 64 << 20;
 
 export interface DecodedOptions {
   readonly table: BlockTable;
@@ -125,7 +125,7 @@ class InMemory {
     this.#below = alignedDevice(below);
     this.#options = options;
     const { largest } = options.table;
-    const enough = Math.max(USUAL, (availableParallelism() + 1) * largest);
+    const enough = Math.max(USUAL, (availableParallelism() + 2) * largest);
     const asked = (options.depth ?? Number.POSITIVE_INFINITY) * largest;
     this.#cache = new BlockCache(new Budget(Math.min(enough, asked)), held => this.#recycle(held));
   }
@@ -175,7 +175,7 @@ class InMemory {
     try {
       await ofBlock(block, this.#options, async () => {
         const encoded = await this.#options.encoded(block);
-        const input = await inputOf(this.#below, encoded, options);
+        const input = await inputOf(this.#below, encoded, ownBytes, options);
         await decoders.decode(encoded.coding, input, memory, options);
       });
       return held!;
@@ -188,7 +188,7 @@ class InMemory {
   /** Whoever has just got the block has copied of it when this turn is over. */
   #recycle({ memory }: Held): void {
     setImmediate(() => {
-      if (this.#spare.length <= availableParallelism()) this.#spare.push(memory);
+      if (this.#spare.length < 2) this.#spare.push(memory);
     });
   }
 }
@@ -262,6 +262,8 @@ export async function decodedWhole(
     throw new BlockError(error.errno, `${format}: ${error.message}`, { cause: error });
   }
 }
+
+const ownBytes = (length: number) => new Uint8Array(length);
 
 /** Says of which block an error is. */
 async function ofBlock<T>(

@@ -1,7 +1,6 @@
 import type { BlockDevice, RequestOptions } from '../block/device.ts';
 import { readInto } from '../block/read-into.ts';
 import type { Coding } from './coding.ts';
-import type { OwnBytes } from './threads.ts';
 
 /** Compressed bytes in a file, and what is put around them for the decoder. */
 export interface Encoded {
@@ -12,14 +11,18 @@ export interface Encoded {
   readonly after?: Uint8Array | undefined;
 }
 
-/** All of what a decoder gets. @param below takes any offset and length. @throws BlockError */
-export async function inputOf(
+/**
+ * All of what a decoder gets.
+ * @param below takes any offset and length. @param memory for it. @throws BlockError
+ */
+export async function inputOf<B extends Uint8Array>(
   below: BlockDevice,
   { before, from, packed, after }: Encoded,
+  memory: (length: number) => B,
   options?: RequestOptions,
-): Promise<OwnBytes> {
+): Promise<B> {
   const head = before?.length ?? 0;
-  const input = new Uint8Array(head + packed + (after?.length ?? 0));
+  const input = memory(head + packed + (after?.length ?? 0));
   if (before) input.set(before);
   if (after) input.set(after, head + packed);
   if (packed > 0) await readInto(below, BigInt(from), input.subarray(head, head + packed), options);

@@ -5,7 +5,7 @@ import { BlockError } from '../block/errors.ts';
 import type { Sink } from './coding.ts';
 
 /** Most that is decoded before one looks whether anybody still wants it, and written at once. */
-const PIECE = 1 << 20;
+const PIECE = 128 << 10;
 /** Bytes that a file is spared where all of them are zero. */
 const GRAIN = 64 << 10;
 

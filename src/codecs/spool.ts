@@ -13,12 +13,14 @@ import {
   type DecodingThread,
   type Done,
   decoders,
-  type OwnBytes,
   type Report,
+  type SharedBytes,
 } from './threads.ts';
 
 /** Compressed bytes that are read and decoded at once. */
 const PIECE = 1 << 20;
+/** What formats put around compressed bytes: at most so many. */
+const AROUND = 4 << 10;
 /** Pieces that a thread has got or will find. */
 const QUEUE = 3;
 /** What is decoded into one file at once. */
@@ -88,10 +90,11 @@ export class Spool {
     signal: AbortSignal,
   ): Promise<number> {
     const fed: Promise<Report>[] = [];
+    const ring = new Ring();
     let begin: Begin | undefined = { coding: encoded.coding, into };
     try {
       for (let at = 0; ; at += PIECE) {
-        const input = await this.#piece(encoded, at, signal);
+        const input = await this.#piece(encoded, at, ring, signal);
         const last = at + PIECE >= encoded.packed;
         const report = thread.feed({ begin, input, last }, signal);
         report.catch(() => {});
@@ -107,7 +110,12 @@ export class Spool {
     }
   }
 
-  #piece({ from, packed, ...around }: Encoded, at: number, signal: AbortSignal): Promise<OwnBytes> {
+  #piece(
+    { from, packed, ...around }: Encoded,
+    at: number,
+    ring: Ring,
+    signal: AbortSignal,
+  ): Promise<SharedBytes> {
     const rest = packed - at;
     const piece = {
       ...around,
@@ -116,7 +124,20 @@ export class Spool {
       before: at === 0 ? around.before : undefined,
       after: rest <= PIECE ? around.after : undefined,
     };
-    return inputOf(this.#below, piece, { signal });
+    return inputOf(this.#below, piece, length => ring.next(length), { signal });
+  }
+}
+
+/** Memory for pieces that is used in turn: fresh pages cost more than what is read into them. */
+class Ring {
+  readonly #pieces: SharedArrayBuffer[] = [];
+  #turn = 0;
+
+  next(length: number): SharedBytes {
+    const index = this.#turn++ % (QUEUE + 1);
+    const piece = this.#pieces[index] ?? new SharedArrayBuffer(PIECE + AROUND);
+    this.#pieces[index] = piece;
+    return new Uint8Array(piece, 0, length);
   }
 }
 

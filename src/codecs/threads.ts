@@ -57,11 +57,14 @@ export class DecodingThread {
   }
 
   /**
-   * Gives it bytes, which are then its own, and waits until it has decoded them. More may be given
+   * Gives it bytes, which are its own unless they are shared, and waits until it has decoded them. More may be given
    * meanwhile; once one order has failed so do those that belong to it.
    * @throws BlockError what is wrong with them; the signal's reason, and it decodes no further.
    */
-  async feed(order: Order & { input: OwnBytes }, signal?: AbortSignal): Promise<Report> {
+  async feed(
+    order: Order & { input: OwnBytes | SharedBytes },
+    signal?: AbortSignal,
+  ): Promise<Report> {
     signal?.throwIfAborted();
     if (this.#failure) throw this.#failure;
     const stop = () => Atomics.store(this.#stop, 0, 1);
@@ -70,7 +73,8 @@ export class DecodingThread {
     try {
       const report = await new Promise<Report>((done, failed) => {
         this.#waiting.push({ done, failed });
-        this.#worker.postMessage(order, [order.input.buffer]);
+        const { buffer } = order.input;
+        this.#worker.postMessage(order, buffer instanceof ArrayBuffer ? [buffer] : []);
       });
       signal?.throwIfAborted();
       if (report.kind === 'failed') throw new BlockError(report.errno, report.message);

@@ -1,4 +1,4 @@
-import type { Transform } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import {
   constants,
   createGunzip,
@@ -8,9 +8,10 @@ import {
   type ZlibOptions,
 } from 'node:zlib';
 import { BlockError, messageOf } from '../block/errors.ts';
-import { type Coding, type Decoder, putInto, type Sink } from './coding.ts';
+import { type Coding, type Decoder, putInto } from './coding.ts';
 import { Inflater, MORE } from './inflater.ts';
 import { steppingDecoder } from './stepping.ts';
+import { streamedDecoder } from './streamed.ts';
 
 /** Pieces in which streams give what they have decoded. */
 const PIECE = 256 << 10;
@@ -62,55 +63,10 @@ function bySystem({ kind, dictionary, part }: Coding): Decoder | undefined {
 }
 
 function byNode(kind: Coding['kind'], options: ZlibOptions): Decoder {
-  const stream = new Streamed(kind === 'gzip' ? createGunzip(options) : createInflateRaw(options));
-  return {
-    decode: (input, last, sink) => stream.decode(input, last, sink),
-    close: () => stream.close(),
-  };
-}
-
-/** A stream of Node's that is fed piece by piece. */
-class Streamed {
-  readonly #stream: Transform;
-  #sink: Sink | undefined;
-  #over = false;
-
-  constructor(stream: Transform) {
-    this.#stream = stream;
-    stream.on('data', (bytes: Uint8Array) => {
-      try {
-        putInto(this.#sink!, bytes);
-      } catch (error) {
-        stream.destroy(error as Error);
-      }
-    });
-  }
-
-  async decode(input: Uint8Array, last: boolean, sink: Sink): Promise<void> {
-    const stream = this.#stream;
-    this.#sink = sink;
-    // Bytes after the end of the last gzip member end the stream, and nobody tells who has given them.
-    if (this.#over) return;
-    await new Promise<void>((resolve, reject) => {
-      const settle = (act: () => void) => {
-        stream.off('end', ended).off('error', failed);
-        act();
-      };
-      const ended = () => {
-        this.#over = true;
-        settle(resolve);
-      };
-      const failed = (error: Error) => settle(() => reject(damaged(error)));
-      stream.on('end', ended).on('error', failed);
-      if (last) stream.end(input);
-      else stream.write(input, error => error ?? settle(resolve));
-    });
-  }
-
-  close(): void {
-    this.#stream.on('error', () => {});
-    this.#stream.destroy();
-  }
+  return streamedDecoder(
+    kind === 'gzip' ? createGunzip(options) : createInflateRaw(options),
+    damaged,
+  );
 }
 
 function attempt<T>(act: () => T): T {
@@ -128,4 +84,14 @@ function damaged(error: unknown): BlockError {
   if (code === 'ERR_BUFFER_TOO_LARGE')
     return new BlockError('EIO', 'more comes of it than it says');
   return new BlockError('EIO', `it is damaged (${messageOf(error)})`);
+}
+
+/** Zstandard by Node's own library; undefined in releases without it. */
+export function nodeZstd(): Decoder | undefined {
+  const { createZstdDecompress } = process.getBuiltinModule('node:zlib') as NodeZstd;
+  return createZstdDecompress && streamedDecoder(createZstdDecompress(), damaged);
+}
+
+interface NodeZstd {
+  createZstdDecompress?(): Duplex;
 }
