@@ -5,7 +5,7 @@
 // A test that is skipped says why in the words 'needs PROGRAM'. With --no-skips, or where CI is set,
 // such a skip is a failure.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import process from 'node:process';
@@ -35,7 +35,8 @@ function testFiles() {
     )
     .filter(path => path.endsWith('.test.ts') && !path.includes('node_modules'))
     .filter(path => positionals.length === 0 || positionals.some(word => path.includes(word)))
-    .sort();
+    .sort()
+    .map(path => resolve(root, path));
 }
 
 /** The words of a failure: the first error that is not the runner's own "subtests failed". */
@@ -49,20 +50,25 @@ const indent = text => text.replace(/^/gm, '    ');
 /** Test files that one process runs: to start one and compile what it imports takes most of a second. */
 const TOGETHER = 8;
 
-/** Modules that import the tests of src/, several each; those of test/ are long enough by themselves. */
+/** Such a file changes the environment for all that its process runs. */
+const CHANGES_ENVIRONMENT = /^process\.env\.\w+ = /m;
+
+/**
+ * Modules that import the test files of src/, several each, and the other files, which are long enough
+ * by themselves.
+ */
 function grouped(files, folder) {
-  const units = files.filter(file => file.startsWith('src'));
-  const groups = Array.from({ length: Math.ceil(units.length / TOGETHER) }, (_, index) => {
-    const group = join(folder, `group-${index}.mjs`);
-    const members = units.slice(index * TOGETHER, (index + 1) * TOGETHER);
-    const imports = members.map(file => `import ${JSON.stringify(pathToFileURL(file).href)};\n`);
+  const isUnit = file =>
+    file.startsWith(join(root, 'src')) && !CHANGES_ENVIRONMENT.test(readFileSync(file, 'utf8'));
+  const units = files.filter(isUnit);
+  const groups = [];
+  while (units.length > 0) {
+    const imports = units.splice(0, TOGETHER).map(file => `import '${pathToFileURL(file)}';\n`);
+    const group = join(folder, `group-${groups.length}.mjs`);
     writeFileSync(group, imports.join(''));
-    return group;
-  });
-  return [
-    ...groups,
-    ...files.filter(file => !units.includes(file)).map(file => resolve(root, file)),
-  ];
+    groups.push(group);
+  }
+  return [...groups, ...files.filter(file => !isUnit(file))];
 }
 
 async function runTests(files) {
