@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
@@ -80,6 +82,33 @@ test('curl from nginx over TLS', async t => {
     assert.equal(status, 1);
     assert.match(stderr, why);
   }
+});
+
+test('curl over TLS through a proxy', async t => {
+  if (!has(t, 'nginx', 'openssl')) return;
+  const { base, ca, bytes, folder } = await nginx(t);
+  const { env } = ourCommands(t);
+  const asked: string[] = [];
+  const proxy = createServer();
+  proxy.on('connect', (request, client: net.Socket) => {
+    asked.push(`${request.url} ${request.headers['proxy-authorization']}`);
+    const server = net.connect(Number(request.url!.split(':')[1]), '127.0.0.1', () => {
+      client.write('HTTP/1.1 200 fine\r\n\r\n');
+      server.pipe(client).pipe(server);
+    });
+    server.on('error', () => client.destroy());
+    client.on('error', () => server.destroy());
+  });
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve));
+  t.after(() => proxy.close());
+  const address = `127.0.0.1:${(proxy.address() as net.AddressInfo).port}`;
+  const words = [`proxy=http://me:secret@${address}`, `cainfo=${ca}`, 'connections=2'];
+  const to = join(folder, 'copy');
+  const run = ['--run', `nbdcopy "$uri" '${to}'`];
+  await runWell('nbdkit', ['-U', '-', 'curl', `${base}/disk`, ...words, ...run], { env });
+  assert.ok(readFileSync(to).equals(bytes));
+  const secret = Buffer.from('me:secret').toString('base64');
+  assert.equal(asked[0], `${base.replace('https://', '')} Basic ${secret}`);
 });
 
 test('no secret is shown', async t => {

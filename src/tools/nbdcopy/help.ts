@@ -11,6 +11,7 @@ Copy to and from an NBD server:
             SOURCE DESTINATION
 
     SOURCE, DESTINATION := - | FILE | DEVICE | NBD-URI | [ CMD ARGS ... ]
+    SOURCE += https://... | http://...
     DESTINATION += null:
 
 Other options:

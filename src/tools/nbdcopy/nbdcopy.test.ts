@@ -157,6 +157,7 @@ test('what cannot be copied is one line, and nothing is lost', () => {
   refused(/is a directory/, source, folder);
   refused(/null: can only be the destination/, 'null:', join(folder, 'never'));
   refused(/nbd:\/\/localhost:1/, 'nbd://localhost:1', join(folder, 'never'));
+  refused(/an address on the web can only be the source/, source, 'https://localhost/never');
   assert.equal(existsSync(join(folder, 'never')), false);
   assert.equal(readFileSync(source).length, 3_000_001);
 });
