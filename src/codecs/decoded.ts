@@ -32,8 +32,9 @@ export interface DecodedOptions {
 }
 
 /**
- * What a compressed file holds, for reading. Blocks are decoded in threads, several at once, and kept:
- * small ones in memory, within a budget for all who share the device, large ones in a temporary file.
+ * What a compressed file holds, for reading. Blocks are decoded in threads, several at once, and
+ * kept: small ones in memory, within a budget for all who share the device, large ones in a
+ * temporary file.
  * @param below is closed with it.
  */
 export function decodedDevice(below: BlockDevice, options: DecodedOptions): BlockDevice {
@@ -235,7 +236,8 @@ export interface WholeOptions extends RequestOptions, Pick<DecodedOptions, 'debu
 }
 
 /**
- * What a compressed file holds that has no index, for reading: it is decompressed into a temporary file.
+ * What a compressed file holds that has no index, for reading: it is decompressed into a temporary
+ * file.
  * @param below is closed with it. @throws BlockError
  */
 export async function decodedWhole(

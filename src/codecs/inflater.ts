@@ -19,12 +19,18 @@ const bound = boundOnce(LIBRARIES, library => ({
   end: library.func('int inflateEnd(void *stream)'),
 }));
 
-/** libz through FFI: it decodes to where one wants it, and stops between blocks, which Node's does not. */
+/**
+ * libz through FFI: it decodes to where one wants it, and stops between blocks, which Node's does
+ * not.
+ */
 export class Inflater {
   readonly #library;
   readonly #stream = Buffer.alloc(BYTES);
 
-  /** @param bits of the window: 31 for gzip, -15 for raw deflate. @returns undefined: there is no libz. */
+  /**
+   * @param bits of the window: 31 for gzip, -15 for raw deflate. @returns undefined: there is no
+   * libz.
+   */
   static begin(bits: number): Inflater | undefined {
     const library = bound();
     return library && new Inflater(library, bits);

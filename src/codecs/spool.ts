@@ -44,7 +44,8 @@ export class Spool {
   }
 
   /**
-   * Decodes into a place of the file, each time in a thread of its own: what is below may need one, too.
+   * Decodes into a place of the file, each time in a thread of its own: what is below may need one,
+   * too.
    * @param most bytes that may come. @returns how many came.
    * @throws BlockError; the signal's reason.
    */

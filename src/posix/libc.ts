@@ -44,7 +44,8 @@ export function sharedLibrary(...names: readonly (string | null)[]): Library | u
 }
 
 /**
- * What is bound of a shared library, once for each thread: functions that FFI has made stay for ever.
+ * What is bound of a shared library, once for each thread: functions that FFI has made stay for
+ * ever.
  * @param names of the library, as for `sharedLibrary`.
  */
 export function boundOnce<T>(
