@@ -1,5 +1,5 @@
 import { BlockError } from '../block/errors.ts';
-import { addressOf, boundOnce } from '../posix/libc.ts';
+import { addressOf, bindsDeep, boundOnce } from '../posix/libc.ts';
 
 const LIBRARIES = ['libz.so.1', 'libz.1.dylib', '/usr/lib/libz.1.dylib'];
 /** Only its first number matters. */
@@ -32,7 +32,7 @@ export class Inflater {
    * libz.
    */
   static begin(bits: number): Inflater | undefined {
-    const library = bound();
+    const library = bindsDeep() ? bound() : undefined;
     return library && new Inflater(library, bits);
   }
 

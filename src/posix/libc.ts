@@ -83,6 +83,16 @@ export function libcFunction(prototype: string): () => CFunction | undefined {
   };
 }
 
+const glibcVersion = libcFunction('const char *gnu_get_libc_version()');
+
+/**
+ * Whether a library of the system calls its own functions where Node has others of the same names in
+ * itself: zlib, and since 22.15 libzstd. musl cannot do that.
+ */
+export function bindsDeep(): boolean {
+  return process.platform !== 'linux' || glibcVersion() !== undefined;
+}
+
 /** The address of a buffer's bytes; they stay there as long as the buffer is referenced. */
 export function addressOf(bytes: Uint8Array): bigint {
   return koffi()!.address(bytes);
