@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { fstatSync, openSync } from 'node:fs';
 import { test } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
 import { xzStream } from '../../test/peer/xz.ts';
@@ -6,6 +7,7 @@ import { Random } from '../testing/model.ts';
 import type { Decoder, Sink } from './coding.ts';
 import { decoderOf } from './decoders.ts';
 import { lzmaPackage } from './lzma-package.ts';
+import { Spool } from './spool.ts';
 import { streamedDecoder } from './streamed.ts';
 
 /** Collects what comes, a little at a time. */
@@ -98,4 +100,13 @@ test('gzip by a stream of Node, and what a sink throws', async () => {
   };
   await assert.rejects(async () => await full.decode(packed, true, sink), reason);
   full.close();
+});
+
+test('a file that cannot be so large', async () => {
+  const fd = openSync('/dev/null', 'r');
+  const spool = new Spool({ size: 0n, read: () => Buffer.alloc(0) }, fd);
+  assert.throws(() => spool.device(10), { message: /^a file of 10 bytes cannot be made: / });
+  await spool.close();
+  await spool.close();
+  assert.throws(() => fstatSync(fd), { code: 'EBADF' });
 });

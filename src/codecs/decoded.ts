@@ -205,7 +205,12 @@ class InFile {
   constructor(below: BlockDevice, options: DecodedOptions) {
     this.#options = options;
     this.#spool = new Spool(below);
-    this.#file = this.#spool.device(options.table.size);
+    try {
+      this.#file = this.#spool.device(options.table.size);
+    } catch (error) {
+      void this.#spool.close();
+      throw error;
+    }
     options.debug?.('its blocks are large: they are decompressed into a temporary file');
   }
 
@@ -214,8 +219,8 @@ class InFile {
     return await this.#file.read(BigInt(at), length, options);
   }
 
-  async close(): Promise<void> {
-    await this.#file.close?.();
+  close(): Promise<void> {
+    return this.#spool.close();
   }
 
   async #decode(index: number, options: RequestOptions): Promise<{ readonly byteLength: 0 }> {
@@ -259,7 +264,7 @@ export async function decodedWhole(
     });
     return withRecipeOf(file, device);
   } catch (error) {
-    await spool.device(0).close?.();
+    await spool.close();
     if (!(error instanceof BlockError)) throw error;
     throw new BlockError(error.errno, `${format}: ${error.message}`, { cause: error });
   }
