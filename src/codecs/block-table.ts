@@ -3,7 +3,9 @@ import { BlockError } from '../block/errors.ts';
 /** Most blocks of one file: 64 MiB of table. */
 const MOST = 1 << 21;
 
-/** A part that can be decoded by itself: where it is, and where what comes of it belongs, in bytes. */
+/**
+ * A part that can be decoded by itself: where it is, and where what comes of it belongs, in bytes.
+ */
 export interface EncodedBlock {
   /** Where it begins in the compressed file. */
   readonly from: number;

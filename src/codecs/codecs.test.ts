@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { fstatSync, openSync } from 'node:fs';
 import { test } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
 import { xzStream } from '../../test/peer/xz.ts';
@@ -6,20 +7,25 @@ import { Random } from '../testing/model.ts';
 import type { Decoder, Sink } from './coding.ts';
 import { decoderOf } from './decoders.ts';
 import { lzmaPackage } from './lzma-package.ts';
+import { Spool } from './spool.ts';
 import { streamedDecoder } from './streamed.ts';
 
 /** Collects what comes, a little at a time. */
 class Collected implements Sink {
   readonly most = Number.MAX_SAFE_INTEGER;
   readonly #room = Buffer.alloc(1000);
-  bytes = Buffer.alloc(0);
+  readonly #parts: Buffer[] = [];
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
 
   room(): Buffer {
     return this.#room;
   }
 
   filled(length: number): void {
-    this.bytes = Buffer.concat([this.bytes, this.#room.subarray(0, length)]);
+    this.#parts.push(Buffer.from(this.#room.subarray(0, length)));
   }
 }
 
@@ -40,7 +46,7 @@ async function decoded(decoder: Decoder, input: Buffer, piece: number): Promise<
 const CONTENT = Buffer.concat([new Random(1).bytes(40_000), Buffer.alloc(60_000, 'words ')]);
 const XZ = xzStream([{ bytes: CONTENT }]);
 
-for (const piece of [1, 777, 1 << 20]) {
+for (const piece of [13, 777, 1 << 20]) {
   test(`deflate in pieces of ${piece}`, async () => {
     const packed = deflateRawSync(CONTENT);
     assert.ok(CONTENT.equals(await decoded(decoderOf({ kind: 'deflate' }), packed, piece)));
@@ -94,4 +100,13 @@ test('gzip by a stream of Node, and what a sink throws', async () => {
   };
   await assert.rejects(async () => await full.decode(packed, true, sink), reason);
   full.close();
+});
+
+test('a file that cannot be so large', async () => {
+  const fd = openSync('/dev/null', 'r');
+  const spool = new Spool({ size: 0n, read: () => Buffer.alloc(0) }, fd);
+  assert.throws(() => spool.device(10), { message: /^a file of 10 bytes cannot be made: / });
+  await spool.close();
+  await spool.close();
+  assert.throws(() => fstatSync(fd), { code: 'EBADF' });
 });

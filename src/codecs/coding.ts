@@ -1,9 +1,9 @@
 /** How bytes are compressed, as a decoding thread is told. Structured cloning can copy it. */
 export interface Coding {
   /**
-   * xz: one stream with one block; lzma: the old format of one stream; gzip, bzip2, zstd: as many as
-   * there are, one after the other; deflate: raw; gzip-index: gzip again, of which the places are told
-   * at which one may begin (gzip-index.ts).
+   * xz: one stream with one block; lzma: the old format of one stream; gzip, bzip2, zstd: as many
+   * as there are, one after the other; deflate: raw; gzip-index: gzip again, of which the places
+   * are told at which one may begin (gzip-index.ts).
    */
   readonly kind: 'xz' | 'lzma' | 'gzip' | 'deflate' | 'bzip2' | 'zstd' | 'gzip-index';
   /** Most bytes for what the decoder keeps for itself; unlimited unless told. */

@@ -32,8 +32,9 @@ export interface DecodedOptions {
 }
 
 /**
- * What a compressed file holds, for reading. Blocks are decoded in threads, several at once, and kept:
- * small ones in memory, within a budget for all who share the device, large ones in a temporary file.
+ * What a compressed file holds, for reading. Blocks are decoded in threads, several at once, and
+ * kept: small ones in memory, within a budget for all who share the device, large ones in a
+ * temporary file.
  * @param below is closed with it.
  */
 export function decodedDevice(below: BlockDevice, options: DecodedOptions): BlockDevice {
@@ -204,7 +205,12 @@ class InFile {
   constructor(below: BlockDevice, options: DecodedOptions) {
     this.#options = options;
     this.#spool = new Spool(below);
-    this.#file = this.#spool.device(options.table.size);
+    try {
+      this.#file = this.#spool.device(options.table.size);
+    } catch (error) {
+      void this.#spool.close();
+      throw error;
+    }
     options.debug?.('its blocks are large: they are decompressed into a temporary file');
   }
 
@@ -213,8 +219,8 @@ class InFile {
     return await this.#file.read(BigInt(at), length, options);
   }
 
-  async close(): Promise<void> {
-    await this.#file.close?.();
+  close(): Promise<void> {
+    return this.#spool.close();
   }
 
   async #decode(index: number, options: RequestOptions): Promise<{ readonly byteLength: 0 }> {
@@ -235,7 +241,8 @@ export interface WholeOptions extends RequestOptions, Pick<DecodedOptions, 'debu
 }
 
 /**
- * What a compressed file holds that has no index, for reading: it is decompressed into a temporary file.
+ * What a compressed file holds that has no index, for reading: it is decompressed into a temporary
+ * file.
  * @param below is closed with it. @throws BlockError
  */
 export async function decodedWhole(
@@ -257,7 +264,7 @@ export async function decodedWhole(
     });
     return withRecipeOf(file, device);
   } catch (error) {
-    await spool.device(0).close?.();
+    await spool.close();
     if (!(error instanceof BlockError)) throw error;
     throw new BlockError(error.errno, `${format}: ${error.message}`, { cause: error });
   }

@@ -1,9 +1,10 @@
 /**
- * Where decoding of gzip may begin, and with what. The index is a file of records, each of 24 bytes and
- * perhaps some more: how many bytes have come out before, how many have gone in (the last of which may
- * have bits that are still to be decoded), the length of what follows the record, those bits, that
- * byte, and whether it is the end. After a place come the 32 KiB that came out before it, deflated;
- * after the end the last 8 bytes of the gzip file, by which one sees that the index is for it.
+ * Where decoding of gzip may begin, and with what. The index is a file of records, each of 24 bytes
+ * and perhaps some more: how many bytes have come out before, how many have gone in (the last of
+ * which may have bits that are still to be decoded), the length of what follows the record, those
+ * bits, that byte, and whether it is the end. After a place come the 32 KiB that came out before
+ * it, deflated; after the end the last 8 bytes of the gzip file, by which one sees that the index
+ * is for it.
  */
 import { deflateRawSync } from 'node:zlib';
 import { BlockError } from '../block/errors.ts';

@@ -1,5 +1,5 @@
 import { BlockError } from '../block/errors.ts';
-import { addressOf, boundOnce } from '../posix/libc.ts';
+import { addressOf, bindsDeep, boundOnce } from '../posix/libc.ts';
 
 const LIBRARIES = ['libz.so.1', 'libz.1.dylib', '/usr/lib/libz.1.dylib'];
 /** Only its first number matters. */
@@ -19,14 +19,20 @@ const bound = boundOnce(LIBRARIES, library => ({
   end: library.func('int inflateEnd(void *stream)'),
 }));
 
-/** libz through FFI: it decodes to where one wants it, and stops between blocks, which Node's does not. */
+/**
+ * libz through FFI: it decodes to where one wants it, and stops between blocks, which Node's does
+ * not.
+ */
 export class Inflater {
   readonly #library;
   readonly #stream = Buffer.alloc(BYTES);
 
-  /** @param bits of the window: 31 for gzip, -15 for raw deflate. @returns undefined: there is no libz. */
+  /**
+   * @param bits of the window: 31 for gzip, -15 for raw deflate. @returns undefined: there is no
+   * libz.
+   */
   static begin(bits: number): Inflater | undefined {
-    const library = bound();
+    const library = bindsDeep() ? bound() : undefined;
     return library && new Inflater(library, bits);
   }
 

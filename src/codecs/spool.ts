@@ -1,8 +1,9 @@
-import { ftruncateSync } from 'node:fs';
+import { close, ftruncateSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { controllerForMany } from '../block/abortable.ts';
 import { alignedDevice } from '../block/aligned.ts';
 import type { BlockDevice, RequestOptions } from '../block/device.ts';
-import { BlockError, messageOf } from '../block/errors.ts';
+import { BlockError, errnoOf, messageOf } from '../block/errors.ts';
 import { Turns } from '../block/turns.ts';
 import { PASS, wrapDevice } from '../block/wrap.ts';
 import { namelessFile } from '../posix/temporary.ts';
@@ -26,6 +27,8 @@ const QUEUE = 3;
 /** What is decoded into one file at once. */
 const MOST = 2;
 
+const closeFile = promisify(close);
+
 /** A file for what is decoded; it takes no space for zeroes. */
 export class Spool {
   readonly #below: BlockDevice;
@@ -33,6 +36,7 @@ export class Spool {
   readonly #turns = new Turns(MOST);
   readonly #end = controllerForMany();
   readonly #running = new Set<Promise<unknown>>();
+  #closed: Promise<void> | undefined;
 
   /**
    * @param below has what is compressed. @param fd of an empty file; a nameless one unless given.
@@ -44,7 +48,8 @@ export class Spool {
   }
 
   /**
-   * Decodes into a place of the file, each time in a thread of its own: what is below may need one, too.
+   * Decodes into a place of the file, each time in a thread of its own: what is below may need one,
+   * too.
    * @param most bytes that may come. @returns how many came.
    * @throws BlockError; the signal's reason.
    */
@@ -62,24 +67,41 @@ export class Spool {
     return await running.finally(() => this.#running.delete(running));
   }
 
-  /** The file as a disk of so many bytes, which closes it. */
+  /** The file as a disk of so many bytes, which closes it. @throws BlockError it is too large. */
   device(size: number): BlockDevice {
-    ftruncateSync(this.#fd, size);
+    this.#setSize(size);
     const device = fileDevice({
       fd: this.#fd,
       writable: false,
-      shared: false,
+      shared: true,
       size: BigInt(size),
       blockDevice: false,
       rotational: undefined,
       sparse: true,
     });
-    const close = async () => {
-      this.#end.abort(new Error('the device is being closed'));
-      await Promise.allSettled(this.#running);
-      await device.close?.();
-    };
+    const close = () => this.close();
     return Object.assign(wrapDevice(device, { ...PASS, close }), { recipe: device.recipe });
+  }
+
+  /** Gives up what is being decoded, and closes the file. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#end.abort(new Error('the device is being closed'));
+    await Promise.allSettled(this.#running);
+    await closeFile(this.#fd);
+  }
+
+  #setSize(size: number): void {
+    try {
+      ftruncateSync(this.#fd, size);
+    } catch (error) {
+      const words = `a file of ${size} bytes cannot be made: ${messageOf(error)}`;
+      throw new BlockError(errnoOf(error), words, { cause: error });
+    }
   }
 
   /** Reads pieces while those before are being decoded. */

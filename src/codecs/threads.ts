@@ -57,8 +57,8 @@ export class DecodingThread {
   }
 
   /**
-   * Gives it bytes, which are its own unless they are shared, and waits until it has decoded them. More may be given
-   * meanwhile; once one order has failed so do those that belong to it.
+   * Gives it bytes, which are its own unless they are shared, and waits until it has decoded them.
+   * More may be given meanwhile; once one order has failed so do those that belong to it.
    * @throws BlockError what is wrong with them; the signal's reason, and it decodes no further.
    */
   async feed(
@@ -98,7 +98,9 @@ export class DecodingThread {
   }
 }
 
-/** Threads that decode blocks, as many at once as there are processors; started when first needed. */
+/**
+ * Threads that decode blocks, as many at once as there are processors; started when first needed.
+ */
 class Decoders {
   readonly #turns = new Turns(availableParallelism());
   readonly #free: DecodingThread[] = [];

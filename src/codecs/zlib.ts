@@ -18,7 +18,9 @@ const PIECE = 256 << 10;
 /** Most that is decoded at one go. */
 const AT_ONCE = 64 << 20;
 
-/** gzip and raw deflate: what is small at one go by Node's own zlib, which is quicker than others. */
+/**
+ * gzip and raw deflate: what is small at one go by Node's own zlib, which is quicker than others.
+ */
 export function zlibDecoder(coding: Coding): Decoder {
   const { kind, dictionary, part } = coding;
   const finishFlush = part ? constants.Z_SYNC_FLUSH : constants.Z_FINISH;

@@ -1,5 +1,5 @@
 import { BlockError } from '../block/errors.ts';
-import { addressOf, boundOnce } from '../posix/libc.ts';
+import { addressOf, bindsDeep, boundOnce } from '../posix/libc.ts';
 import { ZSTD_LIBRARIES } from '../posix/zstd.ts';
 import type { Stepper } from './stepping.ts';
 
@@ -15,7 +15,7 @@ const bound = boundOnce(ZSTD_LIBRARIES, library => ({
 
 /** libzstd through FFI; undefined where it is missing. */
 export function zstdStepper(): Stepper | undefined {
-  const library = bound();
+  const library = bindsDeep() ? bound() : undefined;
   if (!library) return undefined;
   const { isError, nameOf, decompress, free } = library;
   const context = library.create();

@@ -44,7 +44,8 @@ export function sharedLibrary(...names: readonly (string | null)[]): Library | u
 }
 
 /**
- * What is bound of a shared library, once for each thread: functions that FFI has made stay for ever.
+ * What is bound of a shared library, once for each thread: functions that FFI has made stay for
+ * ever.
  * @param names of the library, as for `sharedLibrary`.
  */
 export function boundOnce<T>(
@@ -80,6 +81,16 @@ export function libcFunction(prototype: string): () => CFunction | undefined {
     }
     return bound ?? undefined;
   };
+}
+
+const glibcVersion = libcFunction('const char *gnu_get_libc_version()');
+
+/**
+ * Whether a library of the system calls its own functions where Node has others of the same names in
+ * itself: zlib, and since 22.15 libzstd. musl cannot do that.
+ */
+export function bindsDeep(): boolean {
+  return process.platform !== 'linux' || glibcVersion() !== undefined;
 }
 
 /** The address of a buffer's bytes; they stay there as long as the buffer is referenced. */

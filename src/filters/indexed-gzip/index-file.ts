@@ -45,7 +45,7 @@ async function make(
     const encoded = { coding, from: 0, packed: Number(file.size) };
     return spool.device(await spool.decode(encoded, { offset: 0 }, { signal }));
   } catch (error) {
-    await spool.device(0).close?.();
+    await spool.close();
     if (!(error instanceof BlockError)) throw error;
     throw new BlockError(error.errno, `gzip: ${error.message}`, { cause: error });
   }

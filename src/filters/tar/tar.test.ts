@@ -203,6 +203,7 @@ const sparse = (map: string, size = '100000') =>
 const giant = Buffer.alloc(12, 0xff);
 const REFUSED: readonly (readonly [what: string, archive: Buffer, message: RegExp])[] = [
   ['something else', Buffer.alloc(5000, 'x'), /^tar: it is no tar archive$/],
+  ['random bytes', new Random(9).bytes(5000).fill(0xff, 140, 160), /^tar: it is no tar archive$/],
   [
     'a damaged header',
     Buffer.concat([README, Buffer.alloc(512, 7)]),

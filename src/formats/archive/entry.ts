@@ -10,7 +10,8 @@ export interface ArchiveEntry {
   readonly description?: string | undefined;
   /**
    * Its content as a disk.
-   * @param archive is closed with it. @throws BlockError ENOTSUP it is kept in a way that is not known.
+   * @param archive is closed with it. @throws BlockError ENOTSUP it is kept in a way that is not
+   * known.
    */
   open(archive: BlockDevice, options: OpenEntry): BlockDevice | Promise<BlockDevice>;
 }

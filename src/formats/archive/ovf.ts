@@ -14,8 +14,8 @@ const MOST_FILES = 1 << 16;
 const ZIP = Buffer.from('PK', 'latin1');
 
 /**
- * The disks of an OVA, an appliance with its description in OVF: a tar archive, or a zip archive. They
- * come in the order of the description, which says of what kind they are.
+ * The disks of an OVA, an appliance with its description in OVF: a tar archive, or a zip archive.
+ * They come in the order of the description, which says of what kind they are.
  * @throws BlockError EIO it is no such archive, or damaged.
  */
 export async function* ovaDisks(

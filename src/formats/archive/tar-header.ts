@@ -25,7 +25,7 @@ const [FIRST_RUNS, MORE_RUNS] = [4, 21] as const;
 
 /** @throws BlockError EIO it is no header. */
 export function readHeader(sector: Buffer, at: number): TarHeader {
-  if (sumOf(sector) !== numberAt(sector, CHECKSUM, 8)) {
+  if (sumOf(sector) !== octalAt(sector, CHECKSUM, 8)) {
     throw bad(at === 0 ? 'it is no tar archive' : `the header at ${at} is damaged`);
   }
   const prefix = sector.toString('latin1', MAGIC, MAGIC + 6) === 'ustar\0';
@@ -80,7 +80,11 @@ function numberAt(sector: Buffer, at: number, length: number): number {
     if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
     throw bad('a number in a header is too large');
   }
-  const digits = /^[ \0]*([0-7]*)/.exec(field.toString('latin1'))![1]!;
+  return octalAt(sector, at, length);
+}
+
+function octalAt(sector: Buffer, at: number, length: number): number {
+  const digits = /^[ \0]*([0-7]*)/.exec(sector.toString('latin1', at, at + length))![1]!;
   return digits === '' ? 0 : Number.parseInt(digits, 8);
 }
 

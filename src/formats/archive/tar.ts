@@ -20,7 +20,9 @@ export interface TarOptions extends RequestOptions {
   readonly limit?: number | undefined;
 }
 
-/** Entries that tell of the next one: its name, what it links to, or fields; `g` of all that follow. */
+/**
+ * Entries that tell of the next one: its name, what it links to, or fields; `g` of all that follow.
+ */
 const ABOUT_NEXT: ReadonlySet<string> = new Set(['x', 'g', 'L', 'K']);
 /** Bytes of a long name or an extended header. */
 const MOST_TEXT = 1 << 20;
@@ -127,7 +129,9 @@ class TarReader {
     return this.#placed({ at, stored, size, runs, end: at + padded(stored) });
   }
 
-  /** The map of GNU's newest format: lines of digits before the data, first how many pairs follow. */
+  /**
+   * The map of GNU's newest format: lines of digits before the data, first how many pairs follow.
+   */
   async #mapBefore(data: number, size: number): Promise<{ at: number; runs: TarRun[] }> {
     const numbers: number[] = [];
     let rest = '';

@@ -26,7 +26,9 @@ const [IS_ENCRYPTED, IS_UTF8] = [1, 0x800] as const;
 /** Bytes of a directory. */
 const MOST = 64 << 20;
 
-/** @param file takes any offset and length. @throws BlockError EIO it is no zip archive, or damaged. */
+/**
+ * @param file takes any offset and length. @throws BlockError EIO it is no zip archive, or damaged.
+ */
 export async function readDirectory(
   file: BlockDevice,
   options: RequestOptions,

@@ -31,8 +31,8 @@ class Bits {
 }
 
 /**
- * Bytes with which raw deflate may begin in the middle of a byte: blocks with nothing in them, so long
- * that the last bits of that byte come where they were.
+ * Bytes with which raw deflate may begin in the middle of a byte: blocks with nothing in them, so
+ * long that the last bits of that byte come where they were.
  * @param byte of which only the upper `bits` are still to be decoded, 0 to 7 of them.
  */
 export function emptyBlocksUpTo(byte: number, bits: number): Buffer {

@@ -18,8 +18,8 @@ export interface XzOptions extends RequestOptions {
 const OVERHEAD = 8 << 20;
 
 /**
- * What an xz file holds, for reading. Any number of streams and blocks; the fewer bytes a block has,
- * the quicker is one that is read at random.
+ * What an xz file holds, for reading. Any number of streams and blocks; the fewer bytes a block
+ * has, the quicker is one that is read at random.
  * @param below is closed with it.
  * @throws BlockError EIO it is no xz file, is damaged, or has a block larger than `maxBlock`.
  */
