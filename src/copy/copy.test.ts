@@ -33,6 +33,33 @@ describe('copy', () => {
     assert.equal(destination.counts.flush, 1);
   });
 
+  test('zeroes in aligned pieces, and data in one request where no zeroes are searched', async () => {
+    const size = (1n << 28n) + 1n;
+    const extents = () => [
+      { length: 4096, hole: false, zero: false },
+      { length: Number(size), hole: true, zero: true },
+    ];
+    const half = [Buffer.alloc(1, 1), Buffer.alloc(4095)];
+    const source: BlockDevice = { size, read: () => half, extents };
+    for (const [options, data] of [
+      [{ sparse: 0 }, ['w0+4096']],
+      [{ allocated: true }, ['w0+4096']],
+      [{ sparse: 2048 }, ['w0+2048', 'z2048+2048']],
+    ] as const) {
+      const calls: string[] = [];
+      const destination: BlockDevice = {
+        size,
+        read: () => assert.fail('nothing is to be read'),
+        write: (offset, { length }) => void calls.push(`w${offset}+${length}`),
+        zero: (offset, length) => void calls.push(`z${offset}+${length}`),
+      };
+      await copy(source, destination, options);
+      const piece = 1 << 27;
+      const zeroed = [`z4096+${piece - 4096}`, `z${piece}+${piece}`, `z${2 * piece}+1`];
+      assert.deepEqual(calls.sort(), [...data, ...zeroed].sort());
+    }
+  });
+
   test('all connections of both ends are used, and flushed', async () => {
     const bytes = Buffer.alloc(50_000);
     const sources = Array.from({ length: 3 }, () => new StrictDevice(content(50_000)));

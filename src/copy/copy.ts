@@ -20,7 +20,7 @@ export interface WriteSettings extends Parallelism {
   readonly progress?: ((bytes: number) => void) | undefined;
   /**
    * Bytes of the blocks that are searched for zeroes, a power of two; 0: none. Unless said 4096, or
-   * more where the destination prefers larger blocks.
+   * more where the destination prefers larger blocks, and 0 with `allocated`.
    */
   readonly sparse?: number | undefined;
   /** Zeroes take space at the destination. */
@@ -39,6 +39,9 @@ export interface CopyOptions extends WriteSettings {
 }
 
 const SMALLEST_SPARSE = 4096;
+/** Zeroes that are made at once, in bytes, or up to a thousandth of the whole. */
+const ZEROES = 128 << 20;
+const MOST_ZEROES = 1024;
 /** What is moved at once, in bytes; several at once would wait for each other. */
 const LONGEST_MOVE = 64 << 20;
 
@@ -65,7 +68,7 @@ export async function copy(
     extents: options.extents ?? true,
     granularity: requests.granularity,
     // Zeroes that must be written are work for all slots.
-    longestZero: destination.zero ? undefined : requests.size,
+    longestZero: destination.zero ? longestZeroes(source.size) : requests.size,
   });
   if (options.move) await moveChunks(queue, destination, zeroing, options.move, options);
   const pool = new BufferPool(requests.size);
@@ -83,6 +86,12 @@ export async function copy(
     }
   });
   if (options.flush) await flushAll(destinations, options.signal);
+}
+
+/** A power of two: a server that is slow at it has work for all slots, and the progress is seen. */
+function longestZeroes(size: bigint): number {
+  const share = Math.max(ZEROES, Number(size) / MOST_ZEROES);
+  return 2 ** Math.ceil(Math.log2(share));
 }
 
 /** Until a chunk cannot be moved, which is then the next in the queue. */
@@ -131,6 +140,6 @@ export function zeroingOf(
   return {
     allocated,
     isZero: destinationIsZero ?? destination.size === 0n,
-    sparse: sparse ?? Math.min(preferred, size),
+    sparse: sparse ?? (allocated ? 0 : Math.min(preferred, size)),
   };
 }

@@ -65,7 +65,7 @@ test('blocks of zeroes are found where blocks lie on the disk', async () => {
   const found = ['w0+4', 'z4+12', 'w16+4', 'z20+4'];
   assert.deepEqual(await put(0, [bytes, known(4)]), found);
   assert.deepEqual(await put(2, [bytes]), ['w2+2', 'z4+12', 'w16+4', 'z20+2']);
-  assert.deepEqual(await put(0, [bytes, known(4)], { sparse: 0 }), ['w0+20', 'w20+4']);
+  assert.deepEqual(await put(0, [bytes, known(4)], { sparse: 0 }), ['w0+24']);
   assert.deepEqual(await put(0, [Buffer.alloc(6), known(4)]), ['z0+6', 'z6+4']);
   assert.deepEqual(await put(0, [Buffer.alloc(5, 7), known(4)]), ['w0+5', 'z5+4']);
 });

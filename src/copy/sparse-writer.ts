@@ -44,10 +44,10 @@ export class SparseWriter {
    * @throws BlockError that says where.
    */
   async write(offset: bigint, data: Data): Promise<void> {
+    if (this.#sparse === 0) return this.#data(offset, contiguous(data));
     let at = offset;
     for (const view of gather(data, this.#minimum)) {
-      if (this.#sparse === 0) await this.#data(at, view);
-      else if (isKnownZero(view)) await this.zero(at, view.length);
+      if (isKnownZero(view)) await this.zero(at, view.length);
       else await this.#split(at, view);
       at += BigInt(view.length);
     }

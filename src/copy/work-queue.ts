@@ -19,7 +19,10 @@ export interface QueueOptions {
   readonly extents: boolean;
   /** Every chunk begins, and but for the last ends, at a multiple of so many bytes. */
   readonly granularity: number;
-  /** Most bytes of a chunk of zeroes, a multiple of `granularity`. */
+  /**
+   * Most bytes of a chunk of zeroes, of which none reaches over a multiple of it; a multiple of
+   * `granularity`.
+   */
   readonly longestZero?: number | undefined;
 }
 
@@ -52,7 +55,7 @@ export class WorkQueue {
     if (this.#offset >= this.#source.size) return undefined;
     while (this.#runs[0] && this.#runs[0].end <= this.#offset) this.#runs.shift();
     const run = this.#runs[0];
-    if (run) return this.#take(run, run.zero ? this.#longestZero : longest);
+    if (run) return this.#take(run, run.zero ? this.#zeroesAhead() : longest);
     this.#asking ??= this.#ask(signal).finally(() => {
       this.#asking = undefined;
     });
@@ -70,6 +73,10 @@ export class WorkQueue {
     const length = left < BigInt(longest) ? Number(left) : longest;
     this.#offset += BigInt(length);
     return { offset, length, zero };
+  }
+
+  #zeroesAhead(): number {
+    return this.#longestZero - Number(this.#offset % BigInt(this.#longestZero));
   }
 
   async #ask(signal: AbortSignal): Promise<void> {
