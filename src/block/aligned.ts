@@ -12,7 +12,7 @@ import {
   type ZeroOptions,
 } from './device.ts';
 import { BlockError } from './errors.ts';
-import { cutRuns } from './extents.ts';
+import { runsFrom } from './extents.ts';
 import { eachPart, type Part, readParts } from './parts.ts';
 import { holding, RangeLock } from './range-lock.ts';
 import { readInto } from './read-into.ts';
@@ -160,7 +160,7 @@ class Blocks {
   ): R[] | PromiseLike<R[]> {
     const { start, span } = this.#outward(offset, Math.min(length, MOST_RUNS), this.#block);
     return andThen(ask(start, span), runs => {
-      const cut = cutRuns(runs, Number(offset - start), length);
+      const cut = runsFrom(runs, Number(offset - start), length);
       if (cut.length > 0) return cut;
       throw new BlockError('EIO', `the device told of less than a block of ${this.#block} bytes`);
     });

@@ -4,7 +4,7 @@ import { byteLength, contiguous, isKnownZero, isZero, sliceData, zeroes } from '
 import type { BlockDevice, Extent, WriteOptions } from './device.ts';
 import { allExtents, zeroRange } from './emulate.ts';
 import { BlockError, errnoOf, messageOf, UsageError } from './errors.ts';
-import { cutRuns, ExtentList } from './extents.ts';
+import { cutRuns, ExtentList, runsFrom } from './extents.ts';
 import { humanSize, parseSize } from './size.ts';
 import { sliceDevice } from './slice.ts';
 import { PASS, wrapDevice } from './wrap.ts';
@@ -113,6 +113,13 @@ describe('extents', () => {
     assert.deepEqual(cutRuns([full(4)], 0, 100), [full(4)]);
     assert.deepEqual(cutRuns([full(4), hole(4), full(4)], 5, 4), [hole(3), full(1)]);
     assert.deepEqual(cutRuns([full(4)], 4, 4), []);
+  });
+
+  test('as far as they begin within a length', () => {
+    assert.deepEqual(runsFrom([full(4), hole(4), full(4)], 2, 2), [full(2)]);
+    assert.deepEqual(runsFrom([full(4), hole(4), full(4)], 4, 1), [hole(4)]);
+    assert.deepEqual(runsFrom([full(4), hole(4), full(4)], 0, 100), [full(4), hole(4), full(4)]);
+    assert.deepEqual(runsFrom([full(4)], 4, 4), []);
   });
 
   test('all of a range from a device that answers little by little', async () => {

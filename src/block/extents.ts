@@ -52,3 +52,20 @@ export function cutRuns<R extends { readonly length: number }>(
   }
   return cut;
 }
+
+/** Runs of any kind without their first `skip` bytes, those that begin within `length` bytes then. */
+export function runsFrom<R extends { readonly length: number }>(
+  runs: readonly R[],
+  skip: number,
+  length: number,
+): R[] {
+  const found: R[] = [];
+  let at = -skip;
+  for (const run of runs) {
+    if (at >= length) break;
+    const end = at + run.length;
+    if (end > 0) found.push(at < 0 ? { ...run, length: end } : run);
+    at = end;
+  }
+  return found;
+}

@@ -136,6 +136,15 @@ describe('what an open script is asked', () => {
     assert.ok(script.calls.includes('open true  false'));
   });
 
+  test('the name of the default export, asked for once, is the one it is opened by', async () => {
+    const script = new Functions({ ...memory(512), default_export: () => 'hello\n' });
+    const source = await sourceOf(script);
+    await source.open(REQUEST);
+    assert.equal(await source.defaultExport!(REQUEST), 'hello');
+    assert.ok(script.calls.includes('open false hello false'));
+    assert.equal(script.calls.filter(call => call.startsWith('default_export')).length, 1);
+  });
+
   test('a device that cannot be opened is closed', async () => {
     const script = new Functions({ get_size: () => 'many\n' });
     const words = /\.\/it: get_size method answered "many": cannot parse/;

@@ -4,6 +4,7 @@ import type {
   ExportEntry,
   ListRequest,
   OpenRequest,
+  Peer,
 } from '../block/device.ts';
 import { serialiseDevice } from '../block/serialise.ts';
 import { Turns } from '../block/turns.ts';
@@ -41,6 +42,7 @@ class ScriptSource implements DeviceSource {
   readonly #model: ThreadModel;
   readonly #readOnly: boolean;
   readonly #remove: () => void | Promise<void>;
+  readonly #defaults = new WeakMap<Peer, { readonly tls: boolean; readonly name: string }>();
   /** One thing at a time, in the models where that concerns all connections. */
   readonly #alone = new Turns(1);
 
@@ -62,7 +64,8 @@ class ScriptSource implements DeviceSource {
 
   async open(request: OpenRequest): Promise<BlockDevice> {
     const { signal } = request;
-    const open = () => openDevice(this.#methods, request);
+    const exportName = request.exportName || (await this.defaultExport(request));
+    const open = () => openDevice(this.#methods, { ...request, exportName });
     switch (this.#model) {
       case 'parallel':
         return open();
@@ -83,9 +86,15 @@ class ScriptSource implements DeviceSource {
     return this.#methods.understood('list_exports', text, () => parseExports(text));
   }
 
-  async defaultExport({ readOnly, tls }: ListRequest): Promise<string> {
+  /** Asked for once a connection, as a filter above may give another name, or none. */
+  async defaultExport({ readOnly, tls, peer }: ListRequest): Promise<string> {
+    const known = this.#defaults.get(peer);
+    if (known?.tls === tls) return known.name;
     const words = [String(readOnly), String(tls)];
-    return firstExport((await this.#run(() => this.#methods.text('default_export', words))) ?? '');
+    const text = await this.#run(() => this.#methods.text('default_export', words));
+    const name = firstExport(text ?? '');
+    this.#defaults.set(peer, { tls, name });
+    return name;
   }
 
   async close(): Promise<void> {
@@ -105,7 +114,10 @@ class ScriptSource implements DeviceSource {
         await device.close?.();
         leave();
       };
-      return serialiseDevice(wrapDevice(device, { ...PASS, close }), new Turns(1));
+      return serialiseDevice(
+        wrapDevice(device, { ...PASS, close, multiConn: false }),
+        new Turns(1),
+      );
     } catch (error) {
       leave();
       throw error;

@@ -26,6 +26,7 @@ for (const [mode, most] of [
 test('serialize=connections: the second client waits, until the first or itself leaves', async () => {
   const { source } = await opened('connections');
   const first = await source.open(REQUEST);
+  assert.equal(first.multiConn, false);
   const order: string[] = [];
   const second = Promise.resolve(source.open(REQUEST)).then(device => {
     order.push('opened');

@@ -1,7 +1,9 @@
 import type { BlockDevice } from '../../block/device.ts';
+import { withRecipeOf } from '../../block/recipe.ts';
 import { serialiseDevice } from '../../block/serialise.ts';
 import { whileOpen } from '../../block/source.ts';
 import { Turns } from '../../block/turns.ts';
+import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { defineFilter, wrapSource } from '../../declare/declare.ts';
 
 export default defineFilter({
@@ -22,7 +24,12 @@ export default defineFilter({
   wrap: oneAtATime,
   create({ serialize }, below, { again }) {
     const turns = new Turns(1);
-    if (serialize === 'connections') return whileOpen(below, ({ signal }) => turns.enter(signal));
+    if (serialize === 'connections') {
+      const single = wrapSource(below, device =>
+        withRecipeOf(device, wrapDevice(device, { ...PASS, multiConn: false })),
+      );
+      return whileOpen(single, ({ signal }) => turns.enter(signal));
+    }
     return wrapSource(below, device =>
       serialize === 'requests' ? again(oneAtATime(device), device) : serialiseDevice(device, turns),
     );

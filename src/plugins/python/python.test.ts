@@ -120,7 +120,7 @@ assert nbdkit.parse_size("4K") == 4096 and nbdkit.parse_probability("p", "10%") 
 assert nbdkit.FLAG_FUA == 2 and nbdkit.CACHE_NATIVE == 2`),
     );
     const peer = { family: 'unix', uid: 12 } as const;
-    const device = await source.open({ ...REQUEST, exportName: 'a', peer });
+    const device = await source.open({ ...REQUEST, peer });
     assert.equal(device.description, 'a False 12 ');
     assert.deepEqual(await source.list!(REQUEST), [
       { name: 'a', description: 'first' },
