@@ -42,6 +42,13 @@ test('what is allowed is made into what a disk of whole blocks takes', async () 
   assert.deepEqual([disk.bytes[511], disk.bytes[512]], [0, 1]);
 });
 
+test('what a disk only advises can be asked for', async () => {
+  const blockSize = { minimum: 512, preferred: 4096, maximum: 65536, advisory: true };
+  const disk = new StrictDevice(Buffer.alloc(8192), { blockSize });
+  const device = await openOver(disk, 'blocksize-policy blocksize-error-policy=error');
+  assert.throws(() => device.read(1n, 1), { errno: 'EINVAL' });
+});
+
 test('a client that writes too much at once is disconnected', async () => {
   const ends: (boolean | undefined)[] = [];
   const disconnect = (force?: boolean) => void ends.push(force);

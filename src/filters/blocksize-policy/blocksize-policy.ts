@@ -96,7 +96,9 @@ function checking(below: BlockDevice, checks: readonly Check[]): BlockDevice {
   );
 }
 
-function constraint({ size }: BlockDevice, blockSize: BlockSize): Check {
+/** What the disk below only advises is asked for here. */
+function constraint({ size }: BlockDevice, announced: BlockSize): Check {
+  const blockSize = { ...announced, advisory: false };
   return ({ kind, offset, length }) =>
     kind === 'flush' ? undefined : misplaced({ size, blockSize }, kind, offset, length);
 }
