@@ -44,7 +44,7 @@ test('every error of an option has words and an errno', () => {
   const seen = new Set<string>();
   for (const reply of errors) {
     const { message } = new OptionError("the export 'x'", reply, '');
-    assert.match(message, /^the server refused the export 'x': [a-z][\w ()]{10,}$/);
+    assert.match(message, /^the server refused the export 'x': [a-z][\w, ()]{10,}$/);
     seen.add(message);
   }
   assert.equal(seen.size, errors.length);
@@ -52,7 +52,7 @@ test('every error of an option has words and an errno', () => {
   assert.equal(refused(Rep.errUnknown).errno, 'ENOENT');
   assert.equal(
     refused(Rep.errUnknown).message,
-    'the server refused it: it has no export of this name: why',
+    'the server refused it: it has no such export, or cannot open it: why',
   );
   assert.equal(refused(Rep.errPolicy).errno, 'EPERM');
   assert.equal(refused(0x80000099).message, 'the server refused it: error 0x80000099: why');

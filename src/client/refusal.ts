@@ -12,7 +12,7 @@ const OPTION_ERRORS: Readonly<Record<number, readonly [Errno, string]>> = {
   [Rep.errInvalid]: ['EINVAL', 'it calls the question malformed'],
   [Rep.errPlatform]: ['ENOTSUP', 'it cannot do that on its platform'],
   [Rep.errTlsReqd]: ['EACCES', 'it wants an encrypted connection (TLS)'],
-  [Rep.errUnknown]: ['ENOENT', 'it has no export of this name'],
+  [Rep.errUnknown]: ['ENOENT', 'it has no such export, or cannot open it'],
   [Rep.errShutdown]: ['ESHUTDOWN', 'it is shutting down'],
   [Rep.errBlockSizeReqd]: ['EINVAL', 'it serves only clients that ask for its block sizes'],
   [Rep.errTooBig]: ['EOVERFLOW', 'the question or its answer is too long'],
