@@ -346,6 +346,10 @@ const endOfGzip: Workload = {
   },
 };
 
+/** The nbd plugin; what it serves is the C server's. */
+const chained = () => ['nbd', 'command=nbdkit', ...CHAINED.map(word => `arg=${word}`)];
+const CHAINED = ['--exit-with-parent', 'pattern', SIZE];
+
 const cow = (folder: string) => ['--filter=cow', ...file(folder)];
 const cache = (folder: string) => ['--filter=cache', ...file(folder), 'cache-on-read=true'];
 
@@ -373,6 +377,8 @@ export const WORKLOADS: readonly Workload[] = [
   fio('randread memory', 1.5, memory, { depth: 16, fill: true }),
   fio('randread memory', 1.5, memory, { depth: 64, fill: true }),
   fio('randwrite memory', 1.4, memory, { rw: 'randwrite', depth: 16, fill: true }),
+  serving('nbd over C pattern, read 2 GiB', 1, chained, copyOut),
+  fio('randread nbd over C pattern', 1, chained, { depth: 16 }),
   fio('randread file', 1, file, { depth: 1 }),
   fio('randread file', 1.3, file, { depth: 16 }),
   fio('randread sh', 1, shellScript, { depth: 1 }),
