@@ -88,6 +88,8 @@ export class Transmission implements WriteHost {
   /** Told when the connection can go on elsewhere, or that it has ended. */
   #leaving: ((leftover: Uint8Array | undefined) => void) | undefined;
   #traffic = 0;
+  /** Answers that are about to go out. */
+  #settling: (() => void)[] = [];
   /** Runs out when the client is gone and its requests do not end. */
   #patience: NodeJS.Timeout | undefined;
   /** The client has not taken answers for a moment. */
@@ -558,10 +560,22 @@ export class Transmission implements WriteHost {
     this.payloads.held += bytes;
   }
 
+  /** A request is over, whose payload took so many bytes. Those that are over together go out together. */
   #settled(bytes: number, reply: () => void): void {
-    this.#requests -= 1;
-    this.payloads.held -= bytes;
-    this.#pump(this.#closed ? undefined : reply);
+    if (this.#settling.length === 0) queueMicrotask(() => this.#settle());
+    this.#settling.push(() => {
+      this.payloads.held -= bytes;
+      if (!this.#closed) reply();
+    });
+  }
+
+  #settle(): void {
+    const settling = this.#settling;
+    this.#settling = [];
+    this.#requests -= settling.length;
+    this.#pump(() => {
+      for (const reply of settling) reply();
+    });
   }
 
   #refuse(request: RequestHeader, error: unknown): void {
