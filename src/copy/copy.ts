@@ -3,6 +3,7 @@ import { BlockError } from '../block/errors.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { roomFor } from './grow.ts';
 import type { Move } from './kernel.ts';
+import { type Observer, observing } from './observer.ts';
 import { readChunk } from './reading.ts';
 import { type Parallelism, type Requests, suitable } from './request-size.ts';
 import { runSlots } from './slots.ts';
@@ -29,6 +30,7 @@ export interface WriteSettings extends Parallelism {
   readonly destinationIsZero?: boolean | undefined;
   /** Everything is durable at the end. */
   readonly flush?: boolean | undefined;
+  readonly observer?: Observer | undefined;
 }
 
 export interface CopyOptions extends WriteSettings {
@@ -79,9 +81,12 @@ export async function copy(
     for (;;) {
       const chunk = await queue.next(requests.size, signal);
       if (!chunk || signal.aborted) return;
-      if (chunk.zero) await writer.zero(chunk.offset, chunk.length);
-      else await writer.write(chunk.offset, await readChunk(from, chunk, memory, signal));
+      const data = chunk.zero ? undefined : await readChunk(from, chunk, memory, signal);
+      const written = observing(options.observer, chunk, data);
+      if (data) await writer.write(chunk.offset, data);
+      else await writer.zero(chunk.offset, chunk.length);
       done();
+      await written?.();
       options.progress?.(chunk.length);
     }
   });

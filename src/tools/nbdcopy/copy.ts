@@ -5,6 +5,7 @@ import { copyFromStream, copyToStream } from '../../copy/streams.ts';
 import { BASE_ALLOCATION } from '../../protocol/constants.ts';
 import { type Endpoint, PipeClosed } from '../cli.ts';
 import { type DeviceEnd, type End, openDestination, openSource } from './endpoints.ts';
+import { hashed } from './hash.ts';
 import type { Settings } from './options.ts';
 import { isBrokenPipe, passOn, readFrom, writeTo } from './pipe.ts';
 import { startProgress } from './progress.ts';
@@ -23,7 +24,10 @@ export async function copy(from: Endpoint, to: Endpoint, settings: Settings): Pr
       const size = source.kind === 'device' ? source.device.size : undefined;
       if (settings.verbose) describe(source, destination);
       const progress = startProgress(settings.progress, size);
-      await copyEnds(source, destination, settings, progress.advance);
+      const options = { ...optionsOf(settings), progress: progress.advance };
+      await hashed(settings, destination, observing =>
+        copyEnds(source, destination, settings, { ...options, ...observing }),
+      );
       progress.done();
     } finally {
       if (destination.kind === 'device') await destination.close();
@@ -37,9 +41,8 @@ async function copyEnds(
   source: End,
   destination: End,
   settings: Settings,
-  progress: (bytes: number) => void,
+  options: CopyOptions,
 ): Promise<void> {
-  const options = optionsOf(settings, progress);
   if (destination.kind === 'device') {
     if (source.kind === 'device') await copyBetween(source, destination, settings, options);
     else await copyFromStream(readFrom(source.fd), destination.device, options);
@@ -48,7 +51,7 @@ async function copyEnds(
   try {
     if (source.kind === 'device') {
       await copyToStream(source.device, writeTo(destination.fd), options);
-    } else await passOn(source.fd, destination.fd, progress);
+    } else await passOn(source.fd, destination.fd, options);
   } catch (error) {
     throw isBrokenPipe(error) ? new PipeClosed('the pipe was closed') : error;
   }
@@ -63,21 +66,21 @@ async function copyBetween(
   const shareable = source.shareable && destination.shareable && !settings.synchronous;
   const fitting = source.local && destination.local ? LOCAL : REMOTE;
   const count = shareable ? (settings.connections ?? fitting.connections) : 1;
+  const bySight = options.observer?.seen !== undefined;
   await copyDevice(await source.connections(count), await destination.connections(count), {
     ...options,
     queueSize: settings.queueSize ?? fitting.queueSize,
-    move: kernelCopy(source.file, destination.file, settings),
+    move: bySight ? undefined : kernelCopy(source.file, destination.file, settings),
   });
 }
 
-function optionsOf(settings: Settings, progress: (bytes: number) => void): CopyOptions {
+function optionsOf(settings: Settings): CopyOptions {
   const { allocated, destinationIsZero, extents, flush, queueSize, requestSize, sparse } = settings;
   return {
     allocated,
     ...(destinationIsZero && { destinationIsZero }),
     extents,
     flush,
-    progress,
     queueSize,
     requests: settings.synchronous ? 1 : settings.requests,
     requestSize,

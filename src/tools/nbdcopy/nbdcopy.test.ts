@@ -34,6 +34,10 @@ test('options: what is out of bounds is refused', () => {
   assert.equal(settings('-S', '0').sparse, 0);
   assert.equal(settings('-p').progress, 'bar');
   assert.equal(settings('--progress=3').progress, 3);
+  const standard = { digest: 'sha256', blockSize: 65_536 };
+  assert.deepEqual(settings('--blkhash').blkhash, standard);
+  assert.deepEqual(settings('--blkhash-file=x').blkhash, standard);
+  assert.deepEqual(settings('--blkhash=md5/4k').blkhash, { digest: 'md5', blockSize: 4096 });
   for (const bad of [
     '-R0',
     '-C0',
@@ -42,6 +46,9 @@ test('options: what is out of bounds is refused', () => {
     '-S768',
     '--request-size=64M',
     '--queue-size=x',
+    '--blkhash=sha3',
+    '--blkhash=sha256/3k',
+    '--blkhash=sha256/64k/',
   ]) {
     assert.throws(() => settings(bad), /^UsageError: --[a-z-]+: .*(cannot|expected)/, bad);
   }
@@ -97,6 +104,8 @@ test('pipes: from one, to one, and through', () => {
   const expected = readFileSync(source);
   assert.ok(run(`"$@" for-pipes -`).equals(expected));
   assert.ok(run(`"$@" - - < for-pipes | cat`).equals(expected));
+  assert.ok(run(`cat for-pipes | "$@" --blkhash-file=hash - -`).equals(expected));
+  assert.ok(run(`cat hash; rm hash`).equals(run(`"$@" --blkhash for-pipes null:`)));
   run(`cat for-pipes | "$@" - from-pipe`);
   assert.ok(readFileSync(join(folder, 'from-pipe')).equals(expected));
   assert.ok(statSync(join(folder, 'from-pipe')).blocks < 100);
@@ -156,6 +165,7 @@ test('what cannot be copied is one line, and nothing is lost', () => {
   refused(/is a directory/, folder, join(folder, 'never'));
   refused(/is a directory/, source, folder);
   refused(/null: can only be the destination/, 'null:', join(folder, 'never'));
+  refused(/--blkhash: the copy goes to standard output/, '--blkhash', source, '-');
   refused(/nbd:\/\/localhost:1/, 'nbd://localhost:1', join(folder, 'never'));
   assert.equal(existsSync(join(folder, 'never')), false);
   assert.equal(readFileSync(source).length, 3_000_001);

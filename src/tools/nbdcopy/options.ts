@@ -1,5 +1,6 @@
 import { UsageError } from '../../block/errors.ts';
 import { parseSize } from '../../block/size.ts';
+import { DIGESTS, type HashForm } from '../../copy/hash/form.ts';
 import type { CommandLine, Options } from '../cli.ts';
 import { STANDARD } from '../standard.ts';
 
@@ -28,6 +29,10 @@ type Key = keyof typeof OPTIONS;
 export interface Settings {
   /** Zeroes take space at the destination. */
   readonly allocated: boolean;
+  /** The hash to make of what is copied. */
+  readonly blkhash: HashForm | undefined;
+  /** Where it goes; undefined: standard output. */
+  readonly blkhashFile: string | undefined;
   /** Most connections to one server; undefined: as fits. */
   readonly connections: number | undefined;
   readonly destinationIsZero: boolean;
@@ -53,6 +58,8 @@ const DEFAULT_REQUEST_SIZE = 1 << 20;
 const SMALLEST_REQUEST = 4096;
 const LARGEST_REQUEST = 32 << 20;
 const SMALLEST_SPARSE = 512;
+const DEFAULT_DIGEST = 'sha256';
+const DEFAULT_HASH_BLOCK = 64 << 10;
 const MANY = 2 ** 31 - 1;
 
 /** @throws UsageError */
@@ -63,10 +70,11 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
     const value = text(key);
     return value === undefined ? undefined : wholeNumber(key, value, minimum);
   };
-  if (has('blkhash') || has('blkhashFile')) throw new UsageError('--blkhash is not supported yet');
   number('threads', 0);
   return {
     allocated: has('allocated'),
+    blkhash: has('blkhash') || has('blkhashFile') ? hashForm(text('blkhash')) : undefined,
+    blkhashFile: text('blkhashFile'),
     connections: number('connections', 1),
     destinationIsZero: has('destinationIsZero'),
     flush: has('flush'),
@@ -109,6 +117,17 @@ function requestSizeOf(text: string | undefined): number {
   if (isPowerOfTwo(size) && size >= SMALLEST_REQUEST && size <= LARGEST_REQUEST) return size;
   const right = `expected a power of two from ${SMALLEST_REQUEST} to ${LARGEST_REQUEST}`;
   throw new UsageError(`--request-size: '${text}' cannot be used: ${right}`);
+}
+
+function hashForm(text: string | undefined): HashForm {
+  const [name = DEFAULT_DIGEST, size, ...more] = text?.split('/') ?? [];
+  const digest = DIGESTS.find(known => known === name);
+  const blockSize = bytes('blkhash', size) ?? DEFAULT_HASH_BLOCK;
+  const fits = blockSize >= SMALLEST_SPARSE && blockSize <= LARGEST_REQUEST;
+  if (digest && more.length === 0 && isPowerOfTwo(blockSize) && fits) return { digest, blockSize };
+  const sizes = `a power of two from ${SMALLEST_SPARSE} to ${LARGEST_REQUEST}`;
+  const right = `expected ${DIGESTS.join(', ')}, perhaps with /SIZE, ${sizes}`;
+  throw new UsageError(`--blkhash: '${text}' cannot be used: ${right}`);
 }
 
 function sparseOf(text: string | undefined): number | undefined {
