@@ -38,6 +38,8 @@ export interface CopyOptions extends WriteSettings {
   readonly extents?: boolean | undefined;
   /** Moves data by other means than reading and writing it. */
   readonly move?: Move | undefined;
+  /** Where to begin, a multiple of 64 KiB and of `granularity`: what is before is there already. */
+  readonly start?: bigint | undefined;
 }
 
 const SMALLEST_SPARSE = 4096;
@@ -71,6 +73,7 @@ export async function copy(
     granularity: requests.granularity,
     // Zeroes that must be written are work for all slots.
     longestZero: destination.zero ? longestZeroes(source.size) : requests.size,
+    start: options.start,
   });
   if (options.move) await moveChunks(queue, destination, zeroing, options.move, options);
   const pool = new BufferPool(requests.size);
@@ -105,7 +108,7 @@ async function moveChunks(
   destination: BlockDevice,
   zeroing: Zeroing,
   move: Move,
-  { signal: given, progress }: WriteSettings,
+  { signal: given, progress, observer }: WriteSettings,
 ): Promise<void> {
   await runSlots(1, given, async (_, signal) => {
     const writer = new SparseWriter(destination, zeroing, signal);
@@ -114,6 +117,7 @@ async function moveChunks(
       if (!chunk || signal.aborted) return;
       if (chunk.zero) await writer.zero(chunk.offset, chunk.length);
       else if (!(await move(chunk))) return queue.putBack(chunk);
+      await observer?.written?.(chunk);
       progress?.(chunk.length);
     }
   });

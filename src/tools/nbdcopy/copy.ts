@@ -1,14 +1,23 @@
 import { fstatSync } from 'node:fs';
+import { UsageError } from '../../block/errors.ts';
 import { type CopyOptions, copy as copyDevice } from '../../copy/copy.ts';
+import type { Reached } from '../../copy/journal.ts';
 import { kernelMove, type Move } from '../../copy/kernel.ts';
 import { copyFromStream, copyToStream } from '../../copy/streams.ts';
 import { BASE_ALLOCATION } from '../../protocol/constants.ts';
 import { type Endpoint, PipeClosed } from '../cli.ts';
-import { type DeviceEnd, type End, openDestination, openSource } from './endpoints.ts';
+import {
+  type Connecting,
+  type DeviceEnd,
+  type End,
+  openDestination,
+  openSource,
+} from './endpoints.ts';
 import { hashed } from './hash.ts';
 import type { Settings } from './options.ts';
 import { isBrokenPipe, passOn, readFrom, writeTo } from './pipe.ts';
 import { startProgress } from './progress.ts';
+import { reachedBefore, resumed } from './resume.ts';
 
 /** Where one thread works at this end, more connections and more bytes only wait for each other. */
 const LOCAL = { connections: 1, queueSize: 4 << 20 };
@@ -17,24 +26,61 @@ const REMOTE = { connections: 4, queueSize: 16 << 20 };
 
 /** Copies everything. @throws UsageError or BlockError what failed, and where. */
 export async function copy(from: Endpoint, to: Endpoint, settings: Settings): Promise<void> {
-  const source = await openSource(from, settings.extents ? [BASE_ALLOCATION] : []);
+  const connecting = connectingOf(settings);
+  const source = await openSource(from, connecting(settings.extents));
   try {
-    const destination = await openDestination(to, source);
+    if (settings.verify) mustBeReadable(source);
+    const reached = await reachedBefore(settings, source);
+    const options = { ...connecting(settings.verify), keep: reached !== undefined };
+    const destination = await openDestination(to, source, options);
     try {
-      const size = source.kind === 'device' ? source.device.size : undefined;
+      if (settings.verify) mustBeReadable(destination);
       if (settings.verbose) describe(source, destination);
-      const progress = startProgress(settings.progress, size);
-      const options = { ...optionsOf(settings), progress: progress.advance };
-      await hashed(settings, destination, observing =>
-        copyEnds(source, destination, settings, { ...options, ...observing }),
-      );
-      progress.done();
+      await copyOpened({ source, destination, reached }, settings);
     } finally {
       if (destination.kind === 'device') await destination.close();
     }
   } finally {
     if (source.kind === 'device') await source.close();
   }
+}
+
+function connectingOf({ retries, verbose }: Settings): (extents: boolean) => Connecting {
+  const debug = (message: string) => {
+    if (verbose) process.stderr.write(`nbdcopy: ${message}\n`);
+  };
+  return extents => ({ contexts: extents ? [BASE_ALLOCATION] : [], retries, debug });
+}
+
+function mustBeReadable(end: End): void {
+  if (end.kind === 'device' && !end.lost) return;
+  throw new UsageError(`--verify: ${end.name} cannot be read again: expected a file or a server`);
+}
+
+interface Ends {
+  readonly source: End;
+  readonly destination: End;
+  readonly reached: Reached | undefined;
+}
+
+async function copyOpened(ends: Ends, settings: Settings): Promise<void> {
+  const { source, destination, reached } = ends;
+  const size = source.kind === 'device' ? source.device.size : undefined;
+  const passes = settings.verify ? 2n : 1n;
+  const progress = startProgress(settings.progress, size && size * passes);
+  if (reached) progress.advance(Number(reached.done));
+  const options = { ...optionsOf(settings), progress: progress.advance };
+  await hashed(settings, destination, hashing =>
+    resumed(settings, ends, resuming =>
+      copyEnds(source, destination, settings, { ...options, ...hashing, ...resuming }),
+    ),
+  );
+  if (settings.verify && source.kind === 'device' && destination.kind === 'device') {
+    const { compare } = await import('../../copy/compare.ts');
+    const between = await connect(source, destination, settings);
+    await compare(between.from, between.to, { ...options, queueSize: between.queueSize });
+  }
+  progress.done();
 }
 
 async function copyEnds(
@@ -63,15 +109,22 @@ async function copyBetween(
   settings: Settings,
   options: CopyOptions,
 ): Promise<void> {
+  const { from, to, queueSize } = await connect(source, destination, settings);
+  const bySight = options.observer?.seen !== undefined;
+  const move = bySight ? undefined : kernelCopy(source.file, destination.file, settings);
+  await copyDevice(from, to, { ...options, queueSize, move });
+}
+
+/** As many connections as are good for both ends. */
+async function connect(source: DeviceEnd, destination: DeviceEnd, settings: Settings) {
   const shareable = source.shareable && destination.shareable && !settings.synchronous;
   const fitting = source.local && destination.local ? LOCAL : REMOTE;
   const count = shareable ? (settings.connections ?? fitting.connections) : 1;
-  const bySight = options.observer?.seen !== undefined;
-  await copyDevice(await source.connections(count), await destination.connections(count), {
-    ...options,
+  return {
+    from: await source.connections(count),
+    to: await destination.connections(count),
     queueSize: settings.queueSize ?? fitting.queueSize,
-    move: bySight ? undefined : kernelCopy(source.file, destination.file, settings),
-  });
+  };
 }
 
 function optionsOf(settings: Settings): CopyOptions {

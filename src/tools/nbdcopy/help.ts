@@ -7,8 +7,8 @@ Copy to and from an NBD server:
             [--destination-is-zero|--target-is-zero] [--flush]
             [--no-extents] [-p|--progress|--progress=FD]
             [--queue-size=N] [--request-size=N] [-R N|--requests=N]
-            [-S N|--sparse=N] [--synchronous] [-T N|--threads=N]
-            [-v|--verbose]
+            [--resume=FILE] [--retries=N] [-S N|--sparse=N]
+            [--synchronous] [-T N|--threads=N] [-v|--verbose] [--verify]
             SOURCE DESTINATION
 
     SOURCE, DESTINATION := - | FILE | DEVICE | NBD-URI | [ CMD ARGS ... ]

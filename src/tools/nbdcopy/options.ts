@@ -16,9 +16,12 @@ export const OPTIONS = {
   queueSize: { names: ['queue-size'], value: 'required' },
   requestSize: { names: ['request-size'], value: 'required' },
   requests: { names: ['R', 'requests'], value: 'required' },
+  resume: { names: ['resume'], value: 'required', values: 'file' },
+  retries: { names: ['retries'], value: 'required' },
   sparse: { names: ['S', 'sparse'], value: 'required' },
   synchronous: { names: ['synchronous'] },
   threads: { names: ['T', 'threads'], value: 'required' },
+  verify: { names: ['verify'] },
   verbose: { names: ['v', 'verbose'] },
   ...STANDARD,
 } as const satisfies Options;
@@ -46,11 +49,17 @@ export interface Settings {
   readonly requestSize: number;
   /** Most requests under way on one connection. */
   readonly requests: number;
+  /** The journal of a copy that may be interrupted. */
+  readonly resume: string | undefined;
+  /** How often a lost connection is made again. */
+  readonly retries: number;
   /** Size of the blocks that are searched for zeroes; 0: none; undefined: as fits. */
   readonly sparse: number | undefined;
   /** One request after the other. */
   readonly synchronous: boolean;
   readonly verbose: boolean;
+  /** Read the copy back and compare it. */
+  readonly verify: boolean;
 }
 
 const DEFAULT_REQUESTS = 64;
@@ -83,9 +92,12 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
     queueSize: bytes('queueSize', text('queueSize')),
     requestSize: requestSizeOf(text('requestSize')),
     requests: number('requests', 1) ?? DEFAULT_REQUESTS,
+    resume: text('resume'),
+    retries: number('retries', 0) ?? 0,
     sparse: sparseOf(text('sparse')),
     synchronous: has('synchronous'),
     verbose: has('verbose'),
+    verify: has('verify'),
   };
 }
 
