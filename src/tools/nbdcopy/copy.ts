@@ -64,12 +64,24 @@ interface Ends {
 }
 
 async function copyOpened(ends: Ends, settings: Settings): Promise<void> {
-  const { source, destination, reached } = ends;
+  const { source, reached } = ends;
   const size = source.kind === 'device' ? source.device.size : undefined;
-  const passes = settings.verify ? 2n : 1n;
-  const progress = startProgress(settings.progress, size && size * passes);
-  if (reached) progress.advance(Number(reached.done));
-  const options = { ...optionsOf(settings), progress: progress.advance };
+  const progress = startProgress(settings.progress, size);
+  // Reading everything back is the other half of the work.
+  const share = settings.verify ? 0.5 : 1;
+  if (reached) progress.begin(Number(reached.done) * share);
+  const advance = (bytes: number) => progress.advance(bytes * share);
+  try {
+    await copyAll(ends, settings, { ...optionsOf(settings), progress: advance });
+  } catch (error) {
+    progress.leave();
+    throw error;
+  }
+  progress.done();
+}
+
+async function copyAll(ends: Ends, settings: Settings, options: CopyOptions): Promise<void> {
+  const { source, destination } = ends;
   await hashed(settings, destination, hashing =>
     resumed(settings, ends, resuming =>
       copyEnds(source, destination, settings, { ...options, ...hashing, ...resuming }),
@@ -77,10 +89,9 @@ async function copyOpened(ends: Ends, settings: Settings): Promise<void> {
   );
   if (settings.verify && source.kind === 'device' && destination.kind === 'device') {
     const { compare } = await import('../../copy/compare.ts');
-    const between = await connect(source, destination, settings);
-    await compare(between.from, between.to, { ...options, queueSize: between.queueSize });
+    const { from, to, queueSize } = await connect(source, destination, settings);
+    await compare(from, to, { ...options, queueSize });
   }
-  progress.done();
 }
 
 async function copyEnds(

@@ -1,4 +1,5 @@
 import { constants, fstatSync, openSync, statSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { type BlockDevice, MAX_SIZE } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
 import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
@@ -82,7 +83,10 @@ export async function openDestination(
     throw new UsageError(`${end.name}: the destination is read-only, cannot write to it`);
   }
   const name = endpoint.word;
-  if (name === '-') return { kind: 'stream', name, fd: STDOUT };
+  if (name === '-') {
+    if (isatty(STDOUT)) throw new UsageError('-: a disk is not written to a terminal');
+    return { kind: 'stream', name, fd: STDOUT };
+  }
   if (isWebUrl(name)) throw new UsageError('an address on the web can only be the source');
   if (name === 'null:') return nullEnd();
   const stat = statOf(name);
