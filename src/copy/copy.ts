@@ -3,7 +3,7 @@ import { BlockError } from '../block/errors.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { roomFor } from './grow.ts';
 import type { Move } from './kernel.ts';
-import { type Observer, observing } from './observer.ts';
+import { type CopyObserver, observing } from './observer.ts';
 import { readChunk } from './reading.ts';
 import { type Parallelism, type Requests, suitable } from './request-size.ts';
 import { runSlots } from './slots.ts';
@@ -30,7 +30,8 @@ export interface WriteSettings extends Parallelism {
   readonly destinationIsZero?: boolean | undefined;
   /** Everything is durable at the end. */
   readonly flush?: boolean | undefined;
-  readonly observer?: Observer | undefined;
+  /** Is told of each chunk, and waited for. */
+  readonly observer?: CopyObserver | undefined;
 }
 
 export interface CopyOptions extends WriteSettings {
@@ -43,9 +44,9 @@ export interface CopyOptions extends WriteSettings {
 }
 
 const SMALLEST_SPARSE = 4096;
-/** Zeroes that are made at once, in bytes, or up to a thousandth of the whole. */
+/** Zeroes that are made at once, in bytes, or a larger part of a vast disk: so many parts at most. */
 const ZEROES = 128 << 20;
-const MOST_ZEROES = 1024;
+const MOST_ZEROES = 2048;
 /** What is moved at once, in bytes; several at once would wait for each other. */
 const LONGEST_MOVE = 64 << 20;
 
@@ -89,7 +90,7 @@ export async function copy(
       if (data) await writer.write(chunk.offset, data);
       else await writer.zero(chunk.offset, chunk.length);
       done();
-      await written?.();
+      if (written) await written();
       options.progress?.(chunk.length);
     }
   });

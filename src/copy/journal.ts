@@ -11,7 +11,7 @@ import { dirname } from 'node:path';
 import type { BlockDevice } from '../block/device.ts';
 import { BlockError, errnoOf, messageOf, UsageError } from '../block/errors.ts';
 import { InOrder } from './in-order.ts';
-import type { Observer } from './observer.ts';
+import type { CopyObserver } from './observer.ts';
 import type { Chunk } from './work-queue.ts';
 
 /** How far an interrupted copy came, in bytes. */
@@ -47,7 +47,7 @@ export function readJournal(path: string): Reached | undefined {
 }
 
 /** Writes down how far a copy has come, once everything up to there is durable at the destination. */
-export class Journal implements Observer {
+export class Journal implements CopyObserver {
   readonly #path: string;
   readonly #source: BlockDevice;
   readonly #destination: BlockDevice;

@@ -2,7 +2,7 @@ import type { Data } from '../block/device.ts';
 import type { Chunk } from './work-queue.ts';
 
 /** Is told of each chunk of a copy, which waits for it and fails when it does. */
-export interface Observer {
+export interface CopyObserver {
   /** What was read; without data, zeroes. It is taken before an answer. */
   seen?(chunk: Chunk, data: Data | undefined): Promise<void>;
   /** The chunk is at the destination. */
@@ -11,7 +11,7 @@ export interface Observer {
 
 /** Lets an observer see what is about to be written; `written` comes when that has been. */
 export function observing(
-  observer: Observer | undefined,
+  observer: CopyObserver | undefined,
   chunk: Chunk,
   data: Data | undefined,
 ): (() => Promise<void>) | undefined {

@@ -73,7 +73,7 @@ export async function copyFromStream(
       const data = buffer.subarray(0, length);
       const written = observing(options.observer, { offset: at, length, zero: false }, data);
       await writer.write(at, data);
-      await written?.();
+      if (written) await written();
       options.progress?.(length);
     }
   });
@@ -172,7 +172,7 @@ export async function copyToStream(
       if (!begun) return;
       const written = await begun.appended;
       done();
-      await written?.();
+      if (written) await written();
       options.progress?.(begun.chunk.length);
     }
   });

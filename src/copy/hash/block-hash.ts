@@ -3,7 +3,7 @@ import { setImmediate as pause } from 'node:timers/promises';
 import { isKnownZero, viewsOf } from '../../block/data.ts';
 import type { Data } from '../../block/device.ts';
 import { InOrder } from '../in-order.ts';
-import type { Observer } from '../observer.ts';
+import type { CopyObserver } from '../observer.ts';
 import type { Chunk } from '../work-queue.ts';
 import { BlockDigests } from './digests.ts';
 import type { HashForm } from './form.ts';
@@ -16,7 +16,7 @@ const ZEROES_AT_ONCE = 1 << 16;
  * The hash of a disk as blkhash has it: that of the digests of all its blocks, one after the other,
  * and of its length as 64 bits, little endian. Chunks come in any order and begin at a block each.
  */
-export class BlockHash implements Observer {
+export class BlockHash implements CopyObserver {
   readonly #blockSize: number;
   readonly #digests: BlockDigests;
   readonly #threads: HashingThreads;
