@@ -38,7 +38,7 @@ export function readJournal(path: string): Reached | undefined {
     text = readFileSync(path, 'latin1');
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
-    throw new BlockError(errnoOf(error), messageOf(error), { cause: error });
+    throw new BlockError(errnoOf(error), `the journal: ${messageOf(error)}`, { cause: error });
   }
   const found = FORM.exec(text);
   const [sourceSize = 0n, destinationSize = 0n, done = 0n] = found?.slice(1).map(BigInt) ?? [];
@@ -53,7 +53,7 @@ export class Journal implements CopyObserver {
   readonly #destination: BlockDevice;
   readonly #every: number;
   readonly #ordered: InOrder<undefined>;
-  #last = Date.now();
+  #last = 0;
   #saving = false;
 
   /** @param every ms between two entries. */
