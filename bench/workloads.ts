@@ -473,6 +473,16 @@ export const WORKLOADS: readonly Workload[] = [
       };
     },
   },
+  {
+    ...copying('nbdcopy --blkhash of a file, 2 GiB, peer: sha256sum', 1, 'none', () => []),
+    needs: ['sha256sum'],
+    start: async (side, folder) => {
+      const hash = [...command('ours', 'nbdcopy'), '--blkhash-file=/dev/null'];
+      const words =
+        side === 'ours' ? [...hash, sourceOf(folder), 'null:'] : ['sha256sum', sourceOf(folder)];
+      return { measure: () => seconds(words) };
+    },
+  },
   ...TOOL_WORKLOADS,
   connections,
   encrypted('read', 1),

@@ -31,6 +31,7 @@ const library = ['index', 'plugin', 'testing'];
 const entries = {
   thread: join(source, 'tools/nbdkit/thread.ts'),
   decoding: join(source, 'codecs/thread.ts'),
+  hashing: join(source, 'copy/hash/thread.ts'),
   ...Object.fromEntries(library.map(name => [name, join(source, `${name}.ts`)])),
   ...Object.fromEntries([
     ...commands,

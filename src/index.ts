@@ -23,6 +23,7 @@ export type { GoOptions, Negotiation, NegotiationOptions } from './client/negoti
 export { OptionError } from './client/refusal.ts';
 export type { Connections, CopyOptions, WriteSettings } from './copy/copy.ts';
 export type { Move } from './copy/kernel.ts';
+export type { CopyObserver } from './copy/observer.ts';
 export type { Parallelism } from './copy/request-size.ts';
 export {
   copyFromStream,

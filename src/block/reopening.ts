@@ -1,5 +1,5 @@
 import { around, type Call } from './around.ts';
-import type { BlockDevice, RequestOptions } from './device.ts';
+import type { BlockDevice, ReadOptions, RequestOptions } from './device.ts';
 import { Reopenable } from './reopen.ts';
 import { type Patience, retrying } from './retrying.ts';
 import { PASS, wrapDevice } from './wrap.ts';
@@ -52,5 +52,19 @@ export function reopeningDevice(
     patience.debug(`reopens needed: ${reopens}`);
     await device.close?.();
   };
-  return wrapDevice(device, { ...PASS, close });
+  const read: BlockDevice['read'] = (offset, length, options) =>
+    device.read(offset, length, options?.memory ? withOneMemory(options) : options);
+  return wrapDevice(device, { ...PASS, read, close });
+}
+
+/** Memory is asked for once, also for a read that is made again. */
+function withOneMemory({ memory, ...others }: ReadOptions): ReadOptions {
+  let given: Uint8Array | undefined;
+  return {
+    ...others,
+    memory: length => {
+      if (given?.length !== length) given = memory!(length);
+      return given;
+    },
+  };
 }

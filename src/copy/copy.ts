@@ -3,6 +3,7 @@ import { BlockError } from '../block/errors.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { roomFor } from './grow.ts';
 import type { Move } from './kernel.ts';
+import { type CopyObserver, observing } from './observer.ts';
 import { readChunk } from './reading.ts';
 import { type Parallelism, type Requests, suitable } from './request-size.ts';
 import { runSlots } from './slots.ts';
@@ -29,6 +30,8 @@ export interface WriteSettings extends Parallelism {
   readonly destinationIsZero?: boolean | undefined;
   /** Everything is durable at the end. */
   readonly flush?: boolean | undefined;
+  /** Is told of each chunk, and waited for. */
+  readonly observer?: CopyObserver | undefined;
 }
 
 export interface CopyOptions extends WriteSettings {
@@ -36,12 +39,14 @@ export interface CopyOptions extends WriteSettings {
   readonly extents?: boolean | undefined;
   /** Moves data by other means than reading and writing it. */
   readonly move?: Move | undefined;
+  /** Where to begin, a multiple of 64 KiB and of `granularity`: what is before is there already. */
+  readonly start?: bigint | undefined;
 }
 
 const SMALLEST_SPARSE = 4096;
-/** Zeroes that are made at once, in bytes, or up to a thousandth of the whole. */
+/** Zeroes that are made at once, in bytes, or a larger part of a vast disk: so many parts at most. */
 const ZEROES = 128 << 20;
-const MOST_ZEROES = 1024;
+const MOST_ZEROES = 2048;
 /** What is moved at once, in bytes; several at once would wait for each other. */
 const LONGEST_MOVE = 64 << 20;
 
@@ -69,6 +74,7 @@ export async function copy(
     granularity: requests.granularity,
     // Zeroes that must be written are work for all slots.
     longestZero: destination.zero ? longestZeroes(source.size) : requests.size,
+    start: options.start,
   });
   if (options.move) await moveChunks(queue, destination, zeroing, options.move, options);
   const pool = new BufferPool(requests.size);
@@ -79,9 +85,12 @@ export async function copy(
     for (;;) {
       const chunk = await queue.next(requests.size, signal);
       if (!chunk || signal.aborted) return;
-      if (chunk.zero) await writer.zero(chunk.offset, chunk.length);
-      else await writer.write(chunk.offset, await readChunk(from, chunk, memory, signal));
+      const data = chunk.zero ? undefined : await readChunk(from, chunk, memory, signal);
+      const written = observing(options.observer, chunk, data);
+      if (data) await writer.write(chunk.offset, data);
+      else await writer.zero(chunk.offset, chunk.length);
       done();
+      if (written) await written();
       options.progress?.(chunk.length);
     }
   });
@@ -100,7 +109,7 @@ async function moveChunks(
   destination: BlockDevice,
   zeroing: Zeroing,
   move: Move,
-  { signal: given, progress }: WriteSettings,
+  { signal: given, progress, observer }: WriteSettings,
 ): Promise<void> {
   await runSlots(1, given, async (_, signal) => {
     const writer = new SparseWriter(destination, zeroing, signal);
@@ -109,6 +118,7 @@ async function moveChunks(
       if (!chunk || signal.aborted) return;
       if (chunk.zero) await writer.zero(chunk.offset, chunk.length);
       else if (!(await move(chunk))) return queue.putBack(chunk);
+      await observer?.written?.(chunk);
       progress?.(chunk.length);
     }
   });

@@ -8,6 +8,8 @@ export interface Parallelism {
   readonly requestSize?: number | undefined;
   /** Most bytes under way in all; 16 MiB unless said. One request is always under way. */
   readonly queueSize?: number | undefined;
+  /** Requests begin at multiples of this as well, a power of two. */
+  readonly granularity?: number | undefined;
 }
 
 const REQUESTS = 64;
@@ -46,14 +48,15 @@ export interface Requests {
  * @throws RangeError for a number that is out of bounds.
  */
 export function suitable(
-  { requests = REQUESTS, requestSize = REQUEST_SIZE, queueSize = QUEUE_SIZE }: Parallelism,
+  options: Parallelism,
   connections: number,
   devices: readonly BlockDevice[],
 ): Requests {
+  const { requests = REQUESTS, requestSize = REQUEST_SIZE, queueSize = QUEUE_SIZE } = options;
   check('requests', requests, 1, Number.MAX_SAFE_INTEGER);
   check('requestSize', requestSize, SMALLEST_REQUEST, LARGEST_REQUEST);
   check('queueSize', queueSize, 0, Number.MAX_SAFE_INTEGER);
-  const granularity = Math.max(1, ...devices.map(minimumBlock));
+  const granularity = Math.max(options.granularity ?? 1, ...devices.map(minimumBlock));
   const longest = Math.min(requestSize, ...devices.map(longestRequest));
   const size = Math.max(granularity, longest - (longest % granularity));
   const queued = Math.max(1, Math.floor(queueSize / size));

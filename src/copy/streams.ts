@@ -13,6 +13,7 @@ import {
 } from './copy.ts';
 import { located } from './errors.ts';
 import { Growing } from './grow.ts';
+import { observing } from './observer.ts';
 import { readChunk } from './reading.ts';
 import { type Parallelism, suitable } from './request-size.ts';
 import { runSlots, Turns } from './slots.ts';
@@ -69,7 +70,10 @@ export async function copyFromStream(
     for (;;) {
       const { at, length } = await turns.take(() => take(buffer, signal));
       if (length === 0 || signal.aborted) return;
-      await writer.write(at, buffer.subarray(0, length));
+      const data = buffer.subarray(0, length);
+      const written = observing(options.observer, { offset: at, length, zero: false }, data);
+      await writer.write(at, data);
+      if (written) await written();
       options.progress?.(length);
     }
   });
@@ -135,7 +139,7 @@ function readerOf(stream: AsyncIterable<Uint8Array>): ReadBytes {
 export async function copyToStream(
   from: Connections,
   write: WriteBytes,
-  options: Parallelism & Pick<CopyOptions, 'signal' | 'progress' | 'extents'> = {},
+  options: Parallelism & Pick<CopyOptions, 'signal' | 'progress' | 'extents' | 'observer'> = {},
 ): Promise<void> {
   const sources = connectionsOf(from);
   const source = sources[0]!;
@@ -155,13 +159,20 @@ export async function copyToStream(
         : readChunk(sources[index % sources.length]!, chunk, memory, signal);
       // It is awaited when its turn comes.
       data?.catch(() => {});
-      return { written: writing.take(() => append(write, chunk, data, signal)), chunk };
+      const act = async () => {
+        const bytes = await data;
+        const written = observing(options.observer, chunk, bytes);
+        await append(write, chunk, bytes, signal);
+        return written;
+      };
+      return { appended: writing.take(act), chunk };
     };
     for (;;) {
       const begun = await asking.take(begin);
       if (!begun) return;
-      await begun.written;
+      const written = await begun.appended;
       done();
+      if (written) await written();
       options.progress?.(begun.chunk.length);
     }
   });
@@ -170,10 +181,9 @@ export async function copyToStream(
 async function append(
   write: WriteBytes,
   { offset, length }: Chunk,
-  pending: Promise<Data> | undefined,
+  data: Data | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const data = await pending;
   try {
     if (data) {
       for (const view of viewsOf(data)) {

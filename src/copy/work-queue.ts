@@ -24,6 +24,8 @@ export interface QueueOptions {
    * `granularity`.
    */
   readonly longestZero?: number | undefined;
+  /** Where to begin, a multiple of `granularity`. */
+  readonly start?: bigint | undefined;
 }
 
 /** The longest range in one question, in bytes. */
@@ -35,7 +37,7 @@ export class WorkQueue {
   readonly #extents: boolean;
   readonly #granularity: bigint;
   readonly #longestZero: number;
-  #offset = 0n;
+  #offset: bigint;
   #runs: Run[] = [];
   #asking: Promise<void> | undefined;
 
@@ -44,6 +46,7 @@ export class WorkQueue {
     this.#extents = options.extents;
     this.#granularity = BigInt(options.granularity);
     this.#longestZero = options.longestZero ?? LONGEST;
+    this.#offset = options.start ?? 0n;
   }
 
   /**

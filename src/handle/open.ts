@@ -1,13 +1,12 @@
 import { alignedDevice } from '../block/aligned.ts';
 import { closeAll } from '../block/close-all.ts';
 import type { BlockDevice, DeviceSource, OpenRequest, RequestOptions } from '../block/device.ts';
-import { errnoOf } from '../block/errors.ts';
 import { poolDevice } from '../block/pool.ts';
-import { reopeningDevice } from '../block/reopening.ts';
 import { asSource } from '../block/source.ts';
 import { PASS, wrapDevice } from '../block/wrap.ts';
 import { NbdClient } from '../client/client.ts';
 import { type ConnectOptions, connect, goOrClose } from '../client/connect.ts';
+import { reconnectingDevice } from '../client/reconnecting.ts';
 import { type AnyPlugin, pluginSource } from '../declare/configure.ts';
 import { isNbdUri, isWebUrl, parseNbdUri } from '../protocol/uri.ts';
 import { within } from './deadline.ts';
@@ -116,21 +115,12 @@ async function connection(
     if (current instanceof NbdClient) current.abort();
   };
   if (reconnect === false) return { device: first, drop };
-  const { retries = 5, delay = 500 } = reconnect === true ? {} : reconnect;
+  const { retries = 5, delay } = reconnect === true ? {} : reconnect;
   const again = async (options: RequestOptions) => {
     current = await origin.open(options);
     return current;
   };
-  const device = reopeningDevice(first, again, {
-    patience: { retries, delay, growth: 2, debug },
-    isFinal: error => !isLost(error),
-  });
-  return { device, drop };
-}
-
-/** Whether another connection might do better. */
-function isLost(error: unknown): boolean {
-  return errnoOf(error) === 'ECONNRESET' || errnoOf(error) === 'ESHUTDOWN';
+  return { device: reconnectingDevice(first, again, { retries, delay, debug }), drop };
 }
 
 function forReading(device: BlockDevice): BlockDevice {

@@ -1,13 +1,23 @@
 import { fstatSync } from 'node:fs';
+import { UsageError } from '../../block/errors.ts';
 import { type CopyOptions, copy as copyDevice } from '../../copy/copy.ts';
+import type { Reached } from '../../copy/journal.ts';
 import { kernelMove, type Move } from '../../copy/kernel.ts';
 import { copyFromStream, copyToStream } from '../../copy/streams.ts';
 import { BASE_ALLOCATION } from '../../protocol/constants.ts';
 import { type Endpoint, PipeClosed } from '../cli.ts';
-import { type DeviceEnd, type End, openDestination, openSource } from './endpoints.ts';
+import {
+  type Connecting,
+  type DeviceEnd,
+  type End,
+  openDestination,
+  openSource,
+} from './endpoints.ts';
+import { hashed } from './hash.ts';
 import type { Settings } from './options.ts';
 import { isBrokenPipe, passOn, readFrom, writeTo } from './pipe.ts';
 import { startProgress } from './progress.ts';
+import { reachedBefore, resumed } from './resume.ts';
 
 /** Where one thread works at this end, more connections and more bytes only wait for each other. */
 const LOCAL = { connections: 1, queueSize: 4 << 20 };
@@ -16,15 +26,17 @@ const REMOTE = { connections: 4, queueSize: 16 << 20 };
 
 /** Copies everything. @throws UsageError or BlockError what failed, and where. */
 export async function copy(from: Endpoint, to: Endpoint, settings: Settings): Promise<void> {
-  const source = await openSource(from, settings.extents ? [BASE_ALLOCATION] : []);
+  const connecting = connectingOf(settings);
+  const source = await openSource(from, connecting(settings.extents));
   try {
-    const destination = await openDestination(to, source);
+    if (settings.verify) mustBeReadable(source);
+    const reached = await reachedBefore(settings, source);
+    const options = { ...connecting(settings.verify), keep: reached !== undefined };
+    const destination = await openDestination(to, source, options);
     try {
-      const size = source.kind === 'device' ? source.device.size : undefined;
+      if (settings.verify) mustBeReadable(destination);
       if (settings.verbose) describe(source, destination);
-      const progress = startProgress(settings.progress, size);
-      await copyEnds(source, destination, settings, progress.advance);
-      progress.done();
+      await copyOpened({ source, destination, reached }, settings);
     } finally {
       if (destination.kind === 'device') await destination.close();
     }
@@ -33,13 +45,61 @@ export async function copy(from: Endpoint, to: Endpoint, settings: Settings): Pr
   }
 }
 
+function connectingOf({ retries, verbose }: Settings): (extents: boolean) => Connecting {
+  const debug = (message: string) => {
+    if (verbose) process.stderr.write(`nbdcopy: ${message}\n`);
+  };
+  return extents => ({ contexts: extents ? [BASE_ALLOCATION] : [], retries, debug });
+}
+
+function mustBeReadable(end: End): void {
+  if (end.kind === 'device' && !end.lost) return;
+  throw new UsageError(`--verify: ${end.name} cannot be read again: expected a file or a server`);
+}
+
+interface Ends {
+  readonly source: End;
+  readonly destination: End;
+  readonly reached: Reached | undefined;
+}
+
+async function copyOpened(ends: Ends, settings: Settings): Promise<void> {
+  const { source, reached } = ends;
+  const size = source.kind === 'device' ? source.device.size : undefined;
+  const progress = startProgress(settings.progress, size);
+  // Reading everything back is the other half of the work.
+  const share = settings.verify ? 0.5 : 1;
+  if (reached) progress.begin(Number(reached.done) * share);
+  const advance = (bytes: number) => progress.advance(bytes * share);
+  try {
+    await copyAll(ends, settings, { ...optionsOf(settings), progress: advance });
+  } catch (error) {
+    progress.leave();
+    throw error;
+  }
+  progress.done();
+}
+
+async function copyAll(ends: Ends, settings: Settings, options: CopyOptions): Promise<void> {
+  const { source, destination } = ends;
+  await hashed(settings, destination, hashing =>
+    resumed(settings, ends, resuming =>
+      copyEnds(source, destination, settings, { ...options, ...hashing, ...resuming }),
+    ),
+  );
+  if (settings.verify && source.kind === 'device' && destination.kind === 'device') {
+    const { compare } = await import('../../copy/compare.ts');
+    const { from, to, queueSize } = await connect(source, destination, settings);
+    await compare(from, to, { ...options, queueSize });
+  }
+}
+
 async function copyEnds(
   source: End,
   destination: End,
   settings: Settings,
-  progress: (bytes: number) => void,
+  options: CopyOptions,
 ): Promise<void> {
-  const options = optionsOf(settings, progress);
   if (destination.kind === 'device') {
     if (source.kind === 'device') await copyBetween(source, destination, settings, options);
     else await copyFromStream(readFrom(source.fd), destination.device, options);
@@ -48,7 +108,7 @@ async function copyEnds(
   try {
     if (source.kind === 'device') {
       await copyToStream(source.device, writeTo(destination.fd), options);
-    } else await passOn(source.fd, destination.fd, progress);
+    } else await passOn(source.fd, destination.fd, options);
   } catch (error) {
     throw isBrokenPipe(error) ? new PipeClosed('the pipe was closed') : error;
   }
@@ -60,24 +120,31 @@ async function copyBetween(
   settings: Settings,
   options: CopyOptions,
 ): Promise<void> {
+  const { from, to, queueSize } = await connect(source, destination, settings);
+  const bySight = options.observer?.seen !== undefined;
+  const move = bySight ? undefined : kernelCopy(source.file, destination.file, settings);
+  await copyDevice(from, to, { ...options, queueSize, move });
+}
+
+/** As many connections as are good for both ends. */
+async function connect(source: DeviceEnd, destination: DeviceEnd, settings: Settings) {
   const shareable = source.shareable && destination.shareable && !settings.synchronous;
   const fitting = source.local && destination.local ? LOCAL : REMOTE;
   const count = shareable ? (settings.connections ?? fitting.connections) : 1;
-  await copyDevice(await source.connections(count), await destination.connections(count), {
-    ...options,
+  return {
+    from: await source.connections(count),
+    to: await destination.connections(count),
     queueSize: settings.queueSize ?? fitting.queueSize,
-    move: kernelCopy(source.file, destination.file, settings),
-  });
+  };
 }
 
-function optionsOf(settings: Settings, progress: (bytes: number) => void): CopyOptions {
+function optionsOf(settings: Settings): CopyOptions {
   const { allocated, destinationIsZero, extents, flush, queueSize, requestSize, sparse } = settings;
   return {
     allocated,
     ...(destinationIsZero && { destinationIsZero }),
     extents,
     flush,
-    progress,
     queueSize,
     requests: settings.synchronous ? 1 : settings.requests,
     requestSize,

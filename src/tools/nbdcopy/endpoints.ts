@@ -1,7 +1,7 @@
 import { constants, fstatSync, openSync, statSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { type BlockDevice, MAX_SIZE } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
-import type { NbdClient } from '../../client/client.ts';
 import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
 import { fileDevice } from '../../stores/file/device.ts';
 import { type OpenFile, openFile } from '../../stores/file/open.ts';
@@ -21,6 +21,8 @@ export interface DeviceEnd {
   readonly file?: number;
   /** On this machine: what is asked for is there at once. */
   readonly local: boolean;
+  /** Whatever is written is lost. */
+  readonly lost?: boolean;
   /** Any number of connections are as good as one. */
   readonly shareable: boolean;
   /** `count` connections to the same, of which `device` is the first. */
@@ -33,9 +35,19 @@ const STDIN = 0;
 const STDOUT = 1;
 const MODE = 0o644;
 
+/** How connections to servers are made. */
+export interface Connecting {
+  /** The metadata contexts to ask for. */
+  readonly contexts: readonly string[];
+  /** How often a lost connection is made again. */
+  readonly retries: number;
+  /** Told of lost connections. */
+  debug(message: string): void;
+}
+
 /** @throws UsageError or BlockError that begins with the end's name. */
-export async function openSource(endpoint: Endpoint, contexts: readonly string[]): Promise<End> {
-  if ('command' in endpoint || isNbdUri(endpoint.word)) return openNbd(endpoint, contexts);
+export async function openSource(endpoint: Endpoint, connecting: Connecting): Promise<End> {
+  if ('command' in endpoint || isNbdUri(endpoint.word)) return openNbd(endpoint, connecting);
   const name = endpoint.word;
   if (name === '-') return { kind: 'stream', name, fd: STDIN };
   if (isWebUrl(name)) return webEnd(name);
@@ -49,20 +61,32 @@ export async function openSource(endpoint: Endpoint, contexts: readonly string[]
   return fileEnd(name, openFile(name, true));
 }
 
+export interface DestinationOptions extends Connecting {
+  /** A file keeps what is in it, and must be there. */
+  readonly keep: boolean;
+}
+
 /**
- * Opens the destination, last of all, as a file loses what was in it.
+ * Opens the destination, last of all, as a file loses what was in it unless it is to `keep` that.
  * @param source must be another file.
  * @throws UsageError or BlockError that begins with the end's name.
  */
-export async function openDestination(endpoint: Endpoint, source: End): Promise<End> {
+export async function openDestination(
+  endpoint: Endpoint,
+  source: End,
+  options: DestinationOptions,
+): Promise<End> {
   if ('command' in endpoint || isNbdUri(endpoint.word)) {
-    const end = await openNbd(endpoint, []);
+    const end = await openNbd(endpoint, options);
     if (end.device.write) return end;
     await end.close();
     throw new UsageError(`${end.name}: the destination is read-only, cannot write to it`);
   }
   const name = endpoint.word;
-  if (name === '-') return { kind: 'stream', name, fd: STDOUT };
+  if (name === '-') {
+    if (isatty(STDOUT)) throw new UsageError('-: a disk is not written to a terminal');
+    return { kind: 'stream', name, fd: STDOUT };
+  }
   if (isWebUrl(name)) throw new UsageError('an address on the web can only be the source');
   if (name === 'null:') return nullEnd();
   const stat = statOf(name);
@@ -71,7 +95,7 @@ export async function openDestination(endpoint: Endpoint, source: End): Promise<
     return { kind: 'stream', name, fd: opened(name, constants.O_WRONLY) };
   }
   if (stat) refuseSame(name, stat, source);
-  if (!stat?.isBlockDevice()) return newFile(name);
+  if (!stat?.isBlockDevice() && !options.keep) return newFile(name);
   const file = openFile(name, false);
   if (!file.writable) throw new UsageError(`${name}: permission denied`);
   return fileEnd(name, file);
@@ -144,15 +168,15 @@ function nullEnd(): DeviceEnd {
     write: () => {},
     zero: () => {},
   };
-  return localEnd('null:', device);
+  return { ...localEnd('null:', device), lost: true };
 }
 
-async function openNbd(endpoint: Endpoint, contexts: readonly string[]): Promise<DeviceEnd> {
+async function openNbd(endpoint: Endpoint, connecting: Connecting): Promise<DeviceEnd> {
   const name = 'word' in endpoint ? endpoint.word : endpoint.command[0];
   let target: Target | undefined;
   try {
     target = await openTarget(endpoint);
-    return await nbdEnd(name, target, contexts, 'word' in endpoint);
+    return await nbdEnd(name, target, connecting, 'word' in endpoint);
   } catch (error) {
     await target?.close();
     if (error instanceof Error && !error.message.includes(name)) {
@@ -165,10 +189,12 @@ async function openNbd(endpoint: Endpoint, contexts: readonly string[]): Promise
 async function nbdEnd(
   name: string,
   target: Target,
-  contexts: readonly string[],
+  connecting: Connecting,
   shared: boolean,
 ): Promise<DeviceEnd> {
-  const first = await enter(target, contexts);
+  // A server that runs only for us does not come back.
+  const open = shared ? () => lasting(target, connecting) : () => enter(target, connecting);
+  const first = await open();
   const clients = [first];
   return {
     kind: 'device',
@@ -176,19 +202,27 @@ async function nbdEnd(
     device: first,
     local: target.local,
     // A server that runs only for us may take no second connection.
-    shareable: first.multiConn && shared,
+    shareable: first.multiConn === true && shared,
     async connections(count) {
-      while (clients.length < count) clients.push(await enter(target, contexts));
+      while (clients.length < count) clients.push(await open());
       return clients;
     },
     async close() {
-      await Promise.all(clients.map(client => client.close()));
+      await Promise.all(clients.map(client => client.close?.()));
       await target.close();
     },
   };
 }
 
-async function enter(target: Target, contexts: readonly string[]): Promise<NbdClient> {
+/** A connection that is made again when it is lost. */
+async function lasting(target: Target, connecting: Connecting): Promise<BlockDevice> {
+  const first = await enter(target, connecting);
+  if (connecting.retries === 0) return first;
+  const { reconnectingDevice } = await import('../../client/reconnecting.ts');
+  return reconnectingDevice(first, () => enter(target, connecting), connecting);
+}
+
+async function enter(target: Target, { contexts }: Connecting): Promise<BlockDevice> {
   const negotiation = await target.negotiate({ contexts });
   try {
     return await negotiation.go(target.exportName);

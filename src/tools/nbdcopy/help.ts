@@ -2,12 +2,13 @@ export const HELP = `\
 
 Copy to and from an NBD server:
 
-    nbdcopy [--allocated] [-C N|--connections=N]
+    nbdcopy [--allocated] [--blkhash[=DIGEST[/SIZE]]]
+            [--blkhash-file=FILE] [-C N|--connections=N]
             [--destination-is-zero|--target-is-zero] [--flush]
             [--no-extents] [-p|--progress|--progress=FD]
             [--queue-size=N] [--request-size=N] [-R N|--requests=N]
-            [-S N|--sparse=N] [--synchronous] [-T N|--threads=N]
-            [-v|--verbose]
+            [--resume=FILE] [--retries=N] [-S N|--sparse=N]
+            [--synchronous] [-T N|--threads=N] [-v|--verbose] [--verify]
             SOURCE DESTINATION
 
     SOURCE, DESTINATION := - | FILE | DEVICE | NBD-URI | [ CMD ARGS ... ]

@@ -23,6 +23,7 @@ import { Server } from '../../server/server.ts';
 import { sparseStore } from '../../stores/sparse.ts';
 import { parseCommandLine } from '../cli.ts';
 import { OPTIONS, readSettings } from './options.ts';
+import { Pace } from './pace.ts';
 import { bar } from './progress.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-test-'));
@@ -34,6 +35,10 @@ test('options: what is out of bounds is refused', () => {
   assert.equal(settings('-S', '0').sparse, 0);
   assert.equal(settings('-p').progress, 'bar');
   assert.equal(settings('--progress=3').progress, 3);
+  const standard = { digest: 'sha256', blockSize: 65_536 };
+  assert.deepEqual(settings('--blkhash').blkhash, standard);
+  assert.deepEqual(settings('--blkhash-file=x').blkhash, standard);
+  assert.deepEqual(settings('--blkhash=md5/4k').blkhash, { digest: 'md5', blockSize: 4096 });
   for (const bad of [
     '-R0',
     '-C0',
@@ -42,15 +47,41 @@ test('options: what is out of bounds is refused', () => {
     '-S768',
     '--request-size=64M',
     '--queue-size=x',
+    '--blkhash=sha3',
+    '--blkhash=sha256/3k',
+    '--blkhash=sha256/64k/',
   ]) {
     assert.throws(() => settings(bad), /^UsageError: --[a-z-]+: .*(cannot|expected)/, bad);
   }
 });
 
 test('the bar', () => {
-  assert.equal(bar(0, false, 0), `▝   0% [${'-'.repeat(40)}]\r`);
-  assert.equal(bar(50, false, 1), `▐  50% [${'*'.repeat(20)}${'-'.repeat(20)}]\r`);
-  assert.equal(bar(100, true, 5), `█ 100% [${'*'.repeat(40)}]\n`);
+  assert.equal(bar(0, 0), `▝   0% [${'-'.repeat(40)}]`);
+  assert.equal(bar(50, 1), `▐  50% [${'*'.repeat(20)}${'-'.repeat(20)}]`);
+  assert.equal(bar(100, undefined), `█ 100% [${'*'.repeat(40)}]`);
+  assert.equal(bar(undefined, 2), '▗');
+});
+
+test('the pace: of late, with the time left', () => {
+  const pace = new Pace(100 << 20, 0);
+  assert.deepEqual([pace.percent, pace.short(), pace.sentence()], [0, '', '0% of 100.0 MiB']);
+  pace.begin(10 << 20);
+  pace.advance(20 << 20);
+  pace.mark(2000);
+  assert.equal(pace.sentence(), '30% of 100.0 MiB, 10.0 MiB/s, 0:07 left');
+  // A long silence is forgotten.
+  pace.mark(100_000);
+  pace.advance(5 << 20);
+  pace.mark(105_000);
+  assert.equal(pace.short(), '1.0 MiB/s, 1:05 left');
+  pace.advance(65 << 20);
+  assert.equal(pace.percent, 99);
+  assert.equal(pace.summary(3_725_000), '90.0 MiB in 1:02:05, 24.7 KiB/s');
+  const unknown = new Pace(undefined, 0);
+  unknown.advance(512);
+  unknown.mark(1000);
+  assert.deepEqual([unknown.percent, unknown.sentence()], [undefined, '512 B, 512 B/s']);
+  assert.equal(new Pace(0).percent, 0);
 });
 
 const COMMAND = [
@@ -87,6 +118,39 @@ test('files: the same bytes, and no more blocks', () => {
   assert.ok(readFileSync(target).equals(readFileSync(source)));
 });
 
+/** What it says on standard error, without a terminal of its own wherever the tests run. */
+async function withoutTerminal(...argv: string[]): Promise<string> {
+  const child = spawn(process.execPath, [...COMMAND, ...argv], { stdio: 'pipe', detached: true });
+  let errors = '';
+  child.stderr.on('data', bytes => {
+    errors += bytes;
+  });
+  await once(child, 'close');
+  return errors;
+}
+
+test('progress: whole lines where there is no terminal, numbers for programs', async () => {
+  const source = sparseFile('for-progress');
+  const lines = await withoutTerminal('-p', source, 'null:');
+  assert.match(lines, /^nbdcopy: 2\.9 MiB in 0:\d\d, [\d.]+ [KMG]iB\/s\n$/);
+  const numbers = await withoutTerminal('--progress=2', source, 'null:');
+  assert.match(numbers, /^0\/100\n(\d+\/100\n)*100\/100\n$/);
+});
+
+test('Ctrl-C leaves no server in brackets behind', async () => {
+  const file = join(folder, 'pid');
+  const silent = `echo $$ > '${file}.new'; mv '${file}.new' '${file}'; exec sleep 1000`;
+  const words = ['--', '[', 'sh', '-c', silent, ']', 'null:'];
+  const child = spawn(process.execPath, [...COMMAND, ...words], { stdio: 'ignore' });
+  const closed = once(child, 'close');
+  const moment = () => new Promise(resolve => setTimeout(resolve, 20));
+  while (!existsSync(file)) await moment();
+  child.kill('SIGINT');
+  assert.deepEqual(await closed, [null, 'SIGINT']);
+  const pid = Number(readFileSync(file, 'utf8'));
+  assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+});
+
 test('pipes: from one, to one, and through', () => {
   const source = sparseFile('for-pipes');
   const run = (words: string) =>
@@ -97,6 +161,8 @@ test('pipes: from one, to one, and through', () => {
   const expected = readFileSync(source);
   assert.ok(run(`"$@" for-pipes -`).equals(expected));
   assert.ok(run(`"$@" - - < for-pipes | cat`).equals(expected));
+  assert.ok(run(`cat for-pipes | "$@" --blkhash-file=hash - -`).equals(expected));
+  assert.ok(run(`cat hash; rm hash`).equals(run(`"$@" --blkhash for-pipes null:`)));
   run(`cat for-pipes | "$@" - from-pipe`);
   assert.ok(readFileSync(join(folder, 'from-pipe')).equals(expected));
   assert.ok(statSync(join(folder, 'from-pipe')).blocks < 100);
@@ -156,6 +222,7 @@ test('what cannot be copied is one line, and nothing is lost', () => {
   refused(/is a directory/, folder, join(folder, 'never'));
   refused(/is a directory/, source, folder);
   refused(/null: can only be the destination/, 'null:', join(folder, 'never'));
+  refused(/--blkhash: the copy goes to standard output/, '--blkhash', source, '-');
   refused(/nbd:\/\/localhost:1/, 'nbd://localhost:1', join(folder, 'never'));
   refused(/an address on the web can only be the source/, source, 'https://localhost/never');
   assert.equal(existsSync(join(folder, 'never')), false);

@@ -1,5 +1,6 @@
 import { UsageError } from '../../block/errors.ts';
 import { parseSize } from '../../block/size.ts';
+import { DIGESTS, type HashForm } from '../../copy/hash/form.ts';
 import type { CommandLine, Options } from '../cli.ts';
 import { STANDARD } from '../standard.ts';
 
@@ -15,9 +16,12 @@ export const OPTIONS = {
   queueSize: { names: ['queue-size'], value: 'required' },
   requestSize: { names: ['request-size'], value: 'required' },
   requests: { names: ['R', 'requests'], value: 'required' },
+  resume: { names: ['resume'], value: 'required', values: 'file' },
+  retries: { names: ['retries'], value: 'required' },
   sparse: { names: ['S', 'sparse'], value: 'required' },
   synchronous: { names: ['synchronous'] },
   threads: { names: ['T', 'threads'], value: 'required' },
+  verify: { names: ['verify'] },
   verbose: { names: ['v', 'verbose'] },
   ...STANDARD,
 } as const satisfies Options;
@@ -28,6 +32,10 @@ type Key = keyof typeof OPTIONS;
 export interface Settings {
   /** Zeroes take space at the destination. */
   readonly allocated: boolean;
+  /** The hash to make of what is copied. */
+  readonly blkhash: HashForm | undefined;
+  /** Where it goes; undefined: standard output. */
+  readonly blkhashFile: string | undefined;
   /** Most connections to one server; undefined: as fits. */
   readonly connections: number | undefined;
   readonly destinationIsZero: boolean;
@@ -41,11 +49,17 @@ export interface Settings {
   readonly requestSize: number;
   /** Most requests under way on one connection. */
   readonly requests: number;
+  /** The journal of a copy that may be interrupted. */
+  readonly resume: string | undefined;
+  /** How often a lost connection is made again. */
+  readonly retries: number;
   /** Size of the blocks that are searched for zeroes; 0: none; undefined: as fits. */
   readonly sparse: number | undefined;
   /** One request after the other. */
   readonly synchronous: boolean;
   readonly verbose: boolean;
+  /** Read the copy back and compare it. */
+  readonly verify: boolean;
 }
 
 const DEFAULT_REQUESTS = 64;
@@ -53,6 +67,8 @@ const DEFAULT_REQUEST_SIZE = 1 << 20;
 const SMALLEST_REQUEST = 4096;
 const LARGEST_REQUEST = 32 << 20;
 const SMALLEST_SPARSE = 512;
+const DEFAULT_DIGEST = 'sha256';
+const DEFAULT_HASH_BLOCK = 64 << 10;
 const MANY = 2 ** 31 - 1;
 
 /** @throws UsageError */
@@ -63,10 +79,11 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
     const value = text(key);
     return value === undefined ? undefined : wholeNumber(key, value, minimum);
   };
-  if (has('blkhash') || has('blkhashFile')) throw new UsageError('--blkhash is not supported yet');
   number('threads', 0);
   return {
     allocated: has('allocated'),
+    blkhash: has('blkhash') || has('blkhashFile') ? hashForm(text('blkhash')) : undefined,
+    blkhashFile: text('blkhashFile'),
     connections: number('connections', 1),
     destinationIsZero: has('destinationIsZero'),
     flush: has('flush'),
@@ -75,9 +92,12 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
     queueSize: bytes('queueSize', text('queueSize')),
     requestSize: requestSizeOf(text('requestSize')),
     requests: number('requests', 1) ?? DEFAULT_REQUESTS,
+    resume: text('resume'),
+    retries: number('retries', 0) ?? 0,
     sparse: sparseOf(text('sparse')),
     synchronous: has('synchronous'),
     verbose: has('verbose'),
+    verify: has('verify'),
   };
 }
 
@@ -109,6 +129,17 @@ function requestSizeOf(text: string | undefined): number {
   if (isPowerOfTwo(size) && size >= SMALLEST_REQUEST && size <= LARGEST_REQUEST) return size;
   const right = `expected a power of two from ${SMALLEST_REQUEST} to ${LARGEST_REQUEST}`;
   throw new UsageError(`--request-size: '${text}' cannot be used: ${right}`);
+}
+
+function hashForm(text: string | undefined): HashForm {
+  const [name = DEFAULT_DIGEST, size, ...more] = text?.split('/') ?? [];
+  const digest = DIGESTS.find(known => known === name);
+  const blockSize = bytes('blkhash', size) ?? DEFAULT_HASH_BLOCK;
+  const fits = blockSize >= SMALLEST_SPARSE && blockSize <= LARGEST_REQUEST;
+  if (digest && more.length === 0 && isPowerOfTwo(blockSize) && fits) return { digest, blockSize };
+  const sizes = `a power of two from ${SMALLEST_SPARSE} to ${LARGEST_REQUEST}`;
+  const right = `expected ${DIGESTS.join(', ')}, perhaps with /SIZE, ${sizes}`;
+  throw new UsageError(`--blkhash: '${text}' cannot be used: ${right}`);
 }
 
 function sparseOf(text: string | undefined): number | undefined {

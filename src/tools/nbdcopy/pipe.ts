@@ -1,7 +1,9 @@
 /** Pipes, terminals and all that is read and written in order, by their descriptors. */
 import { read, write } from 'node:fs';
 import { promisify } from 'node:util';
+import type { CopyOptions } from '../../copy/copy.ts';
 import { located } from '../../copy/errors.ts';
+import { observing } from '../../copy/observer.ts';
 import type { ReadBytes } from '../../copy/streams.ts';
 import { libcFunction } from '../../posix/libc.ts';
 
@@ -47,24 +49,42 @@ export function writeTo(fd: number): (bytes: Uint8Array) => Promise<void> {
   };
 }
 
+/** Reads what there is, or, for who wants to see whole blocks, as much as there is room for. */
+async function nextOf(
+  fd: number,
+  memory: Uint8Array,
+  offset: bigint,
+  whole: boolean,
+): Promise<number> {
+  for (let done = 0; ; ) {
+    const at = offset + BigInt(done);
+    const count = await readNext(fd, memory.subarray(done)).catch(error => {
+      throw located('read', at, error);
+    });
+    done += count;
+    if (!whole || count === 0 || done === memory.length) return done;
+  }
+}
+
 /** Hands on all that comes. @throws BlockError that says where. */
 export async function passOn(
   from: number,
   to: number,
-  progress: (bytes: number) => void,
+  { observer, granularity = 1, progress }: CopyOptions,
 ): Promise<void> {
   const writeAll = writeTo(to);
-  const buffer = Buffer.allocUnsafeSlow(PIPE_BUFFER);
+  const buffer = Buffer.allocUnsafeSlow(Math.max(PIPE_BUFFER, granularity));
   for (let offset = 0n; ; ) {
-    const count = await readNext(from, buffer).catch(error => {
-      throw located('read', offset, error);
-    });
-    if (count === 0) return;
-    await writeAll(buffer.subarray(0, count)).catch(error => {
+    const length = await nextOf(from, buffer, offset, observer !== undefined);
+    if (length === 0) return;
+    const data = buffer.subarray(0, length);
+    const written = observing(observer, { offset, length, zero: false }, data);
+    await writeAll(data).catch(error => {
       throw located('write', offset, error);
     });
-    offset += BigInt(count);
-    progress(count);
+    await written?.();
+    offset += BigInt(length);
+    progress?.(length);
   }
 }
 
