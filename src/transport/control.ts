@@ -45,6 +45,8 @@ export async function listenForCommands(
   } catch (error) {
     throw new UsageError(`${key}: ${messageOf(error)}`);
   }
+  // Nobody lives to be told what to do.
+  server.unref();
   const forget = atExit(() => rmSync(path, { force: true }));
   return {
     close: async () => {
