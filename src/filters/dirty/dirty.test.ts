@@ -102,21 +102,22 @@ test('a write that is under way, or fails, is dirty after the backup', async t =
 test('each export has its own, and a disk of another size is as new', async t => {
   let size = '1M';
   const below: DeviceSource = {
-    list: () => [{ name: 'a' }, { name: 'b' }],
+    list: () => [{ name: 'a' }],
     defaultExport: () => 'a',
     open: async request => (await pluginSource('memory', size)).open(request),
   };
   const { source, tell } = await tracked(t, below);
-  const a = await source.open(REQUEST);
+  const open = (exportName: string) => source.open({ ...REQUEST, exportName });
+  const a = await open('');
   await tell('b');
-  const b = await source.open({ ...REQUEST, exportName: 'b' });
-  await tell('e');
+  const b = await open('b');
   await a.write!(0n, Buffer.alloc(1));
-  assert.deepEqual([await dirty(a), await dirty(b)], ['0-1', '0-256']);
+  assert.deepEqual([await dirty(a), await dirty(b)], ['0-256', '0-256']);
+  await tell('e');
+  assert.deepEqual([await dirty(a), await dirty(b), await dirty(await open('c'))], ['0-1', '', '']);
   await tell('be');
-  assert.deepEqual([await dirty(a), await dirty(b)], ['', '']);
   size = '2M';
-  assert.equal(await dirty(await source.open({ ...REQUEST, exportName: 'a' })), '0-512');
+  assert.equal(await dirty(await open('a')), '0-512');
 });
 
 test('the largest disk takes little memory and time', async t => {

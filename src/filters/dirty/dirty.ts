@@ -2,13 +2,12 @@ import { ending } from '../../block/answer.ts';
 import { around, CHANGES } from '../../block/around.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { UsageError } from '../../block/errors.ts';
-import { PerExport } from '../../block/per-export.ts';
 import { needPowerOfTwo } from '../../block/size.ts';
 import { passSource } from '../../block/source.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { defineFilter, wrapSource } from '../../declare/declare.ts';
 import { listenForCommands } from '../../transport/control.ts';
-import { DirtyMap } from './dirty-map.ts';
+import { type DirtyMap, DirtyMaps } from './dirty-map.ts';
 
 export default defineFilter({
   name: 'dirty',
@@ -36,20 +35,15 @@ export default defineFilter({
         `dirty-name: '${name}': expected 1 to 64 letters, digits, '.', '_', '-'`,
       );
     }
-    const maps = new PerExport<DirtyMap>(below);
-    const each = (act: (map: DirtyMap) => void) => () => {
-      for (const map of maps.all()) act(map);
-    };
+    const maps = new DirtyMaps(below, block);
     const control = await listenForCommands(
       path,
       { key: 'dirty-control', warn },
-      { b: each(map => map.begin()), e: each(map => map.end()) },
+      { b: () => maps.begin(), e: () => maps.end() },
     );
-    const watched = wrapSource(below, async (device, request) => {
-      const map = await maps.of(request, () => new DirtyMap(block, device));
-      map.opened(device.size);
-      return watching(device, map, `nbdpipe:dirty-bitmap:${name}`);
-    });
+    const watched = wrapSource(below, async (device, request) =>
+      watching(device, await maps.of(device, request), `nbdpipe:dirty-bitmap:${name}`),
+    );
     return passSource(watched, {
       close: async () => {
         await control.close();

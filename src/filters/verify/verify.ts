@@ -25,7 +25,7 @@ export default defineFilter({
       help: 'Length of the blocks of verify-digests (default: 64K)',
     },
   },
-  create(parameters, below, { warn }) {
+  create(parameters, below) {
     const { 'verify-file': file, 'verify-uri': uri, 'verify-digests': list } = parameters;
     const block = parameters['verify-block-size'];
     needPowerOfTwo('verify-block-size', block);
@@ -40,11 +40,8 @@ export default defineFilter({
     const open = (request: OpenRequest) => below.open({ ...request, readOnly: true });
     return wrapSource(passSource(below, { open }), async (disk, request) => {
       const name = request.exportName && `export '${harmless(request.exportName)}': `;
-      const differs = (offset: bigint, what: string) => {
-        const message = `verify: ${name}at offset ${offset} ${what}`;
-        warn(message);
-        return new BlockError('EIO', message, { offset });
-      };
+      const differs = (offset: bigint, what: string) =>
+        new BlockError('EIO', `verify: ${name}at offset ${offset} ${what}`, { offset });
       return comparing(disk, await compare(disk, differs, request));
     });
   },
