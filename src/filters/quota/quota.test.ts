@@ -54,11 +54,14 @@ test('each export has its own', async () => {
 
 test('what fails does not count, and what is under way does', async () => {
   const answers: ((error?: Error) => void)[] = [];
-  const read = () =>
-    new Promise<Buffer>((resolve, reject) => {
+  const read = (offset: bigint) => {
+    if (offset === 50n) throw new Error('broken at once');
+    return new Promise<Buffer>((resolve, reject) => {
       answers.push(error => (error ? reject(error) : resolve(Buffer.alloc(10))));
     });
+  };
   const { devices } = await opened('quota-read=10', { open: () => ({ size: 100n, read }) });
+  await assert.rejects(async () => await devices[0].read(50n, 10), /broken at once/);
   const first = devices[0].read(0n, 10);
   await assert.rejects(async () => await devices[1].read(0n, 1), { errno: 'EPERM' });
   answers[0]!(new Error('broken'));

@@ -1,3 +1,4 @@
+import { failing } from '../../block/answer.ts';
 import { around, type Call, type CallKind } from '../../block/around.ts';
 import { BlockError, UsageError } from '../../block/errors.ts';
 import { PerExport } from '../../block/per-export.ts';
@@ -49,31 +50,38 @@ export default defineFilter({
   },
 });
 
-/** Bytes that were moved, of each quota. */
+interface Limit {
+  readonly quota: Quota;
+  /** In bytes. */
+  left: bigint;
+}
+
+/** What is left of each quota. */
 class Account {
-  readonly #limits: { readonly quota: Quota; left: bigint }[];
+  /** By the kind of calls that they limit. */
+  readonly #limits = new Map<CallKind, Limit[]>();
 
   constructor(quotas: readonly Quota[]) {
-    this.#limits = quotas.map(quota => ({ quota, left: quota.bytes }));
+    for (const quota of quotas) {
+      const limit = { quota, left: quota.bytes };
+      for (const kind of quota.kinds) {
+        this.#limits.set(kind, [...(this.#limits.get(kind) ?? []), limit]);
+      }
+    }
   }
 
   /** Makes a call if there is room for all of it; one that fails does not count. */
-  async charge<T>({ kind, offset, length }: Call, act: () => T | PromiseLike<T>): Promise<T> {
-    const limits = this.#limits.filter(({ quota }) => quota.kinds.includes(kind));
+  charge<T>({ kind, offset, length }: Call, act: () => T | PromiseLike<T>): T | PromiseLike<T> {
+    const limits = this.#limits.get(kind)!;
+    const bytes = BigInt(length);
     for (const { quota, left } of limits) {
-      if (left >= length) continue;
+      if (left >= bytes) continue;
       const words = `${quota.key}: ${left} of ${quota.bytes} bytes are left, and this would be ${length}`;
       throw new BlockError(kind === 'read' ? 'EPERM' : 'ENOSPC', words, { offset });
     }
-    const take = (bytes: bigint) => {
-      for (const limit of limits) limit.left -= bytes;
-    };
-    take(BigInt(length));
-    try {
-      return await act();
-    } catch (error) {
-      take(-BigInt(length));
-      throw error;
-    }
+    for (const limit of limits) limit.left -= bytes;
+    return failing(act, () => {
+      for (const limit of limits) limit.left += bytes;
+    });
   }
 }
