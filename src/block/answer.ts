@@ -37,3 +37,17 @@ export function ending<T>(act: () => T | PromiseLike<T>, after: () => void): T |
     },
   );
 }
+
+/** Acts, and calls `after` as soon as that has failed. */
+export function failing<T>(act: () => T | PromiseLike<T>, after: () => void): T | PromiseLike<T> {
+  const fail = (error: unknown) => {
+    after();
+    throw error;
+  };
+  try {
+    const answer = act();
+    return isPromise(answer) ? answer.then(undefined, fail) : answer;
+  } catch (error) {
+    return fail(error);
+  }
+}

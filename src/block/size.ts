@@ -29,6 +29,12 @@ export function parseSize(text: string): bigint {
   return size;
 }
 
+/** Refuses what blocks cannot be as long as. @throws UsageError naming the parameter. */
+export function needPowerOfTwo(key: string, size: bigint): void {
+  if ((size & (size - 1n)) === 0n) return;
+  throw new UsageError(`${key}: ${size} is no power of two: expected 4096, 64K or the like`);
+}
+
 const LETTERS = 'KMGTPE';
 
 /** The size in the largest unit that gives a whole number: `1G`, `1536M`, `513`. */

@@ -12,17 +12,23 @@ const PIECE = 1 << 20;
  * @throws BlockError EIO with the offset of the first byte that differs.
  */
 export function verifyWrite(offset: bigint, data: Uint8Array, expected: Data): void {
+  const at = mismatch(data, expected);
+  if (at === undefined) return;
+  const differs = offset + BigInt(at);
+  throw new BlockError('EIO', `data written differs from the disk at offset ${differs}`, {
+    offset: differs,
+  });
+}
+
+/** At which byte data differ first from others of the same length; undefined where they do not. */
+export function mismatch(data: Uint8Array, expected: Data): number | undefined {
   let at = 0;
   for (const view of viewsOf(expected)) {
-    const written = data.subarray(at, at + view.length);
-    if (Buffer.compare(written, view) !== 0) {
-      const differs = offset + BigInt(at + firstDifference(written, view));
-      throw new BlockError('EIO', `data written differs from the disk at offset ${differs}`, {
-        offset: differs,
-      });
-    }
+    const part = data.subarray(at, at + view.length);
+    if (Buffer.compare(part, view) !== 0) return at + firstDifference(part, view);
     at += view.length;
   }
+  return undefined;
 }
 
 /** Whether a range of a device has these bytes. */

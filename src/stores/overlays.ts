@@ -1,5 +1,6 @@
 import type { BlockDevice, DeviceSource } from '../block/device.ts';
-import { BlockError, messageOf, UsageError } from '../block/errors.ts';
+import { BlockError, messageOf } from '../block/errors.ts';
+import { needPowerOfTwo } from '../block/size.ts';
 import { exportKey } from '../block/source.ts';
 import { wrapSource } from '../declare/declare.ts';
 import { namelessFile } from '../posix/temporary.ts';
@@ -27,9 +28,7 @@ export class Overlays {
    * @throws UsageError the size is no power of two.
    */
   constructor(key: string, block: bigint, path?: string) {
-    if ((block & (block - 1n)) !== 0n) {
-      throw new UsageError(`${key}: ${block} is no power of two: expected 4096, 64K or the like`);
-    }
+    needPowerOfTwo(key, block);
     this.#block = Number(block);
     this.#path = path;
   }

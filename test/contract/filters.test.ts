@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,11 +9,14 @@ import { filterSource, makersOf, pluginSource, REQUEST } from './open.ts';
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-filters-'));
 after(() => rmSync(folder, { recursive: true }));
 
-function file(name: string, content = ''): string {
+function file(name: string, content: string | Buffer = ''): string {
   const path = join(folder, name);
   writeFileSync(path, content);
   return path;
 }
+
+/** A block of 64 KiB in a list of digests. */
+const ZEROES = `${createHash('sha256').update(Buffer.alloc(65536)).digest('hex')}\n`;
 
 const present = file('present');
 const missing = join(folder, 'missing');
@@ -90,6 +94,13 @@ const FILTERS: readonly (readonly [plugin: string, filter: string, writes: Write
   ['memory 1M', 'openonce', 'kept'],
   ['memory 1M', 'readahead', 'kept'],
   ['memory 1M', 'scan', 'kept'],
+  ['memory 1000001', `dirty dirty-control=${join(folder, 'small')}`, 'kept'],
+  ['memory 7E', `dirty dirty-control=${join(folder, 'large')} dirty-block-size=4096`, 'kept'],
+  ['pattern 1M', `dirty dirty-control=${join(folder, 'fixed')}`, 'checked'],
+  ['memory 1M', 'quota quota=1E', 'kept'],
+  ['pattern 1M', 'quota quota-read=1E quota-per=connection', 'checked'],
+  ['memory 1000001', `verify verify-file=${file('zeroes', Buffer.alloc(1000001))}`, 'none'],
+  ['memory 1M', `verify verify-digests=${file('digests', ZEROES.repeat(16))}`, 'none'],
   ['ones 1000003', 'truncate truncate=1500000', 'none'],
   ['memory 1000001', 'xor xor=0x5a', 'kept'],
   ['memory 1M', 'xor xor=0x123456 xorlen=5', 'kept'],

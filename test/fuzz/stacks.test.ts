@@ -42,6 +42,7 @@ const PASSING = [
   'nozero zeromode=notrim',
   'openonce',
   'protect protect=100G-',
+  'quota quota=1E',
   'rate rate=1T',
   'readahead',
   'rotational',
