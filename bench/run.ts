@@ -2,9 +2,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { FOLDER, prepare, type Workload } from './kinds.ts';
 import { hasProgram, median, type Side } from './measure.ts';
-import { WEB } from './web.ts';
-import { FOLDER, prepare, WORKLOADS, type Workload } from './workloads.ts';
+import { WORKLOADS } from './workloads.ts';
 
 const { values } = parseArgs({
   options: {
@@ -54,7 +54,7 @@ function row({ name, unit, ours, peer, ratio, goal }: Result): string {
   return `${name.padEnd(62)} ${figures} ${(ratio?.toFixed(2) ?? '-').padStart(6)} ${goal.toFixed(2).padStart(5)}${verdict}`;
 }
 
-const chosen = [...WORKLOADS, ...WEB].filter(({ name }) => new RegExp(values.only).test(name));
+const chosen = WORKLOADS.filter(({ name }) => new RegExp(values.only).test(name));
 const folder = mkdtempSync(join(FOLDER, 'nbdpipe-bench-'));
 const clean = () => rmSync(folder, { recursive: true, force: true });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

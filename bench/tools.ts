@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
+import type { Workload } from './kinds.ts';
 import { command, run, Served, seconds } from './measure.ts';
-import type { Workload } from './workloads.ts';
 
 /** A command of each side at a server of C's. */
 function beside(name: string, goal: number, tool: string, plugin: string[]): Workload {

@@ -4,11 +4,11 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { makeCertificates } from '../test/peer/certificates.ts';
+import { sourceOf, type Workload } from './kinds.ts';
 import { Served, seconds } from './measure.ts';
-import { sourceOf, type Workload } from './workloads.ts';
 
 /** A file that nginx serves from the benchmark's folder, through the curl plugin. */
-function fromNginx(name: string, encrypted: boolean): Workload {
+export function fromNginx(name: string, encrypted: boolean): Workload {
   return {
     name: `curl from nginx, read 2 GiB, ${name}`,
     unit: 's',
@@ -60,5 +60,3 @@ async function startNginx(folder: string, keys: string, encrypted: boolean) {
   };
   return { socket, stop };
 }
-
-export const WEB: readonly Workload[] = [fromNginx('plain', false), fromNginx('TLS', true)];

@@ -79,3 +79,8 @@ export function errnoOf(error: unknown): Errno {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** The system's words without the code before them, and the call and path after them, that Node adds. */
+export function reasonOf(error: unknown): string {
+  return /^[A-Z0-9]+: ([^,]+)/.exec(messageOf(error))?.[1] ?? messageOf(error);
+}

@@ -35,24 +35,6 @@ export class ExtentList {
   }
 }
 
-/** Runs of any kind without their first `skip` bytes, and cut to `length` bytes in all. */
-export function cutRuns<R extends { readonly length: number }>(
-  runs: readonly R[],
-  skip: number,
-  length: number,
-): R[] {
-  const cut: R[] = [];
-  let at = -skip;
-  for (const run of runs) {
-    const from = Math.max(at, 0);
-    at += run.length;
-    const to = Math.min(at, length);
-    if (to > from) cut.push(to - from === run.length ? run : { ...run, length: to - from });
-    if (at >= length) break;
-  }
-  return cut;
-}
-
 /** Runs of any kind without their first `skip` bytes, those that begin within `length` bytes then. */
 export function runsFrom<R extends { readonly length: number }>(
   runs: readonly R[],
@@ -64,8 +46,21 @@ export function runsFrom<R extends { readonly length: number }>(
   for (const run of runs) {
     if (at >= length) break;
     const end = at + run.length;
-    if (end > 0) found.push(at < 0 ? { ...run, length: end } : run);
+    if (end > Math.max(at, 0)) found.push(at < 0 ? { ...run, length: end } : run);
     at = end;
   }
   return found;
+}
+
+/** The same, cut to `length` bytes in all. */
+export function cutRuns<R extends { readonly length: number }>(
+  runs: readonly R[],
+  skip: number,
+  length: number,
+): R[] {
+  const cut = runsFrom(runs, skip, length);
+  const over = cut.reduce((sum, run) => sum + run.length, 0) - length;
+  const last = cut.at(-1);
+  if (last && over > 0) cut[cut.length - 1] = { ...last, length: last.length - over };
+  return cut;
 }

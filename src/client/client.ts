@@ -1,4 +1,5 @@
 import { isUint8Array } from 'node:util/types';
+import { allOf } from '../block/all-of.ts';
 import { isKnownZero, viewsOf } from '../block/data.ts';
 import type {
   BlockDevice,
@@ -359,12 +360,6 @@ export class NbdClient implements BlockDevice {
       throw new BlockError('EINVAL', words, { offset });
     }
   }
-}
-
-/** All results, or the first error once none is under way, as they share the caller's memory. */
-async function allOf<T>(requests: readonly Promise<T>[]): Promise<T[]> {
-  await Promise.allSettled(requests);
-  return Promise.all(requests);
 }
 
 interface Part {

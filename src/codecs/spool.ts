@@ -4,6 +4,7 @@ import { controllerForMany } from '../block/abortable.ts';
 import { alignedDevice } from '../block/aligned.ts';
 import type { BlockDevice, RequestOptions } from '../block/device.ts';
 import { BlockError, errnoOf, messageOf } from '../block/errors.ts';
+import { withRecipeOf } from '../block/recipe.ts';
 import { Turns } from '../block/turns.ts';
 import { PASS, wrapDevice } from '../block/wrap.ts';
 import { namelessFile } from '../posix/temporary.ts';
@@ -80,7 +81,7 @@ export class Spool {
       sparse: true,
     });
     const close = () => this.close();
-    return Object.assign(wrapDevice(device, { ...PASS, close }), { recipe: device.recipe });
+    return withRecipeOf(device, wrapDevice(device, { ...PASS, close }));
   }
 
   /** Gives up what is being decoded, and closes the file. */

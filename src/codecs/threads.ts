@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
 import type { RequestOptions } from '../block/device.ts';
-import { BlockError, type Errno, messageOf } from '../block/errors.ts';
+import { BlockError, type Errno } from '../block/errors.ts';
 import { Turns } from '../block/turns.ts';
+import { AnsweringThread, threadProgram } from '../posix/answering-thread.ts';
 import type { Coding } from './coding.ts';
 
 /** What is to be decoded, and where it goes: shared memory, or a place in a file. */
@@ -36,24 +36,20 @@ export type OwnBytes = Uint8Array<ArrayBuffer>;
 /** Bytes that all threads see. */
 export type SharedBytes = Uint8Array<SharedArrayBuffer>;
 
-/** A thread that decodes one thing at a time. It keeps no process alive by itself. */
-export class DecodingThread {
-  readonly #worker: Worker;
-  readonly #stop = new Int32Array(new SharedArrayBuffer(4));
-  readonly #waiting: { done(report: Report): void; failed(error: unknown): void }[] = [];
-  #failure: BlockError | undefined;
+const PROGRAM = threadProgram(import.meta.url, './thread.ts', './decoding.cjs');
 
-  constructor() {
-    this.#worker = startWorker(this.#stop.buffer as SharedArrayBuffer);
-    this.#worker.unref();
-    this.#worker.on('message', (report: Report) => this.#waiting.shift()?.done(report));
-    this.#worker.on('error', error => this.#fail(`a decoding thread fails: ${messageOf(error)}`));
-    this.#worker.on('exit', () => this.#fail('a decoding thread has ended'));
-  }
+/** A thread that decodes one thing at a time. */
+export class DecodingThread {
+  readonly #stop = new Int32Array(new SharedArrayBuffer(4));
+  readonly #thread = new AnsweringThread<Order, Report>(
+    'a decoding thread',
+    PROGRAM,
+    this.#stop.buffer,
+  );
 
   /** Whether it can decode anything more. */
   get works(): boolean {
-    return this.#failure === undefined;
+    return this.#thread.works;
   }
 
   /**
@@ -66,35 +62,22 @@ export class DecodingThread {
     signal?: AbortSignal,
   ): Promise<Report> {
     signal?.throwIfAborted();
-    if (this.#failure) throw this.#failure;
     const stop = () => Atomics.store(this.#stop, 0, 1);
     signal?.addEventListener('abort', stop);
-    this.#worker.ref();
     try {
-      const report = await new Promise<Report>((done, failed) => {
-        this.#waiting.push({ done, failed });
-        const { buffer } = order.input;
-        this.#worker.postMessage(order, buffer instanceof ArrayBuffer ? [buffer] : []);
-      });
+      const { buffer } = order.input;
+      const report = await this.#thread.ask(order, buffer instanceof ArrayBuffer ? [buffer] : []);
       signal?.throwIfAborted();
       if (report.kind === 'failed') throw new BlockError(report.errno, report.message);
       return report;
     } finally {
       signal?.removeEventListener('abort', stop);
-      if (this.#waiting.length === 0) {
-        this.#worker.unref();
-        Atomics.store(this.#stop, 0, 0);
-      }
+      if (this.#thread.waiting === 0) Atomics.store(this.#stop, 0, 0);
     }
   }
 
   end(): void {
-    void this.#worker.terminate();
-  }
-
-  #fail(words: string): void {
-    this.#failure ??= new BlockError('EIO', words);
-    for (const { failed } of this.#waiting.splice(0)) failed(this.#failure);
+    void this.#thread.end();
   }
 }
 
@@ -149,8 +132,3 @@ class Decoders {
 
 /** Those of the process. */
 export const decoders = new Decoders();
-
-function startWorker(workerData: SharedArrayBuffer): Worker {
-  const program = import.meta.url.endsWith('.ts') ? './thread-from-source.mjs' : './decoding.cjs';
-  return new Worker(new URL(program, import.meta.url), { workerData, execArgv: [] });
-}

@@ -1,6 +1,7 @@
 import { byteLength, contiguous, isZero, sliceData, viewsOf } from '../block/data.ts';
 import type { BlockDevice, Data, Memory } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
+import { mismatch } from '../block/verify.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { type Connections, type CopyOptions, connectionsOf, flushAll } from './copy.ts';
 import { located } from './errors.ts';
@@ -62,13 +63,8 @@ class Copy {
   }
 
   async same({ offset, length }: Chunk, data: Data): Promise<void> {
-    const expected = contiguous(data);
-    const found = contiguous(await this.#read(offset, length));
-    if (Buffer.compare(expected, found) === 0) return;
-    differs(
-      offset,
-      expected.findIndex((byte, at) => byte !== found[at]),
-    );
+    const at = mismatch(contiguous(data), await this.#read(offset, length));
+    if (at !== undefined) throw difference(offset + BigInt(at));
   }
 
   /** @param done gives back the memory of what was read. */
@@ -85,11 +81,10 @@ class Copy {
       }
       const count = Math.min(left, size, Math.ceil(run.length / granularity) * granularity);
       const data = await this.#read(at, count);
-      if (!viewsOf(data).every(isZero))
-        differs(
-          at,
-          contiguous(data).findIndex(byte => byte !== 0),
-        );
+      if (!viewsOf(data).every(isZero)) {
+        const index = contiguous(data).findIndex(byte => byte !== 0);
+        throw difference(at + BigInt(index));
+      }
       done();
       start += count;
     }
@@ -124,7 +119,6 @@ class Copy {
   }
 }
 
-function differs(offset: bigint, index: number): never {
-  const at = offset + BigInt(index);
-  throw new BlockError('EIO', `the copy differs from the source at offset ${at}`, { offset: at });
+function difference(offset: bigint): BlockError {
+  return new BlockError('EIO', `the copy differs from the source at offset ${offset}`, { offset });
 }

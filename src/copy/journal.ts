@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import type { BlockDevice } from '../block/device.ts';
-import { BlockError, errnoOf, messageOf, UsageError } from '../block/errors.ts';
+import { BlockError, errnoOf, reasonOf, UsageError } from '../block/errors.ts';
 import { InOrder } from './in-order.ts';
 import type { CopyObserver } from './observer.ts';
 import type { Chunk } from './work-queue.ts';
@@ -38,7 +38,7 @@ export function readJournal(path: string): Reached | undefined {
     text = readFileSync(path, 'latin1');
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
-    throw new BlockError(errnoOf(error), `the journal: ${messageOf(error)}`, { cause: error });
+    throw new BlockError(errnoOf(error), `the journal: ${reasonOf(error)}`, { cause: error });
   }
   const found = FORM.exec(text);
   const [sourceSize = 0n, destinationSize = 0n, done = 0n] = found?.slice(1).map(BigInt) ?? [];
@@ -105,7 +105,7 @@ export class Journal implements CopyObserver {
       renameSync(draft, this.#path);
       durably(dirname(this.#path), 'r', () => {});
     } catch (error) {
-      throw new BlockError(errnoOf(error), `the journal: ${messageOf(error)}`, { cause: error });
+      throw new BlockError(errnoOf(error), `the journal: ${reasonOf(error)}`, { cause: error });
     }
   }
 }

@@ -2,6 +2,7 @@ import { alignedDevice } from '../block/aligned.ts';
 import { closeAll } from '../block/close-all.ts';
 import type { BlockDevice, DeviceSource, OpenRequest, RequestOptions } from '../block/device.ts';
 import { poolDevice } from '../block/pool.ts';
+import { readOnlyDevice } from '../block/read-only.ts';
 import { asSource } from '../block/source.ts';
 import { PASS, wrapDevice } from '../block/wrap.ts';
 import { NbdClient } from '../client/client.ts';
@@ -76,7 +77,7 @@ export async function open(what: Openable, options: OpenOptions = {}): Promise<D
 
 function diskOf(origin: Origin, opened: readonly Connection[], options: OpenOptions): Disk {
   const { strict, debug, readOnly } = options;
-  const devices = opened.map(({ device }) => (readOnly ? forReading(device) : device));
+  const devices = opened.map(({ device }) => (readOnly ? readOnlyDevice(device) : device));
   const all = devices.length === 1 ? devices[0]! : poolDevice(devices);
   const device = strict === false ? all : alignedDevice(all);
   const close = async () => {
@@ -121,11 +122,6 @@ async function connection(
     return current;
   };
   return { device: reconnectingDevice(first, again, { retries, delay, debug }), drop };
-}
-
-function forReading(device: BlockDevice): BlockDevice {
-  const none = { write: undefined, writeBuffer: undefined, trim: undefined, zero: undefined };
-  return wrapDevice(device, { ...PASS, ...none, resize: undefined });
 }
 
 const nothing = async () => {};

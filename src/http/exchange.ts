@@ -71,8 +71,10 @@ function over(
 ): Promise<HttpHead> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
-    const words = `${shownUrl(url)}: no whole answer in ${timeout / 1000} s (timeout)`;
-    const late = () => connection.close(new HttpError('ETIMEDOUT', words, { transient: true }));
+    const late = () => {
+      const words = `${shownUrl(url)}: no whole answer in ${timeout / 1000} s (timeout)`;
+      connection.close(new HttpError('ETIMEDOUT', words, { transient: true }));
+    };
     const timer = timeout === 0 ? undefined : setTimeout(late, timeout);
     const givenUp = () => connection.close(signal!.reason);
     if (signal) signals.add(signal, givenUp);

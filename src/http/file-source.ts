@@ -1,5 +1,4 @@
 import type { BlockDevice, DeviceSource } from '../block/device.ts';
-import { withRecipeOf } from '../block/recipe.ts';
 import { shareSource } from '../block/shared.ts';
 
 /**
@@ -7,17 +6,8 @@ import { shareSource } from '../block/shared.ts';
  * even where servers have several.
  */
 export function fileSource(open: (signal: AbortSignal) => Promise<BlockDevice>): DeviceSource {
-  let file: BlockDevice | undefined;
-  const shared = shareSource({
-    open: async ({ signal }) => {
-      file = await open(signal);
-      return file;
-    },
-  });
+  const shared = shareSource({ open: ({ signal }) => open(signal) });
   return {
-    open: async request => {
-      const device = await shared.open({ ...request, exportName: '', readOnly: true });
-      return withRecipeOf(file!, device);
-    },
+    open: request => shared.open({ ...request, exportName: '', readOnly: true }),
   };
 }

@@ -1,12 +1,14 @@
 /** The end of a server, and another source while it runs. */
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { only, startServer } from '../../test/peer/scripted-client.ts';
-import type { OpenRequest, Peer } from '../block/device.ts';
+import { connected } from '../../test/peer/transmission.ts';
+import type { BlockDevice, OpenRequest, Peer } from '../block/device.ts';
 import { connect } from '../client/connect.ts';
 import { Command } from '../protocol/constants.ts';
+import { sparseStore } from '../stores/sparse.ts';
 
 const SIZE = 1n << 20n;
 const filled = (byte: number) => ({
@@ -194,4 +196,44 @@ test('the connection ends when the disk is closed, not before', async t => {
   assert.equal(await Promise.race([end, delay(50, 'still open')]), 'still open');
   closing.emit('over');
   assert.equal((await end).length, 0);
+});
+
+describe('closing the server', () => {
+  test('requests under way are answered, then the connection ends', async t => {
+    let release: () => void = () => {};
+    const gate = new Promise<void>(resolve => {
+      release = resolve;
+    });
+    let begun = 0;
+    const device: BlockDevice = {
+      ...sparseStore(SIZE),
+      read: async (_at, length) => {
+        begun += 1;
+        await gate;
+        return Buffer.alloc(length, 7);
+      },
+    };
+    const { client, server } = await connected(t, device);
+    for (let cookie = 1n; cookie <= 3n; cookie++) {
+      client.request({ type: Command.read, length: 512, cookie });
+    }
+    while (begun < 3) await new Promise(setImmediate);
+    const closing = server.close();
+    await new Promise(resolve => setTimeout(resolve, 20));
+    release();
+    for (let count = 0; count < 3; count++) {
+      assert.equal((await client.answer(512)).payload[0], 7);
+    }
+    assert.equal((await client.wire.end()).length, 0);
+    await closing;
+  });
+
+  test('clients that negotiate are cut off; nobody can connect; twice is as good', async t => {
+    const { client, server, dial } = await connected(t, sparseStore(SIZE));
+    const idle = await dial();
+    await idle.greet();
+    await Promise.all([server.close(), server.close()]);
+    await Promise.all([client.wire.end(), idle.wire.end()]);
+    await assert.rejects(dial());
+  });
 });

@@ -115,15 +115,13 @@ export class Connection implements Client {
       },
     });
     const agreed = await this.#inTime(handshake(session));
-    if (!agreed) {
-      await this.#transport.end();
-      return;
-    }
-    this.exportName = agreed.transmit.name;
-    try {
-      await this.#transmit(agreed, session.reader.leftover(), session.facts());
-    } finally {
-      await agreed.transmit.device.close?.();
+    if (agreed) {
+      this.exportName = agreed.transmit.name;
+      try {
+        await this.#transmit(agreed, session.reader.leftover(), session.facts());
+      } finally {
+        await agreed.transmit.device.close?.();
+      }
     }
     // A client that waits for this end knows then that the disk is closed.
     await this.#transport.end();

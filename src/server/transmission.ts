@@ -16,6 +16,7 @@ import { type Export, MAX_PAYLOAD, type Terms } from './export.ts';
 import { IncomingWrite, type Piece, type Rest, type WriteHost } from './incoming-write.ts';
 import { Outbox } from './outbox.ts';
 import { Payloads } from './payloads.ts';
+import { Stall } from './stall.ts';
 import type { Counters } from './statistics.ts';
 import { statusReply } from './status.ts';
 
@@ -28,9 +29,6 @@ const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
 const BUSY = 1 << 26;
 /** What a request counts as beside its bytes. */
 const REQUEST = 1 << 14;
-
-/** How long answers wait for a client before more of what it sends is read, in ms. */
-const MOMENT = 2;
 
 /** How long a connection is kept for the requests of a client that is gone, in ms. */
 const PATIENCE = 5000;
@@ -92,10 +90,10 @@ export class Transmission implements WriteHost {
   #settling: (() => void)[] = [];
   /** Runs out when the client is gone and its requests do not end. */
   #patience: NodeJS.Timeout | undefined;
-  /** The client has not taken answers for a moment. */
-  #stalled = false;
-  /** Most clients take them sooner: until then each of their next requests would wake this thread. */
-  readonly #moment = setTimeout(() => this.#stall(), MOMENT).unref();
+  readonly #stall = new Stall(
+    () => this.transport.queued > 0,
+    () => this.#pump(),
+  );
 
   /** @param leftover what came together with the end of the handshake. */
   constructor(
@@ -175,12 +173,6 @@ export class Transmission implements WriteHost {
     if (!this.#closed) this.#patience ??= setTimeout(() => this.#desert(), PATIENCE);
   }
 
-  #stall(): void {
-    if (this.transport.queued === 0 || this.#closed) return;
-    this.#stalled = true;
-    this.#pump();
-  }
-
   /** The device may go on for as long as it likes; the connection is not kept for it. */
   #desert(): void {
     const words = `the client is gone, and its requests have not ended after ${PATIENCE} ms`;
@@ -201,7 +193,7 @@ export class Transmission implements WriteHost {
 
   #drainedNow(): void {
     this.#outbox.unsent = 0;
-    this.#stalled = false;
+    this.#stall.over();
     this.#pump(() => this.flush());
   }
 
@@ -233,13 +225,13 @@ export class Transmission implements WriteHost {
     if (this.#closing || this.#exclusive > 0) return true;
     if (expecting) return false;
     if (this.#leaving !== undefined) return true;
-    return this.transport.queued > 0 ? full || !this.#stalled : available >= this.headerSize;
+    return this.transport.queued > 0 ? full || !this.#stall.isLong : available >= this.headerSize;
   }
 
   #setPaused(paused: boolean): void {
     if (paused === this.#paused) return;
     this.#paused = paused;
-    if (paused && this.transport.queued > 0) this.#moment.refresh();
+    if (paused && this.transport.queued > 0) this.#stall.begin();
     if (paused) this.transport.pause();
     else this.transport.resume();
   }
@@ -251,7 +243,7 @@ export class Transmission implements WriteHost {
     this.#leave('the connection is closed');
     this.transport.onDrain = undefined;
     this.#setPaused(true);
-    clearTimeout(this.#moment);
+    this.#stall.end();
     this.#finished();
     this.#leaving?.(undefined);
   }
@@ -259,7 +251,7 @@ export class Transmission implements WriteHost {
   #depart(): void {
     if (this.#closed) return;
     this.#closed = this.#closing = true;
-    clearTimeout(this.#moment);
+    this.#stall.end();
     this.transport.onDrain = undefined;
     const { buffer, start, end } = this.inbox;
     this.#leaving!(new Uint8Array(buffer.subarray(start, end)));

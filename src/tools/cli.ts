@@ -5,9 +5,6 @@ import { harmless } from '../protocol/text.ts';
 import { endedBySignal, undoAll } from './ending.ts';
 import { nearest } from './nearest.ts';
 
-/** The release of libnbd whose commands are the measure here. */
-export const LIBNBD_RELEASE = '1.24.0';
-
 /** The version of the package. */
 export function version(): string {
   return createRequire(import.meta.url)('nbdpipe/package.json').version;

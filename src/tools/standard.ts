@@ -1,8 +1,8 @@
 /** What every command answers about itself: version, help, manual page, shell completion. */
+import { LIBNBD_RELEASE } from '../declare/release.ts';
 import {
   type CommandLine,
   dashed,
-  LIBNBD_RELEASE,
   type Option,
   type Options,
   parseCommandLine,

@@ -1,9 +1,13 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
 import { byteLength, viewsOf } from '../../block/data.ts';
 import type { Data } from '../../block/device.ts';
-import { BlockError, messageOf } from '../../block/errors.ts';
+import { AnsweringThread, threadProgram } from '../../posix/answering-thread.ts';
 import type { HashForm } from './form.ts';
+
+const PROGRAM = threadProgram(import.meta.url, './thread.ts', './hashing.cjs');
+
+/** Is given bytes in shared memory, and gives the digests of their blocks. */
+type HashingThread = AnsweringThread<Uint8Array, Uint8Array>;
 
 /** Threads that hash blocks, started as they are needed, at most one for each processor. */
 export class HashingThreads {
@@ -29,7 +33,7 @@ export class HashingThreads {
       bytes.set(view, at);
       at += view.length;
     }
-    const digests = await this.#idlest().digestsOf(bytes);
+    const digests = await this.#idlest().ask(bytes);
     this.#spare.push(memory);
     return digests;
   }
@@ -41,50 +45,8 @@ export class HashingThreads {
   #idlest(): HashingThread {
     const [first] = this.#threads.sort((a, b) => a.waiting - b.waiting);
     if (first?.waiting === 0 || this.#threads.length >= availableParallelism()) return first!;
-    const thread = new HashingThread(this.#form);
+    const thread: HashingThread = new AnsweringThread('a hashing thread', PROGRAM, this.#form);
     this.#threads.push(thread);
     return thread;
-  }
-}
-
-interface Waiting {
-  done(digests: Uint8Array): void;
-  failed(error: BlockError): void;
-}
-
-class HashingThread {
-  readonly #worker: Worker;
-  readonly #waiting: Waiting[] = [];
-  #failure: BlockError | undefined;
-
-  constructor(form: HashForm) {
-    const program = import.meta.url.endsWith('.ts') ? './thread-from-source.mjs' : './hashing.cjs';
-    const url = new URL(program, import.meta.url);
-    this.#worker = new Worker(url, { workerData: form, execArgv: [] });
-    this.#worker.on('message', (digests: Uint8Array) => this.#waiting.shift()?.done(digests));
-    this.#worker.on('error', error => this.#fail(`a hashing thread fails: ${messageOf(error)}`));
-    this.#worker.on('exit', () => this.#fail('a hashing thread has ended'));
-  }
-
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
-  /** @param bytes in shared memory. */
-  digestsOf(bytes: Uint8Array): Promise<Uint8Array> {
-    return new Promise((done, failed) => {
-      if (this.#failure) return failed(this.#failure);
-      this.#waiting.push({ done, failed });
-      this.#worker.postMessage(bytes);
-    });
-  }
-
-  async end(): Promise<void> {
-    await this.#worker.terminate();
-  }
-
-  #fail(words: string): void {
-    this.#failure ??= new BlockError('EIO', words);
-    for (const { failed } of this.#waiting.splice(0)) failed(this.#failure);
   }
 }

@@ -1,4 +1,5 @@
 import { alignedDevice } from '../../block/aligned.ts';
+import { allOf } from '../../block/all-of.ts';
 import { byteLength, sliceData, viewsOf } from '../../block/data.ts';
 import type { Data } from '../../block/device.ts';
 import { BlockError, naming, UsageError } from '../../block/errors.ts';
@@ -48,8 +49,7 @@ export function digestsIn(file: string, block: number): Compare {
           const part = sliceData(data, at, Math.min(block, span - at));
           checks.push(check(start + BigInt(at), part));
         }
-        await Promise.allSettled(checks);
-        await Promise.all(checks);
+        await allOf(checks);
         return whole ? data : sliceData(data, Number(offset - start), length);
       },
     };

@@ -1,4 +1,5 @@
 import { alignedDevice } from '../../block/aligned.ts';
+import { allOf } from '../../block/all-of.ts';
 import { discard } from '../../block/close-all.ts';
 import { contiguous } from '../../block/data.ts';
 import type { BlockDevice, OpenRequest } from '../../block/device.ts';
@@ -44,10 +45,7 @@ function twin(name: string, open: (request: OpenRequest) => Promise<BlockDevice>
           () => disk.read(offset, length, options),
           () => expected.read(offset, length, { signal }),
         ];
-        const reads = both.map(async read => await read());
-        // Memory is not to be given back while one of them still reads.
-        await Promise.allSettled(reads);
-        const [data, right] = await Promise.all(reads);
+        const [data, right] = await allOf(both.map(async read => await read()));
         const at = mismatch(contiguous(data!), right!);
         if (at !== undefined) throw differs(offset + BigInt(at), `the disk differs from '${name}'`);
         return data!;

@@ -1,4 +1,5 @@
 import { alignedDevice } from '../../block/aligned.ts';
+import { allOf } from '../../block/all-of.ts';
 import { zeroes } from '../../block/data.ts';
 import type {
   BlockDevice,
@@ -71,27 +72,32 @@ class Disk {
     { memory = Buffer.allocUnsafeSlow, signal }: ReadOptions = {},
   ): Promise<Data> {
     const target = memory(length);
-    const views = await all(this.#cut(offset, length), async ({ index, start, at, length }) => {
+    const reads = this.#cut(offset, length).map(async ({ index, start, at, length }) => {
       const part = target.subarray(at, at + length);
       return (await this.#pieces.read(index, start, part, { signal })) ? part : zeroes(length);
     });
-    return views.flat();
+    return (await allOf(reads)).flat();
   }
 
   /** Of whole pieces. */
   async write(offset: bigint, data: Uint8Array, options?: RequestOptions): Promise<void> {
-    await all(this.#cut(offset, data.length), ({ index, at, length }) =>
-      this.#pieces.write(index, data.subarray(at, at + length), { signal: options?.signal }),
+    const { signal } = options ?? {};
+    const writes = this.#cut(offset, data.length).map(({ index, at, length }) =>
+      this.#pieces.write(index, data.subarray(at, at + length), { signal }),
     );
+    await allOf(writes);
   }
 
   /** Of whole pieces. */
   async remove(offset: bigint, length: number, options?: ZeroOptions): Promise<void> {
     const first = offset / BigInt(this.#piece);
     const count = Math.ceil(length / this.#piece);
+    const { signal } = options ?? {};
     for (let done = 0; done < count; done += AT_ONCE) {
-      const some = Array.from({ length: Math.min(AT_ONCE, count - done) }, (_, n) => done + n);
-      await all(some, n => this.#pieces.remove(first + BigInt(n), { signal: options?.signal }));
+      const removals = Array.from({ length: Math.min(AT_ONCE, count - done) }, (_, index) =>
+        this.#pieces.remove(first + BigInt(done + index), { signal }),
+      );
+      await allOf(removals);
     }
   }
 
@@ -139,11 +145,4 @@ class Disk {
     }
     return parts;
   }
-}
-
-/** Acts on all at once, and settles when nothing is under way. */
-async function all<T, R>(things: readonly T[], act: (thing: T) => Promise<R>): Promise<R[]> {
-  const acts = things.map(act);
-  await Promise.allSettled(acts);
-  return Promise.all(acts);
 }

@@ -1,4 +1,5 @@
 import type { ParameterDeclarations, ParameterValues } from '../../declare/parameters.ts';
+import { WEB_PARAMETERS } from '../../http/parameters.ts';
 
 export const PARAMETERS = {
   bucket: { type: 'string', required: true, help: 'Bucket' },
@@ -24,14 +25,7 @@ export const PARAMETERS = {
   },
   size: { type: 'size', minimum: 0, help: 'Size of a disk in pieces' },
   'object-size': { type: 'size', minimum: 4096, maximum: 1 << 30, help: 'Size of a piece' },
-  sslverify: { type: 'boolean', default: 'true', help: "Check the server's certificate" },
-  connections: {
-    type: 'integer',
-    minimum: 1,
-    maximum: 1024,
-    default: '16',
-    help: 'Most connections to the server',
-  },
+  ...WEB_PARAMETERS,
 } as const satisfies ParameterDeclarations;
 
 export type Parameters = ParameterValues<typeof PARAMETERS>;

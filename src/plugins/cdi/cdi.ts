@@ -1,13 +1,13 @@
-import { closeSync } from 'node:fs';
 import type { DeviceSource } from '../../block/device.ts';
+import { withRecipeOf } from '../../block/recipe.ts';
+import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { definePlugin } from '../../declare/declare.ts';
 import { fileSource } from '../../http/file-source.ts';
-import { fileDevice } from '../../stores/file/device.ts';
-import { sharedDescriptor } from '../../stores/file/open.ts';
+import { WEB_PARAMETERS } from '../../http/parameters.ts';
 import { parseImageName } from './image-name.ts';
-import type { Layer } from './manifest.ts';
+import type { PackedLayer } from './manifest.ts';
 import { Registry } from './registry.ts';
-import { unpack } from './unpack.ts';
+import { unpacked } from './unpack.ts';
 
 export default definePlugin({
   name: 'cdi',
@@ -22,13 +22,14 @@ export default definePlugin({
     layer: { type: 'integer', minimum: 0, default: '0', help: 'Which layer, from 0 on' },
     user: { type: 'string', help: 'User for the registry' },
     password: { type: 'password', help: 'Password for the registry' },
-    sslverify: { type: 'boolean', default: 'true', help: "Check the registry's certificate" },
+    sslverify: WEB_PARAMETERS.sslverify,
   },
   async create({ name, layer: index, user, password, sslverify: verify }, { debug }) {
     const registry = new Registry(parseImageName(name), { user, password, verify, debug });
     try {
       const layer = await registry.layer(index);
-      if (layer.packing === 'gzip') return await unpackedSource(registry, layer);
+      const { digest, packing } = layer;
+      if (packing) return await unpackedSource(registry, { digest, packing }, debug);
       const open = async (signal: AbortSignal) => (await registry.blob(layer, signal)).device();
       return { ...fileSource(open), close: () => registry.close() };
     } catch (error) {
@@ -39,14 +40,13 @@ export default definePlugin({
 });
 
 /** What is packed cannot be read in parts. */
-async function unpackedSource(registry: Registry, layer: Layer): Promise<DeviceSource> {
-  const blob = await registry.blob(layer);
-  const read = (offset: bigint, length: number) => blob.read(offset, length);
-  const fd = await unpack(blob.size, read, layer.digest);
+async function unpackedSource(
+  registry: Registry,
+  layer: PackedLayer,
+  debug: (message: string) => void,
+): Promise<DeviceSource> {
+  const device = await unpacked((await registry.blob(layer)).device(), layer, debug);
   registry.close();
-  const caching = { cache: 'default', fadvise: 'normal' } as const;
-  return {
-    open: () => fileDevice(sharedDescriptor(fd, true), caching),
-    close: () => closeSync(fd),
-  };
+  const open = () => withRecipeOf(device, wrapDevice(device, { ...PASS, close: () => {} }));
+  return { open, close: () => device.close?.() };
 }

@@ -5,8 +5,11 @@ import { harmless } from '../../protocol/text.ts';
 /** What a layer is and how it is packed. */
 export interface Layer {
   readonly digest: string;
-  readonly packing: 'none' | 'gzip';
+  /** undefined: it can be read as it is. */
+  readonly packing?: 'gzip' | 'zstd';
 }
+
+export type PackedLayer = Required<Layer>;
 
 const MANIFESTS = [
   'application/vnd.oci.image.manifest.v1+json',
@@ -54,8 +57,10 @@ export function layerOf(text: string, index: number): Layer {
   if (!layer)
     throw new UsageError(`layer: there is no layer ${index}: the image has ${layers.length}`);
   const type = String(layer.mediaType);
-  if (/tar$/.test(type)) return { digest: digestOf(layer), packing: 'none' };
-  if (/gzip$/.test(type)) return { digest: digestOf(layer), packing: 'gzip' };
+  const digest = digestOf(layer);
+  if (/tar$/.test(type)) return { digest };
+  for (const packing of ['gzip', 'zstd'] as const)
+    if (type.endsWith(packing)) return { digest, packing };
   throw new BlockError(
     'EIO',
     `layer ${index} is of the type ${harmless(type)}, which is not supported`,

@@ -1,58 +1,44 @@
 import { createHash } from 'node:crypto';
-import { closeSync, writeSync } from 'node:fs';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
-import { BlockError, messageOf } from '../../block/errors.ts';
-import { namelessFile } from '../../posix/temporary.ts';
-
-/** Bytes of a part that is read at once, and how many are under way. */
-const PART = 1 << 20;
-const AHEAD = 4;
-
-/** Reads parts of a file. */
-type Read = (offset: bigint, length: number) => Promise<Uint8Array>;
+import { discard } from '../../block/close-all.ts';
+import { viewsOf } from '../../block/data.ts';
+import type { BlockDevice } from '../../block/device.ts';
+import { BlockError, errnoOf, messageOf } from '../../block/errors.ts';
+import { PASS, wrapDevice } from '../../block/wrap.ts';
+import { decodedWhole } from '../../codecs/decoded.ts';
+import type { PackedLayer } from './manifest.ts';
 
 /**
- * Unpacks a layer into a temporary file that has no name any more.
- * @returns its descriptor.
+ * What a layer holds, unpacked into a temporary file.
+ * @param packed is closed with it.
  * @throws BlockError EIO the layer is damaged, or another one.
  */
-export async function unpack(size: bigint, read: Read, digest: string): Promise<number> {
-  const fd = namelessFile();
+export async function unpacked(
+  packed: BlockDevice,
+  { digest, packing }: PackedLayer,
+  debug: (message: string) => void,
+): Promise<BlockDevice> {
   const hash = createHash('sha256');
-  const packed = Readable.from(partsOf(size, read, bytes => hash.update(bytes)));
+  let seen = 0n;
+  // It is decoded from its beginning to its end, of which each byte is read once.
+  const watched = wrapDevice(packed, {
+    ...PASS,
+    read: async (offset, length, options) => {
+      const data = await packed.read(offset, length, options);
+      if (offset !== seen) throw new BlockError('EIO', 'it was not read in order');
+      for (const view of viewsOf(data)) hash.update(view);
+      seen += BigInt(length);
+      return data;
+    },
+  });
+  let device: BlockDevice;
   try {
-    await pipeline(packed, createGunzip(), async (unpacked: AsyncIterable<Buffer>) => {
-      for await (const bytes of unpacked) append(fd, bytes);
-    });
-    const own = `sha256:${hash.digest('hex')}`;
-    if (own !== digest) throw new Error(`its digest is ${own} instead of ${digest}`);
-    return fd;
+    device = await decodedWhole(watched, { kind: packing }, { format: packing, debug });
   } catch (error) {
-    closeSync(fd);
-    if (error instanceof BlockError) throw error;
-    throw new BlockError('EIO', `the layer cannot be unpacked: ${messageOf(error)}`);
+    const words = `the layer cannot be unpacked: ${messageOf(error)}`;
+    throw new BlockError(errnoOf(error), words, { cause: error });
   }
-}
-
-function append(fd: number, bytes: Buffer): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-}
-
-/** In order, some of them ahead. */
-async function* partsOf(size: bigint, read: Read, seen: (bytes: Uint8Array) => void) {
-  const under: Promise<Uint8Array>[] = [];
-  for (let at = 0n; at < size || under.length > 0; ) {
-    while (at < size && under.length < AHEAD) {
-      const length = size - at < BigInt(PART) ? Number(size - at) : PART;
-      const part = read(at, length);
-      part.catch(() => {});
-      under.push(part);
-      at += BigInt(length);
-    }
-    const bytes = await under.shift()!;
-    seen(bytes);
-    yield bytes;
-  }
+  const own = `sha256:${hash.digest('hex')}`;
+  if (own === digest) return device;
+  await discard(device);
+  throw new BlockError('EIO', `the layer is not ${digest} but ${own}: it was changed`);
 }

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Cookie, CookieJar } from 'tough-cookie';
-import { messageOf, UsageError } from '../../block/errors.ts';
+import { reasonOf, UsageError } from '../../block/errors.ts';
 
 /** What a cookie is marked with in its file that scripts in a page must not see. */
 const HTTP_ONLY = '#HttpOnly_';
@@ -41,7 +41,7 @@ function linesOf(path: string): string[] {
     return readFileSync(path, 'utf8').split(/\r?\n/);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw new UsageError(`cookies: ${messageOf(error)}`);
+    throw new UsageError(`cookies: ${reasonOf(error)}`);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ParameterDeclarations, ParameterValues } from '../../declare/parameters.ts';
+import { WEB_PARAMETERS } from '../../http/parameters.ts';
 
 export const PARAMETERS = {
   url: { type: 'string', required: true, bare: true, secret: true, help: 'http:// or https://' },
@@ -9,13 +10,7 @@ export const PARAMETERS = {
   },
   cainfo: { type: 'string', help: "File of authorities' certificates ('': those of Node)" },
   capath: { type: 'path', help: "Folder of authorities' certificates" },
-  connections: {
-    type: 'integer',
-    minimum: 1,
-    maximum: 1024,
-    default: '16',
-    help: 'Most connections to the server',
-  },
+  connections: WEB_PARAMETERS.connections,
   cookie: { type: 'password', help: 'Cookies to send: NAME=VALUE; NAME=VALUE' },
   cookiefile: { type: 'string', help: 'File of cookies to begin with, or empty for none' },
   cookiejar: { type: 'path', help: 'File of cookies, which are kept there at the end' },
@@ -61,7 +56,7 @@ export const PARAMETERS = {
     default: 'default',
     help: 'Lowest (or max-: highest) TLS version',
   },
-  sslverify: { type: 'boolean', default: 'true', help: "Check the server's certificate" },
+  sslverify: WEB_PARAMETERS.sslverify,
   'tcp-keepalive': { type: 'boolean', default: 'true', help: 'Find out that the server is gone' },
   'tcp-nodelay': { type: 'boolean', default: 'true', help: 'Send at once' },
   timeout: {

@@ -3,7 +3,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import type tls from 'node:tls';
 import { rootCertificates } from 'node:tls';
-import { BlockError, messageOf, naming, UsageError } from '../../block/errors.ts';
+import { BlockError, naming, reasonOf, UsageError } from '../../block/errors.ts';
 import type { AgentOptions } from '../../http/agent.ts';
 import type { WebProxy } from '../../http/dial.ts';
 import type { TlsOptions } from '../../http/secure.ts';
@@ -150,7 +150,7 @@ function authoritiesOf(file: string | undefined, folder: string | undefined) {
     const found = files.map(each => readFileSync(each, 'latin1')).filter(isCertificate);
     if (found.length > 0) return found;
   } catch (error) {
-    throw new UsageError(`${part}: ${messageOf(error)}`);
+    throw new UsageError(`${part}: ${reasonOf(error)}`);
   }
   if (file === '') return rootCertificates;
   throw new UsageError(`${part}: '${path}': there are no certificates, expected PEM`);

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { isZero } from '../../block/data.ts';
-import { messageOf } from '../../block/errors.ts';
+import { reasonOf } from '../../block/errors.ts';
 import { Composer, literal } from './compose.ts';
 import type { Outside } from './evaluate.ts';
 import { HoleImage, type Image } from './image.ts';
@@ -111,9 +111,4 @@ async function readFile(
   } finally {
     await file.close();
   }
-}
-
-/** The system's words without the call and path that Node adds. */
-function reasonOf(error: unknown): string {
-  return /^[A-Z0-9]+: ([^,]+)/.exec(messageOf(error))?.[1] ?? messageOf(error);
 }

@@ -2,7 +2,7 @@ import { constants, lstatSync, readdirSync, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlockDevice } from '../../block/device.ts';
-import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import { BlockError, errnoOf, reasonOf, UsageError } from '../../block/errors.ts';
 import type { FatDirectory, FatFile, FatTimes } from '../../formats/fat32/tree.ts';
 
 const LARGEST_FILE = 0xffffffff;
@@ -45,11 +45,6 @@ function statOf(path: string): Stats {
 
 function timesOf({ birthtime, mtime, atime }: Stats): FatTimes {
   return { created: birthtime, modified: mtime, accessed: atime };
-}
-
-/** The system's words without the call and path that Node adds. */
-function reasonOf(error: unknown): string {
-  return /^[A-Z0-9]+: ([^,]+)/.exec(messageOf(error))?.[1] ?? messageOf(error);
 }
 
 /** A file that is opened for each read, so that a disk of many files needs few descriptors. */

@@ -4,6 +4,7 @@ import { PASS, wrapDevice } from '../../block/wrap.ts';
 import type { NbdClient } from '../../client/client.ts';
 import { tlsOf } from '../../client/connect.ts';
 import { definePlugin } from '../../declare/declare.ts';
+import { LIBNBD_RELEASE } from '../../declare/release.ts';
 import { PARAMETERS } from './parameters.ts';
 import { type Target, targetOf } from './target.ts';
 import { Upstream } from './upstream.ts';
@@ -13,7 +14,7 @@ export default definePlugin({
   description: 'an export of another NBD server',
   parameters: PARAMETERS,
   facts: () => ({
-    libnbd_version: '1.24.0',
+    libnbd_version: LIBNBD_RELEASE,
     libnbd_tls: '1',
     libnbd_uri: '1',
     libnbd_dynamic_list: '1',

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import type { SFTPWrapper } from 'ssh2';
+import { allOf } from '../../block/all-of.ts';
 import { type BlockDevice, MAX_SIZE, type ReadOptions } from '../../block/device.ts';
 import { BlockError, type Errno, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
 import { Turns } from '../../block/turns.ts';
@@ -232,8 +233,7 @@ async function eachPiece(
     pieces.push(act(at, start, count));
     start += count;
   }
-  await Promise.allSettled(pieces);
-  await Promise.all(pieces);
+  await allOf(pieces);
 }
 
 function called<T>(

@@ -1,6 +1,6 @@
 import type { BigIntStats, Stats } from 'node:fs';
 import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
-import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import { BlockError, errnoOf, reasonOf, UsageError } from '../../block/errors.ts';
 import { blockDeviceSize, isRotational } from '../../posix/blkdev.ts';
 
 /** A file or block device that was opened. */
@@ -99,9 +99,4 @@ function describe(
     if (!shared) closeSync(fd);
     throw error;
   }
-}
-
-/** The system's words without the call and path that Node adds. */
-function reasonOf(error: unknown): string {
-  return /^[A-Z0-9]+: ([^,]+)/.exec(messageOf(error))?.[1] ?? messageOf(error);
 }

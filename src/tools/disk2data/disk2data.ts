@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { messageOf, UsageError } from '../../block/errors.ts';
+import { reasonOf, UsageError } from '../../block/errors.ts';
 import { NBDKIT_RELEASE } from '../../declare/release.ts';
 import { print, run } from '../cli.ts';
 import { STANDARD, understand } from '../standard.ts';
@@ -42,8 +42,7 @@ function open(disk: string): number {
   try {
     fd = openSync(disk, 'r');
   } catch (error) {
-    const reason = /^[A-Z0-9]+: ([^,]+)/.exec(messageOf(error))?.[1];
-    throw new UsageError(`${disk}: ${reason ?? messageOf(error)}`);
+    throw new UsageError(`${disk}: ${reasonOf(error)}`);
   }
   const stat = fstatSync(fd);
   if (!stat.isFile() && !stat.isBlockDevice()) {

@@ -1,7 +1,7 @@
 import { constants, fstatSync, openSync, statSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { type BlockDevice, MAX_SIZE } from '../../block/device.ts';
-import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import { BlockError, errnoOf, messageOf, reasonOf, UsageError } from '../../block/errors.ts';
 import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
 import { fileDevice } from '../../stores/file/device.ts';
 import { type OpenFile, openFile } from '../../stores/file/open.ts';
@@ -113,8 +113,7 @@ function opened(name: string, flags: number): number {
   try {
     return openSync(name, flags, MODE);
   } catch (error) {
-    const why = /^[A-Z0-9]+: ([^,]+)/.exec(messageOf(error))?.[1] ?? messageOf(error);
-    throw new BlockError(errnoOf(error), `${name}: ${why}`, { cause: error });
+    throw new BlockError(errnoOf(error), `${name}: ${reasonOf(error)}`, { cause: error });
   }
 }
 

@@ -1,5 +1,5 @@
 import { writeFileSync, writeSync } from 'node:fs';
-import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import { BlockError, errnoOf, reasonOf, UsageError } from '../../block/errors.ts';
 import type { CopyOptions } from '../../copy/copy.ts';
 import type { End } from './endpoints.ts';
 import type { Settings } from './options.ts';
@@ -38,6 +38,6 @@ function say(hash: string, file: string | undefined): void {
   try {
     writeFileSync(file, line);
   } catch (error) {
-    throw new BlockError(errnoOf(error), `--blkhash-file: ${messageOf(error)}`, { cause: error });
+    throw new BlockError(errnoOf(error), `--blkhash-file: ${reasonOf(error)}`, { cause: error });
   }
 }

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { messageOf, UsageError } from '../../block/errors.ts';
+import { reasonOf, UsageError } from '../../block/errors.ts';
 import type { NbdClient } from '../../client/client.ts';
 import { harmless, jsonText } from '../../protocol/text.ts';
 import { print } from '../cli.ts';
@@ -99,7 +99,6 @@ async function showPictures(
   try {
     writeFileSync(file, pictureSvg(pictures));
   } catch (error) {
-    const why = /^[A-Z0-9]+: ([^,]+)/.exec(messageOf(error))?.[1] ?? messageOf(error);
-    throw new UsageError(`--picture: ${file}: ${why}`);
+    throw new UsageError(`--picture: ${file}: ${reasonOf(error)}`);
   }
 }

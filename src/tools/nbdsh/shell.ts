@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { readFileSync } from 'node:fs';
-import { messageOf, naming, UsageError } from '../../block/errors.ts';
+import { messageOf, naming, reasonOf, UsageError } from '../../block/errors.ts';
 import * as nbd from '../../index.ts';
 import { compile, scriptName } from './compile.ts';
 
@@ -110,7 +110,7 @@ function contentOf(file: string): string {
     return readFileSync(file === '-' ? 0 : file, 'utf8').replace(/^#!.*/, '');
   } catch (error) {
     return naming(file, () => {
-      throw new UsageError(/^[A-Z0-9]+: ([^,]+)/.exec(messageOf(error))?.[1] ?? messageOf(error));
+      throw new UsageError(reasonOf(error));
     });
   }
 }

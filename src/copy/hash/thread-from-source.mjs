@@ -1,5 +1,0 @@
-// Threads do not inherit what translates the sources in tests.
-import { register } from 'tsx/esm/api';
-
-register();
-await import('./thread.ts');
