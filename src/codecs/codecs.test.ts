@@ -92,6 +92,11 @@ test('gzip by a stream of Node, and what a sink throws', async () => {
   const packed = Buffer.concat([gzipSync(CONTENT), Buffer.alloc(5000)]);
   const decoder = streamedDecoder(createGunzip(), failure);
   assert.ok(CONTENT.equals(await decoded(decoder, packed, 777)));
+  const garbage = Buffer.concat([packed, Buffer.from('garbage')]);
+  for (const piece of [garbage.length, 777]) {
+    const refused = decoded(streamedDecoder(createGunzip(), failure), garbage, piece);
+    await assert.rejects(refused, { errno: 'EIO', message: 'more bytes follow its end' });
+  }
   const full = streamedDecoder(createGunzip(), failure);
   const sink = new Collected();
   const reason = new Error('it is full');

@@ -9,7 +9,7 @@
 import { deflateRawSync } from 'node:zlib';
 import { BlockError } from '../block/errors.ts';
 import { type Coding, type Decoder, putInto, type Sink } from './coding.ts';
-import { BLOCK, Inflater } from './inflater.ts';
+import { BLOCK, Inflater, leadingZeroes } from './inflater.ts';
 
 export const INDEX_MAGIC = Buffer.from('nbdpgzi1', 'latin1');
 export const RECORD = 24;
@@ -63,7 +63,8 @@ export function gzipIndexer({ span = 1 << 20 }: Coding): Decoder {
   const window = Buffer.allocUnsafeSlow(WINDOW);
   const scrap = Buffer.allocUnsafeSlow(64 << 10);
   const trailer: number[] = [];
-  let state: 'new' | 'header' | 'blocks' | 'between' | 'over' = 'new';
+  let state: 'new' | 'header' | 'blocks' | 'between' = 'new';
+  let padding = 0;
   const at = { out: 0, in: 0, last: 0, byte: 0 };
 
   const place = (sink: Sink, bits: number) => {
@@ -77,11 +78,15 @@ export function gzipIndexer({ span = 1 << 20 }: Coding): Decoder {
   };
 
   const step = (rest: Uint8Array, sink: Sink): Uint8Array => {
-    // Zeroes are padding.
-    if (state === 'between' && rest[0] === 0) state = 'over';
-    if (state === 'over') return rest.subarray(rest.length);
+    const zeroes = state === 'between' ? leadingZeroes(rest) : 0;
+    padding += zeroes;
+    if (zeroes > 0) return rest.subarray(zeroes);
     const { read, written, ended, type } = inflater.inflate(rest, scrap, BLOCK);
-    if (state === 'between') state = 'header';
+    if (state === 'between') {
+      state = 'header';
+      at.in += padding;
+      padding = 0;
+    }
     at.in += read;
     at.out += written;
     if (read > 0) at.byte = rest[read - 1]!;
@@ -105,7 +110,7 @@ export function gzipIndexer({ span = 1 << 20 }: Coding): Decoder {
       }
       for (let rest = input; rest.length > 0; ) rest = step(rest, sink);
       if (!last) return;
-      if (state !== 'between' && state !== 'over') throw new BlockError('EIO', 'it is cut short');
+      if (state !== 'between') throw new BlockError('EIO', 'it is cut short');
       const end = { out: at.out, in: at.in, bits: 0, byte: 0, length: TRAILER, isEnd: true };
       putInto(sink, writeRecord(end));
       putInto(sink, Buffer.from(trailer));

@@ -1,9 +1,16 @@
 import type { Duplex } from 'node:stream';
-import type { BlockError } from '../block/errors.ts';
+import { isZero } from '../block/data.ts';
+import { BlockError } from '../block/errors.ts';
 import { type Decoder, putInto, type Sink } from './coding.ts';
 
+/** A stream, which may say how many bytes it has taken of those that were written to it. */
+type Counting = Duplex & { readonly bytesWritten?: number };
+
 /** Decodes by a stream of Node's, piece by piece. @param failure the words for its errors. */
-export function streamedDecoder(stream: Duplex, failure: (error: unknown) => BlockError): Decoder {
+export function streamedDecoder(
+  stream: Counting,
+  failure: (error: unknown) => BlockError,
+): Decoder {
   const streamed = new Streamed(stream, failure);
   return {
     decode: (input, last, sink) => streamed.decode(input, last, sink),
@@ -12,12 +19,13 @@ export function streamedDecoder(stream: Duplex, failure: (error: unknown) => Blo
 }
 
 class Streamed {
-  readonly #stream: Duplex;
+  readonly #stream: Counting;
   readonly #failure: (error: unknown) => BlockError;
   #sink: Sink | undefined;
+  #given = 0;
   #over = false;
 
-  constructor(stream: Duplex, failure: (error: unknown) => BlockError) {
+  constructor(stream: Counting, failure: (error: unknown) => BlockError) {
     this.#stream = stream;
     this.#failure = failure;
     stream.on('data', (bytes: Uint8Array) => {
@@ -32,8 +40,18 @@ class Streamed {
   async decode(input: Uint8Array, last: boolean, sink: Sink): Promise<void> {
     const stream = this.#stream;
     this.#sink = sink;
-    // What comes after the end of the last stream ends this one, and nobody tells who has given it.
-    if (this.#over) return;
+    const before = this.#given;
+    this.#given += input.length;
+    if (!this.#over) await this.#take(input, last);
+    const { bytesWritten: taken = this.#given } = stream;
+    // Node passes over what follows the end; only padding may be lost.
+    if (this.#over && !isZero(input.subarray(Math.max(0, taken - before)))) {
+      throw new BlockError('EIO', 'more bytes follow its end');
+    }
+  }
+
+  async #take(input: Uint8Array, last: boolean): Promise<void> {
+    const stream = this.#stream;
     await new Promise<void>((resolve, reject) => {
       const settle = (act: () => void) => {
         stream.off('end', ended).off('error', failed);

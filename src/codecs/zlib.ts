@@ -9,7 +9,7 @@ import {
 } from 'node:zlib';
 import { BlockError, messageOf } from '../block/errors.ts';
 import { type Coding, type Decoder, putInto } from './coding.ts';
-import { Inflater, MORE } from './inflater.ts';
+import { Inflater, leadingZeroes, MORE } from './inflater.ts';
 import { steppingDecoder } from './stepping.ts';
 import { streamedDecoder } from './streamed.ts';
 
@@ -48,8 +48,8 @@ function bySystem({ kind, dictionary, part }: Coding): Decoder | undefined {
   let isLater = false;
   return steppingDecoder({
     step(input, room) {
-      // Zeroes after a gzip member are padding.
-      if (isLater && input[0] === 0) return { read: input.length, written: 0, ended: true };
+      const padding = isLater ? leadingZeroes(input) : 0;
+      if (padding > 0) return { read: padding, written: 0, ended: true };
       const step = inflater.inflate(input, room, MORE);
       isLater = false;
       return step;

@@ -30,6 +30,14 @@ const GOOD: readonly (readonly [what: string, file: Buffer])[] = [
     ),
   ],
   ['an empty member between', Buffer.concat([gzipSync(Buffer.alloc(0)), FILE])],
+  [
+    'zeroes between members',
+    Buffer.concat([
+      gzipSync(CONTENT.subarray(0, 100_000)),
+      Buffer.alloc(700),
+      gzipSync(CONTENT.subarray(100_000)),
+    ]),
+  ],
   ['zeroes at the end', Buffer.concat([FILE, Buffer.alloc(5000)])],
   ['many zeroes at the end', Buffer.concat([FILE, Buffer.alloc(3 << 20)])],
 ];
@@ -83,6 +91,11 @@ const REFUSED: readonly (readonly [what: string, file: Buffer, message: RegExp])
   [
     'something else at the end',
     Buffer.concat([FILE, Buffer.alloc(5000, 'garbage')]),
+    /^gzip: it is damaged$/,
+  ],
+  [
+    'something else after zeroes at the end',
+    Buffer.concat([FILE, Buffer.alloc(5000), Buffer.from('garbage')]),
     /^gzip: it is damaged$/,
   ],
   ['half a file', FILE.subarray(0, FILE.length / 2), /^gzip: it is cut short$/],

@@ -32,6 +32,10 @@ deviceContract('indexed-gzip', () => open(FILE), { writes: 'none' });
 for (const [what, file] of [
   ['one member', FILE],
   ['several members', Buffer.concat(PACKED)],
+  [
+    'zeroes between members',
+    Buffer.concat(PACKED.flatMap((member, index) => [Buffer.alloc(700 * index), member])),
+  ],
   ['zeroes at the end', Buffer.concat([FILE, Buffer.alloc(3 << 20)])],
 ] as const) {
   test(`all bytes: ${what}`, async () => {
