@@ -6,7 +6,7 @@ const LIBRARIES = ['libbz2.so.1.0', 'libbz2.so.1', 'libbz2.dylib'];
 /** bz_stream: 10 words of 8 bytes. */
 const BYTES = 80;
 const [NEXT_IN, AVAIL_IN, NEXT_OUT, AVAIL_OUT] = [0, 8, 24, 32] as const;
-const [OK, STREAM_END, MEM_ERROR, DATA_ERROR_MAGIC] = [0, 4, -3, -5] as const;
+const [OK, STREAM_END, MEM_ERROR] = [0, 4, -3] as const;
 /** The library counts in 32 bits. */
 const MOST = 1 << 30;
 
@@ -22,7 +22,6 @@ export function bzip2Stepper(): Stepper | undefined {
   if (!library) return undefined;
   const { begin, decompress, end } = library;
   const stream = Buffer.alloc(BYTES);
-  let isLater = false;
   const open = () => {
     if (begin(stream, 0, 0) !== OK) throw new BlockError('ENOMEM', 'no memory for bzip2');
   };
@@ -35,10 +34,6 @@ export function bzip2Stepper(): Stepper | undefined {
       stream.writeBigUInt64LE(addressOf(room), NEXT_OUT);
       stream.writeUInt32LE(room.length, AVAIL_OUT);
       const result: number = decompress(stream);
-      // What follows the last stream and is none is no part of the file, as for bzip2(1).
-      if (result === DATA_ERROR_MAGIC && isLater) {
-        return { read: input.length, written: 0, ended: true };
-      }
       if (result === MEM_ERROR) throw new BlockError('ENOMEM', 'no memory for bzip2');
       if (result !== OK && result !== STREAM_END) throw new BlockError('EIO', 'it is damaged');
       return {
@@ -48,7 +43,6 @@ export function bzip2Stepper(): Stepper | undefined {
       };
     },
     again() {
-      isLater = true;
       end(stream);
       stream.fill(0);
       open();

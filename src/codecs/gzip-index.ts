@@ -9,7 +9,8 @@
 import { deflateRawSync } from 'node:zlib';
 import { BlockError } from '../block/errors.ts';
 import { type Coding, type Decoder, putInto, type Sink } from './coding.ts';
-import { BLOCK, Inflater, leadingZeroes } from './inflater.ts';
+import { BLOCK, Inflater } from './inflater.ts';
+import { leadingZeroes } from './stepping.ts';
 
 export const INDEX_MAGIC = Buffer.from('nbdpgzi1', 'latin1');
 export const RECORD = 24;

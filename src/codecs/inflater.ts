@@ -79,9 +79,3 @@ function failure(result: number): BlockError {
   if (result === MEM_ERROR) return new BlockError('ENOMEM', 'no memory for zlib');
   return new BlockError('EIO', 'it is damaged');
 }
-
-/** How many zeroes come first: between the members of a gzip file they are padding. */
-export function leadingZeroes(bytes: Uint8Array): number {
-  const end = bytes.findIndex(byte => byte !== 0);
-  return end < 0 ? bytes.length : end;
-}

@@ -13,7 +13,7 @@ export interface Step {
 export interface Stepper {
   /** @throws BlockError EIO the input is damaged; ENOMEM it takes too much memory. */
   step(input: Uint8Array, room: Uint8Array, last: boolean): Step;
-  /** Another stream begins; absent: there is only one. */
+  /** Another stream begins, after zeroes as padding; absent: there is only one. */
   again?(): void;
   close(): void;
 }
@@ -26,6 +26,8 @@ export function steppingDecoder(stepper: Stepper): Decoder {
       for (let full = true; rest.length > 0 || (full && !between); ) {
         if (between) {
           if (!stepper.again) throw new BlockError('EIO', 'more bytes follow its end');
+          rest = rest.subarray(leadingZeroes(rest));
+          if (rest.length === 0) break;
           stepper.again();
         }
         const room = sink.room();
@@ -42,4 +44,10 @@ export function steppingDecoder(stepper: Stepper): Decoder {
     },
     close: () => stepper.close(),
   };
+}
+
+/** How many zeroes come first. */
+export function leadingZeroes(bytes: Uint8Array): number {
+  const end = bytes.findIndex(byte => byte !== 0);
+  return end < 0 ? bytes.length : end;
 }

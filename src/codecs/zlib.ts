@@ -9,7 +9,7 @@ import {
 } from 'node:zlib';
 import { BlockError, messageOf } from '../block/errors.ts';
 import { type Coding, type Decoder, putInto } from './coding.ts';
-import { Inflater, leadingZeroes, MORE } from './inflater.ts';
+import { Inflater, MORE } from './inflater.ts';
 import { steppingDecoder } from './stepping.ts';
 import { streamedDecoder } from './streamed.ts';
 
@@ -45,21 +45,9 @@ function bySystem({ kind, dictionary, part }: Coding): Decoder | undefined {
   if (dictionary || part) return undefined;
   const inflater = Inflater.begin(kind === 'gzip' ? 31 : -15);
   if (!inflater) return undefined;
-  let isLater = false;
   return steppingDecoder({
-    step(input, room) {
-      const padding = isLater ? leadingZeroes(input) : 0;
-      if (padding > 0) return { read: padding, written: 0, ended: true };
-      const step = inflater.inflate(input, room, MORE);
-      isLater = false;
-      return step;
-    },
-    ...(kind === 'gzip' && {
-      again() {
-        isLater = true;
-        inflater.reset();
-      },
-    }),
+    step: (input, room) => inflater.inflate(input, room, MORE),
+    ...(kind === 'gzip' && { again: () => inflater.reset() }),
     close: () => inflater.close(),
   });
 }
