@@ -8,7 +8,7 @@ const FLOORS = [
   ['protocol'],
   ['posix'],
   ['stores'],
-  ['codecs'],
+  ['codecs', 'images'],
   ['transport'],
   ['client'],
   ['formats'],

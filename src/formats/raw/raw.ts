@@ -1,0 +1,11 @@
+import { readOnlyDevice } from '../../block/read-only.ts';
+import { defineFormat } from '../../images/image.ts';
+
+/** A disk as it is, without a format. */
+export const raw = defineFormat({
+  name: 'raw',
+  open: async (file, { readOnly }) => {
+    const device = readOnly ? readOnlyDevice(file) : file;
+    return { format: 'raw', device, facts: {} };
+  },
+});
