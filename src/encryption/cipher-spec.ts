@@ -17,7 +17,8 @@ type Mode = 'xts' | 'cbc' | 'ecb';
 const MODES: Readonly<Record<string, readonly CipherSpec['iv'][]>> = {
   xts: ['plain', 'plain64', 'essiv'],
   cbc: ['plain', 'plain64', 'essiv'],
-  ecb: ['none'],
+  // It has no vectors, but qemu names some.
+  ecb: ['none', 'plain', 'plain64'],
 };
 
 /** Ciphers with blocks of 128 bits that OpenSSL has; what else LUKS names, such as serpent, it lacks. */
@@ -37,14 +38,15 @@ export function cipherSpec(cipher: string, mode: string): CipherSpec {
   }
   const [, chaining = '', vector = 'none', hash] =
     /^([a-z]+)(?:-([a-z\d]+)(?::(.+))?)?$/.exec(mode) ?? [];
-  const iv = MODES[chaining]?.find(known => known === vector || known === 'none');
+  const iv = MODES[chaining]?.find(known => known === vector);
   if (!iv || (iv === 'essiv') !== (hash !== undefined)) {
     throw new BlockError(
       'ENOTSUP',
       `the mode of the cipher '${text}' is not supported: expected xts-plain64, cbc-essiv:HASH, ecb and the like`,
     );
   }
-  return { cipher, mode: chaining as Mode, iv, ivHash: hash && hashName(hash) };
+  const known = { cipher, mode: chaining as Mode, ivHash: hash && hashName(hash) };
+  return { ...known, iv: chaining === 'ecb' ? 'none' : iv };
 }
 
 /** The same of one word: `aes-xts-plain64`. @throws BlockError ENOTSUP */

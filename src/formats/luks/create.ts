@@ -59,7 +59,7 @@ function planOf(options: CreateOptions): Plan {
   const [, name = '', bits] = /^([a-z\d]+)-(\d+)$/.exec(cipherAlg) ?? [];
   const single = Number(bits) / 8;
   const iv = ivgenAlg === 'essiv' ? `essiv:${ivgenHashAlg}` : ivgenAlg;
-  const mode = cipherMode === 'ecb' ? 'ecb' : `${cipherMode}-${iv}`;
+  const mode = `${cipherMode}-${iv}`;
   const cipher = cipherSpec(name || cipherAlg, mode);
   blockCipher(cipher.cipher, single, 'ecb');
   const keyBytes = cipher.mode === 'xts' ? single * 2 : single;

@@ -54,7 +54,10 @@ export function luksDevice(below: BlockDevice, volume: Volume): BlockDevice {
     const end = room < 0n ? `begins at byte ${offset}` : `ends at byte ${offset + size}`;
     throw corrupt(`the data ${end}, and the disk has ${below.size}`);
   }
-  const cipher = sectorCipher(spec, Buffer.from(volume.key), { sector, step });
+  // OpenSSL takes no memory that is shared.
+  const key = Buffer.from(volume.key);
+  const cipher = sectorCipher(spec, key, { sector, step });
+  key.fill(0);
   const number = (at: bigint) => first + at / BigInt(LUKS_SECTOR);
   const locks = new ThreadedLock(volume.words);
   const clear = transformDevice(sliceDevice(below, offset, size, { locks }), {
