@@ -8,7 +8,7 @@ const FLOORS = [
   ['protocol'],
   ['posix'],
   ['stores'],
-  ['codecs', 'images'],
+  ['codecs', 'images', 'encryption'],
   ['transport'],
   ['client'],
   ['formats'],
