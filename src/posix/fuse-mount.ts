@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import { stat, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { BlockError } from '../block/errors.ts';
 import { callAsync, libcFunction } from './libc.ts';
 
@@ -28,7 +30,7 @@ export interface FuseMountOptions {
   readonly executable: boolean;
   /** Options of the kernel's, such as allow_other. */
   readonly kernel: readonly string[];
-  /** It is unmounted although this process is killed; by fusermount3 only. */
+  /** It is unmounted although this process is killed. */
   readonly autoUnmount: boolean;
 }
 
@@ -37,6 +39,8 @@ export interface FuseMount {
   readonly fd: number;
   /** Takes it out of the file system, in use or not. Never rejects. */
   unmount(): Promise<void>;
+  /** Somebody else has unmounted it. */
+  forget(): void;
 }
 
 /**
@@ -46,11 +50,32 @@ export interface FuseMount {
  */
 export async function mountFuse(point: string, options: FuseMountOptions): Promise<FuseMount> {
   if (!mount()) throw new BlockError('ENOTSUP', 'this system has no FUSE');
-  if (process.geteuid?.() === 0 && !options.autoUnmount) return mountAsRoot(point, options);
-  return (await import('./fusermount.ts')).mountByHelper(point, options);
+  const mounted =
+    process.geteuid?.() === 0
+      ? await mountAsRoot(point, options)
+      : await (await import('./fusermount.ts')).mountByHelper(point, options);
+  const { fd, unmount, byCommand } = mounted;
+  const forget = options.autoUnmount ? whenKilled(byCommand) : () => {};
+  return { fd, forget, unmount: () => unmount().finally(forget) };
 }
 
-async function mountAsRoot(point: string, options: FuseMountOptions): Promise<FuseMount> {
+/** A mount, and how it is ended by others. */
+export interface Mounted extends Omit<FuseMount, 'forget'> {
+  readonly byCommand: readonly string[];
+}
+
+/** Has a command run when this process is gone. @returns what takes that back. */
+function whenKilled(command: readonly string[]): () => void {
+  const child = spawn('/bin/sh', ['-c', 'read -r line; exec "$@"', 'sh', ...command], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  child.unref();
+  (child.stdin as Socket).unref();
+  return () => void child.kill();
+}
+
+async function mountAsRoot(point: string, options: FuseMountOptions): Promise<Mounted> {
   const fd = openDevice();
   const rootMode = options.over === 'folder' ? '40000' : '100000';
   const data = [
@@ -75,7 +100,8 @@ async function mountAsRoot(point: string, options: FuseMountOptions): Promise<Fu
   // While this thread serves: what is left to be written is written before it is over.
   const unmount = () => callAsync('umount2', umount2()!, point, MNT_DETACH | UMOUNT_NOFOLLOW);
   const done = () => {};
-  return { fd, unmount: () => unmount().then(done, done) };
+  const byCommand = ['umount', '-l', '--', point];
+  return { fd, unmount: () => unmount().then(done, done), byCommand };
 }
 
 function openDevice(): number {

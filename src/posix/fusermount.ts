@@ -2,10 +2,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { BlockError } from '../block/errors.ts';
-import type { FuseMount, FuseMountOptions } from './fuse-mount.ts';
+import type { FuseMountOptions, Mounted } from './fuse-mount.ts';
 import { addressOf, callAsync, libcFunction } from './libc.ts';
 import { findProgram } from './program.ts';
 import { socketPair } from './socket-pair.ts';
@@ -17,7 +16,7 @@ const MSG_CMSG_CLOEXEC = 0x40000000;
 const recvmsg = libcFunction('int64_t recvmsg(int fd, void *message, int flags)');
 
 /** @throws BlockError there is no fusermount3, or it refuses. */
-export async function mountByHelper(point: string, options: FuseMountOptions): Promise<FuseMount> {
+export async function mountByHelper(point: string, options: FuseMountOptions): Promise<Mounted> {
   const helper = findProgram('fusermount3');
   if (!helper) {
     throw new BlockError('ENOENT', 'fusermount3 is not installed: users other than root need it');
@@ -25,28 +24,25 @@ export async function mountByHelper(point: string, options: FuseMountOptions): P
   const [ours, theirs] = socketPair()!;
   const child = spawn(helper, ['-o', wordsOf(options).join(','), '--', point], {
     stdio: ['ignore', 'ignore', 'pipe', theirs],
+    argv0: 'fusermount3',
     env: { ...process.env, _FUSE_COMMFD: '3' },
   });
   child.on('error', () => {});
   closeSync(theirs);
   const complaint = text(child.stderr!);
-  const fd = await receiveDescriptor(ours);
+  const fd = await receiveDescriptor(ours).finally(() => closeSync(ours));
   if (fd === undefined) {
-    closeSync(ours);
-    const [line] = (await complaint).trim().split('\n').slice(-1);
+    const line = (await complaint).trim().split('\n').at(-1);
     throw new BlockError('EPERM', line || `${helper} does not mount it`);
   }
-  if (options.autoUnmount) {
-    // It waits for the end of this process.
-    child.unref();
-    (child.stderr as Socket).unref();
-    return { fd, unmount: async () => closeSync(ours) };
-  }
-  closeSync(ours);
-  return { fd, unmount: () => unmountByHelper(helper, point) };
+  const words = ['-u', '-q', '-z', '--', point];
+  const unmount = async () => {
+    await once(spawn(helper, words, { stdio: 'ignore' }), 'close').catch(() => {});
+  };
+  return { fd, unmount, byCommand: [helper, ...words] };
 }
 
-function wordsOf({ source, type, readOnly, executable, kernel, autoUnmount }: FuseMountOptions) {
+function wordsOf({ source, type, readOnly, executable, kernel }: FuseMountOptions) {
   return [
     readOnly ? 'ro' : 'rw',
     'nosuid',
@@ -54,14 +50,8 @@ function wordsOf({ source, type, readOnly, executable, kernel, autoUnmount }: Fu
     ...(executable ? [] : ['noexec']),
     `fsname=${source}`,
     `subtype=${type}`,
-    ...(autoUnmount ? ['auto_unmount'] : []),
     ...kernel,
   ];
-}
-
-async function unmountByHelper(helper: string, point: string): Promise<void> {
-  const child = spawn(helper, ['-u', '-q', '-z', '--', point], { stdio: 'ignore' });
-  await once(child, 'close').catch(() => {});
 }
 
 /** A descriptor that the other end sends; undefined when it hangs up instead. */

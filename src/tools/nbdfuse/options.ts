@@ -21,8 +21,8 @@ type Key = keyof typeof OPTIONS;
 export interface Settings {
   /** Each export of the server is a file of its own. */
   readonly allExports: boolean;
-  /** Most connections to one export. */
-  readonly connections: number;
+  /** Most connections to one export; undefined: as fits. */
+  readonly connections: number | undefined;
   readonly fuse: FuseWishes;
   readonly pidFile: string | undefined;
   readonly readOnly: boolean;
@@ -33,7 +33,6 @@ export interface Settings {
   readonly verbose: boolean;
 }
 
-const DEFAULT_CONNECTIONS = 4;
 const MOST_CONNECTIONS = 1024;
 const MANY = 2 ** 31 - 1;
 
@@ -48,7 +47,7 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
     allExports: has('allExports'),
     connections:
       connections === undefined
-        ? DEFAULT_CONNECTIONS
+        ? undefined
         : wholeNumber('--connections', connections, 1, MOST_CONNECTIONS),
     fuse,
     pidFile: last('pidFile'),

@@ -4,7 +4,7 @@ import { Negotiation } from '../../client/negotiation.ts';
 import { pluginSource } from '../../declare/configure.ts';
 import type { Disk } from '../../handle/disk.ts';
 import { type OpenOptions, open } from '../../handle/open.ts';
-import { formatNbdUri, isNbdUri, isWebUrl, type UriAddress } from '../../protocol/uri.ts';
+import { formatNbdUri, isNbdUri, isWebUrl, parseNbdUri, type UriAddress } from '../../protocol/uri.ts';
 
 /** Where disks come from. */
 export interface Origin {
@@ -18,6 +18,9 @@ export interface Origin {
   /** Ends what was started. */
   close(): Promise<void>;
 }
+
+/** To a server on another machine, if it allows several. */
+const MOST_CONNECTIONS = 4;
 
 const nothing = async () => {};
 
@@ -34,11 +37,13 @@ export function serverOrigin(address: UriAddress): Origin {
   return uriOrigin(uri, uri);
 }
 
+/** One connection is quickest on this machine. */
 function uriOrigin(name: string, uri: string): Origin {
+  const most = 'path' in parseNbdUri(uri).address ? 1 : MOST_CONNECTIONS;
   return {
     name,
     server: true,
-    open: options => open(uri, options),
+    open: options => open(uri, { ...options, connections: options.connections ?? most }),
     list: async () => {
       const negotiation = await negotiate(uri);
       try {

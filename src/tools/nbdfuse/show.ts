@@ -76,6 +76,7 @@ async function serve(
     await Promise.race([serving, aborted(signal)]);
   } finally {
     if (mounted) await mount.unmount();
+    else mount.forget();
     await loop.stop();
     if (pidFile !== undefined) removePidFile(pidFile);
   }
