@@ -28,6 +28,7 @@ const LAST_PATIENCE = 10_000;
 /** Nobody has ended the file system: the request was taken back before it was read. */
 const AGAIN: ReadonlySet<string> = new Set(['ENOENT', 'EINTR', 'EAGAIN']);
 const UNMOUNTED = 'ENODEV';
+const CLOSED = -1;
 
 /** A request that is not answered at once. */
 interface Pending {
@@ -41,7 +42,7 @@ interface Pending {
  * ones are read by system calls, and while all are answered at once the next is watched for.
  */
 export class FuseLoop {
-  readonly #fd: number;
+  #fd: number;
   readonly #session: FuseSession;
   readonly #most: number;
   readonly #io: FuseIo;
@@ -74,7 +75,10 @@ export class FuseLoop {
     });
   }
 
-  /** Takes no more requests, and waits for those under way. */
+  /**
+   * Takes no more requests, and waits for those under way.
+   * @throws BlockError ETIMEDOUT there is no answer to some.
+   */
   async stop(): Promise<void> {
     this.#socket?.destroy();
     this.#socket = undefined;
@@ -85,7 +89,10 @@ export class FuseLoop {
       });
     }
     closeSync(this.#fd);
+    this.#fd = CLOSED;
     this.#ended?.();
+    if (this.#pending.size === 0) return;
+    throw new BlockError('ETIMEDOUT', `${this.#pending.size} requests were not answered`);
   }
 
   #buffer(): Buffer {
@@ -183,6 +190,7 @@ export class FuseLoop {
   }
 
   #answer({ unique }: RequestHeader, reply: Reply): void {
+    if (this.#fd === CLOSED) return;
     const errno = typeof reply === 'number' ? reply : 0;
     const views = typeof reply === 'number' ? [] : viewsOf(reply);
     let length = 0;

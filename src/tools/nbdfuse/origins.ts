@@ -1,5 +1,6 @@
 import { UsageError } from '../../block/errors.ts';
-import { connect, negotiate } from '../../client/connect.ts';
+import type { NbdClient } from '../../client/client.ts';
+import { negotiate } from '../../client/connect.ts';
 import { Negotiation } from '../../client/negotiation.ts';
 import { pluginSource } from '../../declare/configure.ts';
 import type { Disk } from '../../handle/disk.ts';
@@ -10,8 +11,8 @@ import { formatNbdUri, isNbdUri, isWebUrl, parseNbdUri, type UriAddress } from '
 export interface Origin {
   /** What errors call it. */
   readonly name: string;
-  /** An NBD server, without which there is no disk. */
-  readonly server: boolean;
+  /** A server, which may go away; one that was started for us; or a disk that needs none. */
+  readonly kind: 'server' | 'command' | 'local';
   open(options: OpenOptions): Promise<Disk>;
   /** The names of its exports; absent: there is one disk only. */
   list?(): Promise<readonly string[]>;
@@ -28,7 +29,7 @@ const nothing = async () => {};
 export function wordOrigin(word: string): Origin {
   if (isNbdUri(word)) return uriOrigin(word, word);
   const name = isWebUrl(word) ? word.replace(/\?.*/, '') : word;
-  return { name, server: false, open: options => open(word, options), close: nothing };
+  return { name, kind: 'local', open: options => open(word, options), close: nothing };
 }
 
 /** The default export of a server. */
@@ -42,7 +43,7 @@ function uriOrigin(name: string, uri: string): Origin {
   const most = 'path' in parseNbdUri(uri).address ? 1 : MOST_CONNECTIONS;
   return {
     name,
-    server: true,
+    kind: 'server',
     open: options => open(uri, { ...options, connections: options.connections ?? most }),
     list: async () => {
       const negotiation = await negotiate(uri);
@@ -65,6 +66,7 @@ export async function commandOrigin(argv: readonly string[]): Promise<Origin> {
   const origin = uriOrigin(argv[0]!, uri);
   return {
     ...origin,
+    kind: 'command',
     open: options => origin.open({ ...options, connections: 1, reconnect: false }),
     close: server.close,
   };
@@ -73,7 +75,7 @@ export async function commandOrigin(argv: readonly string[]): Promise<Origin> {
 /** A server that is started and speaks on its standard input and output. */
 export async function pipeOrigin(argv: readonly string[], signal: AbortSignal): Promise<Origin> {
   const { connectCommand } = await import('../../client/command.ts');
-  return connected(argv[0]!, await connectCommand(argv, { signal }));
+  return connected(argv[0]!, 'command', await connectCommand(argv, { signal }));
 }
 
 /** A connection that was made by who started this program. @throws UsageError it is none. */
@@ -82,7 +84,7 @@ export async function descriptorOrigin(fd: number, signal: AbortSignal): Promise
   const name = `--fd ${fd}`;
   const transport = adopted(() => SocketTransport.adopted(fd), name);
   const negotiation = await Negotiation.begin(transport, { signal });
-  return connected(name, await negotiation.go('', { signal }));
+  return connected(name, 'server', await negotiation.go('', { signal }));
 }
 
 function adopted<T>(adopt: () => T, name: string): T {
@@ -93,9 +95,9 @@ function adopted<T>(adopt: () => T, name: string): T {
   }
 }
 
-function connected(name: string, client: Awaited<ReturnType<typeof connect>>): Origin {
+function connected(name: string, kind: Origin['kind'], client: NbdClient): Origin {
   const close = () => client.close();
-  return { name, server: true, open: options => open(client, options), close };
+  return { name, kind, open: options => open(client, options), close };
 }
 
 /** A plugin in this process. */
@@ -105,7 +107,7 @@ export async function pluginOrigin([name, ...words]: readonly string[]): Promise
   const source = await pluginSource(declaration, ...words);
   return {
     name: name!,
-    server: false,
+    kind: 'local',
     open: options => open(source, options),
     list: async () => {
       const request = { readOnly: false, tls: false, peer: { family: 'pipe' } as const };

@@ -1,6 +1,7 @@
 /** Disks in the file system, from the mount to its end. */
 import { closeAll } from '../../block/close-all.ts';
 import { BlockError, errnoOf } from '../../block/errors.ts';
+import type { FileDisk } from '../../fuse/disk-file.ts';
 import { FuseLoop } from '../../fuse/loop.ts';
 import { type FuseOptions, FuseSession } from '../../fuse/session.ts';
 import { type FuseMount, mountFuse, readAhead } from '../../posix/fuse-mount.ts';
@@ -33,7 +34,7 @@ export async function show(
   let lost: BlockError | undefined;
   const onError = (error: unknown, file: string) => {
     tell(`${file}: ${oneLine(error)}`);
-    if (lost || !origin.server || !LOST.has(errnoOf(error))) return;
+    if (lost || origin.kind === 'local' || !LOST.has(errnoOf(error))) return;
     lost = new BlockError('ECONNRESET', `${origin.name}: the server is gone, and so is the disk`);
     ending.abort();
   };
@@ -44,9 +45,18 @@ export async function show(
     const loop = new FuseLoop(mount.fd, session, settings.single ? 1 : MOST);
     await serve(loop, mount, point, settings, ending.signal);
     if (lost) throw lost;
-    for (const { device } of disks) if (device.write) await device.flush?.();
+    await flush(disks, origin.kind === 'command' && ending.signal.aborted);
   } finally {
     await closeAll(disks.map(({ device }) => device));
+  }
+}
+
+/** @param interrupted a command has had the signal of the terminal, too, and ends by itself. */
+async function flush(disks: readonly FileDisk[], interrupted: boolean): Promise<void> {
+  try {
+    for (const { device } of disks) if (device.write) await device.flush?.();
+  } catch (error) {
+    if (!interrupted || !LOST.has(errnoOf(error))) throw error;
   }
 }
 
