@@ -127,7 +127,12 @@ export class Tree {
     }
   }
 
-  async #child(parent: Place, name: string, whole: string, options: RequestOptions): Promise<Place> {
+  async #child(
+    parent: Place,
+    name: string,
+    whole: string,
+    options: RequestOptions,
+  ): Promise<Place> {
     const { node, mount } = parent;
     if (node.stat.type !== 'directory') {
       throw new BlockError('EINVAL', `${whole}: ${parent.path} is no directory`);
@@ -157,7 +162,10 @@ export interface Child {
 
 /** The names of a path, the last first. */
 function stepsOf(path: string): string[] {
-  return path.split('/').filter(name => name !== '').reverse();
+  return path
+    .split('/')
+    .filter(name => name !== '')
+    .reverse();
 }
 
 /** A name that holds a slash could not be told from a path. */

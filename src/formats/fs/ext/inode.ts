@@ -100,7 +100,9 @@ function statOf(
     gid: bytes.readUInt16LE(24) + bytes.readUInt16LE(122) * 65536,
     size,
     // As stat counts them, content of a file in its inode takes space, too.
-    blocks: (inBlocks ? blocks * BigInt(blockSize / 512) : blocks) + (inInode ? (size + 511n) / 512n : 0n),
+    blocks:
+      (inBlocks ? blocks * BigInt(blockSize / 512) : blocks) +
+      (inInode ? (size + 511n) / 512n : 0n),
     atime: timeOf(bytes, 8, 140, extra),
     mtime: timeOf(bytes, 16, 136, extra),
     ctime: timeOf(bytes, 12, 132, extra),

@@ -6,7 +6,13 @@ import { nameOf } from '../names.ts';
 export const SUPERBLOCK = { offset: 1024, length: 1024 } as const;
 
 /** Bits of the field of features that whoever reads has to know. */
-const INCOMPAT = { recover: 4, metaBg: 0x10, extents: 0x40, is64bit: 0x80, checksumSeed: 0x2000 } as const;
+const INCOMPAT = {
+  recover: 4,
+  metaBg: 0x10,
+  extents: 0x40,
+  is64bit: 0x80,
+  checksumSeed: 0x2000,
+} as const;
 /** filetype, MMP, flex_bg, ea_inode, largedir, inline_data, encrypt, casefold. */
 const READABLE = 0x2 | 0x100 | 0x200 | 0x400 | 0x4000 | 0x8000 | 0x10000 | 0x20000;
 const KNOWN = Object.values(INCOMPAT).reduce((bits, bit) => bits | bit, READABLE);
