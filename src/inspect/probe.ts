@@ -2,7 +2,9 @@ import { alignedDevice } from '../block/aligned.ts';
 import { contiguous } from '../block/data.ts';
 import type { BlockDevice, RequestOptions } from '../block/device.ts';
 import { ext } from '../formats/fs/ext/ext.ts';
+import { fat } from '../formats/fs/fat/fat.ts';
 import type { FileSystemFormat } from '../formats/fs/file-system.ts';
+import { iso } from '../formats/fs/iso/iso.ts';
 import { nameOf } from '../formats/fs/names.ts';
 import { uuidText } from '../formats/fs/uuid.ts';
 
@@ -14,7 +16,7 @@ export type Content =
   | { readonly kind: 'other'; readonly type: string }
   | { readonly kind: 'unknown' };
 
-const FORMATS: readonly FileSystemFormat[] = [ext];
+const FORMATS: readonly FileSystemFormat[] = [ext, iso, fat];
 
 /** Bytes that tell what a device is: the superblock of btrfs is at 64 KiB. */
 const START = 128 << 10;

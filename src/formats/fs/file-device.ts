@@ -96,3 +96,16 @@ async function runsOf(
   }
   return list.extents;
 }
+
+/** Finds runs in a list that is in order and without gaps. */
+export function inRuns(runs: readonly Run[]): FindRun {
+  return offset => {
+    let [low, high] = [0, runs.length - 1];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (runs[middle]!.end <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return runs[low]!;
+  };
+}
