@@ -32,15 +32,18 @@ async function openIn(
 ): Promise<Image> {
   const name = options.format ?? (await probe(file.device, options));
   const format = await formatNamed(name);
-  const neighbours = neighboursOf(options, [...chain, file]);
+  const neighbours = neighboursOf(options, file.name, [...chain, file]);
   const image = await format.open(file.device, { ...options, name: file.name, neighbours });
   if (options.format !== undefined || name !== 'raw') return image;
   return { ...image, device: refusingMagic(image.device) };
 }
 
-/** What the last image of a chain may open. */
-function neighboursOf(options: OpenImageOptions, chain: readonly NamedFile[]): Neighbours {
-  const from = chain.at(-1)!.name;
+/** What an image may open that is called so. @param chain the files over what it opens. */
+export function neighboursOf(
+  options: OpenImageOptions,
+  from: string | undefined,
+  chain: readonly NamedFile[] = [],
+): Neighbours {
   const open = (name: string, readOnly: boolean) => {
     if (options.files) return options.files.open(name, from, readOnly);
     const where = 'no other files may be opened here';

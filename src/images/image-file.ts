@@ -8,6 +8,7 @@ import type {
   RequestOptions,
   WriteOptions,
 } from '../block/device.ts';
+import { zeroRange } from '../block/emulate.ts';
 import { BlockError } from '../block/errors.ts';
 
 /** A file grows by so many bytes at least, and loses at the end what it does not need. */
@@ -64,6 +65,15 @@ export class ImageFile {
     return andThen(this.grow(Number(offset) + data.length), () =>
       this.device.write!(offset, data, options),
     );
+  }
+
+  /** Makes zeroes of a range, which the file need not have had. */
+  async zero(at: number, length: number): Promise<void> {
+    await this.grow(at + length);
+    const there = Math.min(length, Math.max(0, this.#before - at));
+    if (there > 0) await zeroRange(this.device, BigInt(at), there, { mayTrim: true });
+    const rest = this.growsAsZeroes ? 0 : length - there;
+    if (rest > 0) await zeroRange(this.device, BigInt(at + there), rest, { mayTrim: true });
   }
 
   async flush(): Promise<void> {

@@ -21,6 +21,21 @@ export interface ImageFormat<D extends ParameterDeclarations = ParameterDeclarat
     options: ParameterValues<D>,
     context: OpenImage,
   ): Promise<void>;
+  /**
+   * How large a file becomes that holds such a disk. @param used how many units of so many bytes
+   * have data.
+   */
+  measure?(
+    size: bigint,
+    used: (unit: number) => Promise<bigint>,
+    options: ParameterValues<D>,
+  ): Promise<Measured>;
+}
+
+/** Bytes of a file, with the data that there is and if there were data everywhere. */
+export interface Measured {
+  readonly required: bigint;
+  readonly full: bigint;
 }
 
 /** Types the options of a format from its declaration. */

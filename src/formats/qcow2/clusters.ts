@@ -1,4 +1,4 @@
-import { andThen, isPromise } from '../../block/answer.ts';
+import { andThen } from '../../block/answer.ts';
 import { BlockError } from '../../block/errors.ts';
 import type { ImageFile } from '../../images/image-file.ts';
 import type { Allocation, Mapping, Place, Run } from '../../images/run.ts';
@@ -6,7 +6,7 @@ import { TableCache } from '../../images/table-cache.ts';
 import { Entries, type Entry } from './entries.ts';
 import type { Header } from './header.ts';
 import type { L1 } from './l1.ts';
-import { type PackedPlace, packedAt } from './packed.ts';
+import { type PackedPlace, packedAt, packedEntry } from './packed.ts';
 import type { Refcounts } from './refcounts.ts';
 
 /** Bytes of L2 tables in memory: enough for 256 GiB of clusters of 64 KiB. */
@@ -77,6 +77,8 @@ export class Clusters implements Mapping, Allocation {
         (this.entries.perTable - (index % this.entries.perTable)) * this.cluster - within;
       return { kind: 'absent', length: Math.min(length, left) };
     }
+    if (start % this.cluster !== 0 || start > Number.MAX_SAFE_INTEGER)
+      throw unaligned(start, table);
     const shared = this.l1.own[table] === 0;
     return andThen(this.#slice(start, index), slice =>
       this.#runIn(slice, index % this.#perSlice, within, length, shared),
@@ -195,6 +197,16 @@ export class Clusters implements Mapping, Allocation {
     }
   }
 
+  /** The compressed bytes of a cluster of the disk are in their place. */
+  async commitPacked(offset: bigint, at: number, length: number): Promise<void> {
+    const [high, low] = packedEntry(at, length, this.#header.clusterBits);
+    await this.#change(offset, (slice, entry) => {
+      slice.fill(0, entry, entry + this.entries.bytes);
+      slice.writeUInt32BE(high, entry);
+      slice.writeUInt32BE(low, entry + 4);
+    });
+  }
+
   async #zero(offset: bigint, length: number, mayTrim: boolean): Promise<void> {
     await this.#eachCluster(offset, length, (_from, within, span, entry) => {
       const whole = span === this.cluster;
@@ -217,6 +229,16 @@ export class Clusters implements Mapping, Allocation {
       if (isNowhere(entry) && isZero) return undefined;
       return (slice, at) => this.entries.clear(slice, at, knowsZero);
     });
+  }
+
+  /** Of a range of whole clusters nothing is said any more, not even that it is zeroes. */
+  async forget(from: bigint, to: bigint): Promise<void> {
+    for (let at = from; at < to; ) {
+      const table = this.l1.offsets[Number(at / this.entries.bytesOfTable)]!;
+      if (table !== 0)
+        await this.#change(at, (slice, entry) => this.entries.clear(slice, entry, false));
+      at += table === 0 ? this.#toNextTable(at) : BigInt(this.cluster);
+    }
   }
 
   /** Asks for each cluster of a range how its entry is to be changed, if at all. */
@@ -354,21 +376,53 @@ export class Clusters implements Mapping, Allocation {
     if (await this.#refcounts!.writeBlocks()) await this.#file.flush();
   }
 
-  /** Refers once more, or once less, to all that a table of tables leads to; see snapshots. */
+  /** The clusters of the file, by their numbers, to which each entry of a mapping refers. */
   async *references(l1: L1): AsyncGenerator<readonly number[]> {
     for (const start of l1.offsets) {
       if (start === 0) continue;
-      for (let at = 0; at < this.cluster; at += this.tables.slice) {
-        const found = this.tables.get(start + at);
-        const slice = isPromise(found) ? await found : found;
+      for (let at = start; at < start + this.cluster; at += this.tables.slice) {
+        const slice = await this.tables.get(at);
         for (let entry = 0; entry < slice.length; entry += this.entries.bytes) {
-          const clusters = this.#hostClusters(slice, entry);
-          if (clusters.length > 0) yield clusters;
+          const hosts = this.#hostClusters(slice, entry);
+          if (hosts.length > 0) yield hosts;
         }
       }
       yield [start / this.cluster];
     }
   }
+
+  /** The entries of a table that lead to clusters which are not compressed. */
+  async *standardEntries(table: number) {
+    for (let start = table; start < table + this.cluster; start += this.tables.slice) {
+      const slice = await this.tables.get(start);
+      for (let at = 0; at < slice.length; at += this.entries.bytes) {
+        const { kind, offset, own } = this.entries.read(slice, at, 0);
+        if (kind === 'packed' || offset === 0 || this.#dataFile) continue;
+        yield { slice: start, at, offset, own, text: slice.readBigUInt64BE(at).toString(16) };
+      }
+    }
+  }
+
+  /** Notes anew what nothing else refers to; whoever changed reference counts calls it. */
+  async markOwn(): Promise<void> {
+    const isOwn = async (host: number) => (await this.#refcounts!.get(host)) === 1;
+    for (const [index, start] of this.l1.offsets.entries()) {
+      if (start === 0) continue;
+      this.l1.mark(index, await isOwn(start / this.cluster));
+      for await (const { slice, at, offset, own } of this.standardEntries(start)) {
+        const now = await isOwn(Math.floor(offset / this.cluster));
+        if (now === own) continue;
+        this.entries.mark(await this.tables.edit(slice, at, this.entries.bytes), at, now);
+      }
+    }
+    await this.flush();
+  }
+}
+
+function unaligned(table: number, index: number): BlockError {
+  const where = `L2 table offset 0x${table.toString(16)} unaligned`;
+  const words = `the image is corrupt: ${where} (L1 index: 0x${index.toString(16)})`;
+  return new BlockError('EIO', words);
 }
 
 const NOTHING: Entry = { kind: 'absent', offset: 0, own: false };

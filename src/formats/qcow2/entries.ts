@@ -93,6 +93,12 @@ export class Entries {
     bytes.writeUInt32BE((bytes.readUInt32BE(at + 12) & ~mask) >>> 0, at + 12);
   }
 
+  /** Notes whether nobody else refers to where a cluster is. */
+  mark(bytes: Buffer, at: number, own: boolean): void {
+    const high = bytes.readUInt32BE(at);
+    bytes.writeUInt32BE((own ? high | COPIED : high & ~COPIED) >>> 0, at);
+  }
+
   /** The cluster is nowhere; it reads as zeroes, or as the backing file has it. */
   clear(bytes: Buffer, at: number, zero: boolean): void {
     bytes.fill(0, at, at + this.bytes);

@@ -1,4 +1,3 @@
-import { BlockError } from '../../block/errors.ts';
 import type { ImageFile } from '../../images/image-file.ts';
 import { COPIED, offsetAt, writeEntry } from './offsets.ts';
 
@@ -10,24 +9,11 @@ export class L1 {
   readonly #changed = new Set<number>();
   at: number;
 
-  static async read(
-    file: ImageFile,
-    at: number,
-    entries: number,
-    clusterSize: number,
-  ): Promise<L1> {
+  static async read(file: ImageFile, at: number, entries: number): Promise<L1> {
     const bytes = await file.bytes(at, entries * 8);
     const l1 = new L1(at, entries);
     for (let index = 0; index < entries; index++) {
-      const offset = offsetAt(bytes, index * 8);
-      if (offset % clusterSize !== 0 || offset > Number.MAX_SAFE_INTEGER) {
-        const where = `L2 table offset 0x${offset.toString(16)} unaligned`;
-        throw new BlockError(
-          'EIO',
-          `the image is corrupt: ${where} (L1 index: 0x${index.toString(16)})`,
-        );
-      }
-      l1.offsets[index] = offset;
+      l1.offsets[index] = offsetAt(bytes, index * 8);
       l1.own[index] = bytes.readUInt32BE(index * 8) & COPIED ? 1 : 0;
     }
     return l1;
@@ -47,6 +33,13 @@ export class L1 {
   set(index: number, offset: number): void {
     this.offsets[index] = offset;
     this.own[index] = 1;
+    this.#changed.add(index);
+  }
+
+  /** Notes whether nothing else refers to a table. */
+  mark(index: number, own: boolean): void {
+    if ((this.own[index] === 1) === own) return;
+    this.own[index] = own ? 1 : 0;
     this.#changed.add(index);
   }
 

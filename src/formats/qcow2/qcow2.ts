@@ -3,16 +3,30 @@ import { BlockError } from '../../block/errors.ts';
 import { defineFormat, type Image, type ImageFacts, type OpenImage } from '../../images/image.ts';
 import { ImageFile } from '../../images/image-file.ts';
 import { mappedDevice } from '../../images/mapped-device.ts';
+import { checkQcow2 } from './check.ts';
 import { Clusters } from './clusters.ts';
+import { compressedDevice } from './compressed.ts';
+import { createQcow2 } from './create.ts';
 import { EXTENSION, textOf } from './extensions.ts';
-import { clusterBitsOf, type Header, INCOMPATIBLE, parseHeader } from './header.ts';
+import { clusterBitsOf, type Header, INCOMPATIBLE, LAZY_REFCOUNTS, parseHeader } from './header.ts';
 import { L1 } from './l1.ts';
+import { measureQcow2 } from './measure.ts';
+import { OPTIONS } from './options.ts';
 import { PackedClusters } from './packed.ts';
 import { Refcounts } from './refcounts.ts';
+import { resizeQcow2, setBacking } from './reshape.ts';
+import { readSnapshots, type StoredSnapshot } from './snapshot-table.ts';
+import { find, l1Of, snapshotsOf } from './snapshots.ts';
+import type { State } from './state.ts';
 
 export const qcow2 = defineFormat({
   name: 'qcow2',
   open: openQcow2,
+  options: OPTIONS,
+  create: async (file, size, options) => {
+    await createQcow2(file, size, options);
+  },
+  measure: measureQcow2,
 });
 
 /** Opens a qcow2 image. @throws BlockError what is wrong with it */
@@ -20,27 +34,65 @@ async function openQcow2(below: BlockDevice, context: OpenImage): Promise<Image>
   const file = new ImageFile(below);
   const header = await readHeader(file, context);
   const writable = file.writable && !context.readOnly;
-  if (writable && header.incompatible & INCOMPATIBLE.corrupt) {
+  if (writable && header.incompatible & INCOMPATIBLE.corrupt && !context.checking) {
     throw new BlockError('EROFS', 'qcow2: Image is corrupt; cannot be opened read/write');
   }
+  const { snapshots } = await readSnapshots(file, header);
   const backing = await backingOf(header, context);
-  const l1 = await L1.read(file, header.l1Offset, header.l1Entries, 2 ** header.clusterBits);
-  const refcounts = writable ? await Refcounts.open(file, header) : undefined;
-  const clusters = new Clusters({ file, header, l1, refcounts, backed: backing !== undefined });
+  try {
+    const state = await stateOf({ file, header, snapshots, backing, writable }, context);
+    if (writable && header.incompatible & INCOMPATIBLE.dirty && !context.checking) {
+      await checkQcow2(state, 'all');
+    }
+    return imageOf(state, backing, writable);
+  } catch (error) {
+    await backing?.device.close?.();
+    throw error;
+  }
+}
+
+interface Found {
+  readonly file: ImageFile;
+  readonly header: Header;
+  readonly snapshots: readonly StoredSnapshot[];
+  readonly backing: Image | undefined;
+  readonly writable: boolean;
+}
+
+async function stateOf(
+  { file, header, snapshots, backing, writable }: Found,
+  { snapshot, checking }: OpenImage,
+): Promise<State> {
+  let l1 = await L1.read(file, header.l1Offset, header.l1Entries);
+  if (snapshot !== undefined) {
+    const found = find({ snapshots }, snapshot);
+    l1 = await l1Of({ file, header }, found);
+    header.size = found.diskSize ?? header.size;
+  }
+  // Whoever only reads needs no counters, and writes nothing without them.
+  const counts = writable || checking ? await Refcounts.open(file, header) : undefined;
+  const backed = backing !== undefined;
+  const clusters = new Clusters({ file, header, l1, refcounts: counts, backed });
+  return { file, header, clusters, refcounts: counts!, snapshots };
+}
+
+function imageOf(state: State, backing: Image | undefined, writable: boolean): Image {
+  const { clusters, file, header } = state;
   const packed = new PackedClusters(file, clusters.cluster, header.compression, offset =>
     clusters.packedPlace(offset),
   );
-  const device = mappedDevice({
+  const device: BlockDevice = mappedDevice({
     mapping: clusters,
     data: file as unknown as BlockDevice,
     packed,
     backing: backing?.device,
-    allocation: refcounts && clusters,
+    allocation: writable ? clusters : undefined,
     preferred: clusters.cluster,
+    resize: size => resize(state, device, backing, size),
     close: async () => {
       try {
-        if (refcounts) await clusters.close();
-        if (refcounts) await file.trimEnd();
+        if (writable) await clusters.close();
+        if (writable) await file.trimEnd();
       } finally {
         await file.close();
       }
@@ -49,10 +101,40 @@ async function openQcow2(below: BlockDevice, context: OpenImage): Promise<Image>
   return {
     format: 'qcow2',
     device,
-    facts: factsOf(header),
+    get facts() {
+      return factsOf(state);
+    },
     backing,
     find: (offset, length) => clusters.find(offset, length),
+    check: repair => checkQcow2(state, repair),
+    ...(writable && {
+      compressed: compressedDevice(device, state),
+      snapshots: snapshotsOf(state),
+      setBacking: (name, format) => setBacking(state, name, format),
+      empty: async () => {
+        await clusters.forget(0n, header.size);
+        await clusters.flush();
+      },
+    }),
   };
+}
+
+/** What is new reads as zeroes, also where the backing file is longer than the disk was. */
+async function resize(
+  state: State,
+  device: BlockDevice,
+  backing: Image | undefined,
+  size: bigint,
+): Promise<void> {
+  const before = state.header.size;
+  await resizeQcow2(state, size);
+  const behind = backing?.device.size ?? 0n;
+  const end = behind < size ? behind : size;
+  for (let at = before; at < end; ) {
+    const length = Number(end - at < 1n << 30n ? end - at : 1n << 30n);
+    await device.zero?.(at, length, { mayTrim: true });
+    at += BigInt(length);
+  }
 }
 
 async function readHeader(file: ImageFile, { checking }: OpenImage): Promise<Header> {
@@ -60,18 +142,35 @@ async function readHeader(file: ImageFile, { checking }: OpenImage): Promise<Hea
   return parseHeader(await file.bytes(0, 2 ** clusterBitsOf(head)), checking);
 }
 
-function backingOf(header: Header, { alone, neighbours }: OpenImage): Promise<Image> | undefined {
-  if (header.backing === undefined || alone) return undefined;
+async function backingOf(
+  header: Header,
+  { alone, neighbours }: OpenImage,
+): Promise<Image | undefined> {
+  if (header.backing === undefined || header.backing === '' || alone) return undefined;
   return neighbours.image(header.backing, textOf(header.extensions, EXTENSION.backingFormat));
 }
 
-function factsOf(header: Header): ImageFacts {
-  const { backing, extensions } = header;
+function factsOf({ header, snapshots }: State): ImageFacts {
+  const { backing, extensions, incompatible, version } = header;
   const format = textOf(extensions, EXTENSION.backingFormat);
+  const dataFile = textOf(extensions, EXTENSION.dataFile);
   return {
     clusterSize: 2 ** header.clusterBits,
     encrypted: header.crypt !== 0,
-    dirty: (header.incompatible & INCOMPATIBLE.dirty) !== 0n,
+    dirty: (incompatible & INCOMPATIBLE.dirty) !== 0n,
     backing: backing === undefined ? undefined : { name: backing, format },
+    snapshots,
+    specific: {
+      compat: version === 3 ? '1.1' : '0.10',
+      ...(version === 3 && {
+        'compression-type': header.compression,
+        'lazy-refcounts': (header.compatible & LAZY_REFCOUNTS) !== 0n,
+        'refcount-bits': 2 ** header.refcountOrder,
+        corrupt: (incompatible & INCOMPATIBLE.corrupt) !== 0n,
+        ...(dataFile !== undefined && { 'data-file': dataFile }),
+        'extended-l2': (incompatible & INCOMPATIBLE.extendedL2) !== 0n,
+      }),
+      ...(version === 2 && { 'compression-type': 'zlib', 'refcount-bits': 16 }),
+    },
   };
 }

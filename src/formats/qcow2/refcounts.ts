@@ -162,6 +162,19 @@ export class Refcounts {
     return block + Math.floor((index % this.perBlock) / this.#perSlice) * this.#blocks.slice;
   }
 
+  /** Sets a counter that there is to what it should be. */
+  async put(index: number, count: number): Promise<void> {
+    await this.#write(index, count);
+    if (count === 0) this.#cursor = Math.min(this.#cursor, index);
+  }
+
+  /** Takes the counters of others, which were built anew, for its own. */
+  replace({ table }: Refcounts): void {
+    this.#blocks.clear();
+    this.table = table;
+    this.#cursor = 0;
+  }
+
   async #write(index: number, count: number): Promise<void> {
     const place = index % this.#perSlice;
     const bytes = await this.#blocks.edit(this.#sliceOf(index), ...this.#bytesOf(place, 1));

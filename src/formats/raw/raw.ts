@@ -1,5 +1,6 @@
 import { readOnlyDevice } from '../../block/read-only.ts';
 import { defineFormat } from '../../images/image.ts';
+import { createRaw, OPTIONS } from './create.ts';
 
 /** A disk as it is, without a format. */
 export const raw = defineFormat({
@@ -8,4 +9,7 @@ export const raw = defineFormat({
     const device = readOnly ? readOnlyDevice(file) : file;
     return { format: 'raw', device, facts: {} };
   },
+  options: OPTIONS,
+  create: createRaw,
+  measure: async size => ({ required: size, full: size }),
 });

@@ -4,7 +4,7 @@ import { type Command, understand } from '../standard.ts';
 import { readyReporter, startInBackground } from './background.ts';
 import { PartError, pluginName, type Stack } from './configure.ts';
 import { takeInherited } from './listen.ts';
-import { load } from './load.ts';
+import { load } from '../load.ts';
 import { Given, OPTIONS, type OptionKey, readSettings } from './options.ts';
 import { serve } from './serve.ts';
 

@@ -13,7 +13,7 @@ import { configure, type Stack } from './configure.ts';
 import { listen } from './listen.ts';
 import { ServerLog } from './log.ts';
 import type { Settings, Where } from './options.ts';
-import { removePidFile, writePidFile } from './pid-file.ts';
+import { removePidFile, writePidFile } from '../pid-file.ts';
 import { serverTls } from './tls.ts';
 
 /** Threads in all, on a machine with more processors; each takes some 15 MiB. */

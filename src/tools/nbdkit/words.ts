@@ -2,7 +2,7 @@
 import type { ParameterDeclaration } from '../../declare/parameters.ts';
 import type { CommandLine, Values } from '../cli.ts';
 import type { CompletionWords } from '../standard.ts';
-import { builtIn, type Loaded, load } from './load.ts';
+import { builtIn, type Loaded, load } from '../load.ts';
 import { Given, type OptionKey } from './options.ts';
 
 /** The plugins first, then the keys of the plugin and the filters. */
