@@ -1,18 +1,27 @@
 import type { BlockDevice } from '../../block/device.ts';
-import { BlockError } from '../../block/errors.ts';
+import { BlockError, UsageError } from '../../block/errors.ts';
 import { defineFormat, type Image, type ImageFacts, type OpenImage } from '../../images/image.ts';
 import { ImageFile } from '../../images/image-file.ts';
-import { mappedDevice } from '../../images/mapped-device.ts';
+import { type Bytes, mappedDevice } from '../../images/mapped-device.ts';
+import { innerLuks } from '../inner-luks.ts';
 import { checkQcow2 } from './check.ts';
 import { Clusters } from './clusters.ts';
 import { compressedDevice } from './compressed.ts';
 import { createQcow2 } from './create.ts';
-import { EXTENSION, textOf } from './extensions.ts';
-import { clusterBitsOf, type Header, INCOMPATIBLE, LAZY_REFCOUNTS, parseHeader } from './header.ts';
+import { cryptoHeader, EXTENSION, textOf } from './extensions.ts';
+import {
+  clusterBitsOf,
+  type Header,
+  INCOMPATIBLE,
+  LAZY_REFCOUNTS,
+  LUKS,
+  parseHeader,
+} from './header.ts';
 import { L1 } from './l1.ts';
 import { measureQcow2 } from './measure.ts';
 import { OPTIONS } from './options.ts';
 import { PackedClusters } from './packed.ts';
+import { preallocate } from './preallocate.ts';
 import { Refcounts } from './refcounts.ts';
 import { resizeQcow2, setBacking } from './reshape.ts';
 import { readSnapshots, type StoredSnapshot } from './snapshot-table.ts';
@@ -23,8 +32,17 @@ export const qcow2 = defineFormat({
   name: 'qcow2',
   open: openQcow2,
   options: OPTIONS,
-  create: async (file, size, options) => {
-    await createQcow2(file, size, options);
+  create: async (file, size, options, context) => {
+    const header = await createQcow2(file, size, options, context);
+    const { preallocation, data_file, data_file_raw } = options;
+    if (preallocation === 'off' && !data_file_raw) return;
+    const apart =
+      data_file === undefined ? undefined : await context.neighbours.file(data_file, false);
+    try {
+      await preallocate(file, header, preallocation, apart && new ImageFile(apart));
+    } finally {
+      await apart?.close?.();
+    }
   },
   measure: measureQcow2,
 });
@@ -40,11 +58,13 @@ async function openQcow2(below: BlockDevice, context: OpenImage): Promise<Image>
   const { snapshots } = await readSnapshots(file, header);
   const backing = await backingOf(header, context);
   try {
-    const state = await stateOf({ file, header, snapshots, backing, writable }, context);
+    const dataFile = await dataFileOf(header, context, writable);
+    const state = await stateOf({ file, header, snapshots, backing, writable, dataFile }, context);
+    const data = await dataOf(state, dataFile, context);
     if (writable && header.incompatible & INCOMPATIBLE.dirty && !context.checking) {
       await checkQcow2(state, 'all');
     }
-    return imageOf(state, backing, writable);
+    return imageOf(state, backing, data, writable);
   } catch (error) {
     await backing?.device.close?.();
     throw error;
@@ -57,10 +77,49 @@ interface Found {
   readonly snapshots: readonly StoredSnapshot[];
   readonly backing: Image | undefined;
   readonly writable: boolean;
+  readonly dataFile: ImageFile | undefined;
+}
+
+/** The bytes of clusters, in the clear. */
+interface DataBytes {
+  readonly data: Bytes;
+  close?(): void | Promise<void>;
+}
+
+/** The file that has the data where the image has none. */
+async function dataFileOf(
+  { extensions, incompatible }: Header,
+  { alone, neighbours }: OpenImage,
+  writable: boolean,
+): Promise<ImageFile | undefined> {
+  if (!(incompatible & INCOMPATIBLE.dataFile) || alone) return undefined;
+  const name = textOf(extensions, EXTENSION.dataFile);
+  if (name === undefined) throw new BlockError('EINVAL', "'data-file' is required for this image");
+  return new ImageFile(await neighbours.file(name, !writable));
+}
+
+async function dataOf(
+  { file, header }: State,
+  dataFile: ImageFile | undefined,
+  { alone, secret }: OpenImage,
+): Promise<DataBytes> {
+  if (dataFile) {
+    const close = async () => {
+      await dataFile.trimEnd();
+      await dataFile.close();
+    };
+    return { data: dataFile, close };
+  }
+  if (header.crypt === 0 || alone) return { data: file };
+  const crypto = header.crypt === LUKS ? cryptoHeader(header) : undefined;
+  if (!crypto)
+    throw new BlockError('ENOTSUP', 'images with the unsafe encryption AES are not read');
+  if (!secret) throw new UsageError("Parameter 'encrypt.key-secret' is required for cipher");
+  return innerLuks(file, crypto, await secret());
 }
 
 async function stateOf(
-  { file, header, snapshots, backing, writable }: Found,
+  { file, header, snapshots, backing, writable, dataFile }: Found,
   { snapshot, checking }: OpenImage,
 ): Promise<State> {
   let l1 = await L1.read(file, header.l1Offset, header.l1Entries);
@@ -72,18 +131,23 @@ async function stateOf(
   // Whoever only reads needs no counters, and writes nothing without them.
   const counts = writable || checking ? await Refcounts.open(file, header) : undefined;
   const backed = backing !== undefined;
-  const clusters = new Clusters({ file, header, l1, refcounts: counts, backed });
+  const clusters = new Clusters({ file, header, l1, refcounts: counts, backed, dataFile });
   return { file, header, clusters, refcounts: counts!, snapshots };
 }
 
-function imageOf(state: State, backing: Image | undefined, writable: boolean): Image {
+function imageOf(
+  state: State,
+  backing: Image | undefined,
+  { data, close }: DataBytes,
+  writable: boolean,
+): Image {
   const { clusters, file, header } = state;
   const packed = new PackedClusters(file, clusters.cluster, header.compression, offset =>
     clusters.packedPlace(offset),
   );
   const device: BlockDevice = mappedDevice({
     mapping: clusters,
-    data: file as unknown as BlockDevice,
+    data,
     packed,
     backing: backing?.device,
     allocation: writable ? clusters : undefined,
@@ -94,6 +158,7 @@ function imageOf(state: State, backing: Image | undefined, writable: boolean): I
         if (writable) await clusters.close();
         if (writable) await file.trimEnd();
       } finally {
+        await close?.();
         await file.close();
       }
     },
@@ -108,7 +173,10 @@ function imageOf(state: State, backing: Image | undefined, writable: boolean): I
     find: (offset, length) => clusters.find(offset, length),
     check: repair => checkQcow2(state, repair),
     ...(writable && {
-      compressed: compressedDevice(device, state),
+      ...(header.crypt === 0 &&
+        !(header.incompatible & INCOMPATIBLE.dataFile) && {
+          compressed: compressedDevice(device, state),
+        }),
       snapshots: snapshotsOf(state),
       setBacking: (name, format) => setBacking(state, name, format),
       empty: async () => {

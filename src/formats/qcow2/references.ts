@@ -1,4 +1,5 @@
 import type { ImageFile } from '../../images/image-file.ts';
+import { cryptoHeader } from './extensions.ts';
 import type { Findings } from './findings.ts';
 import { entryBytes, type Header, INCOMPATIBLE } from './header.ts';
 import { COPIED, offsetAt, PACKED } from './offsets.ts';
@@ -76,6 +77,8 @@ export class References {
     }
     this.add(snapshotsOffset, tableBytes);
     this.add(refcountOffset, refcountClusters * this.#clusterSize);
+    const crypto = cryptoHeader(this.#header);
+    if (crypto) this.add(crypto.offset, crypto.length);
   }
 
   async #addL1(at: number, entries: number, active: boolean): Promise<void> {

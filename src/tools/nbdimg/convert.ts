@@ -138,7 +138,9 @@ async function convertTo(
     );
   }
   if (!given.has('noCreate')) await createTarget(opening, name, format, source.size, given);
+  const chosen = splitOptions(given.all('options').join(','));
   const target = await opening.open(name, {
+    keySecret: chosen.find(({ key }) => key?.endsWith('key-secret'))?.value,
     format: given.has('targetImageOpts') ? undefined : format,
     options: given.has('targetImageOpts'),
   });
