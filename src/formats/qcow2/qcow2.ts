@@ -1,15 +1,19 @@
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError, UsageError } from '../../block/errors.ts';
+import { depthContext } from '../../images/chain.ts';
 import { defineFormat, type Image, type ImageFacts, type OpenImage } from '../../images/image.ts';
 import { ImageFile } from '../../images/image-file.ts';
 import { type Bytes, mappedDevice } from '../../images/mapped-device.ts';
 import { innerLuks } from '../inner-luks.ts';
+import { readBitmaps, type StoredBitmap } from './bitmap-directory.ts';
+import { Qcow2Bitmaps } from './bitmaps.ts';
 import { checkQcow2 } from './check.ts';
 import { Clusters } from './clusters.ts';
 import { compressedDevice } from './compressed.ts';
 import { createQcow2 } from './create.ts';
 import { cryptoHeader, EXTENSION, textOf } from './extensions.ts';
 import {
+  AUTOCLEAR,
   clusterBitsOf,
   type Header,
   INCOMPATIBLE,
@@ -26,7 +30,7 @@ import { Refcounts } from './refcounts.ts';
 import { resizeQcow2, setBacking } from './reshape.ts';
 import { readSnapshots, type StoredSnapshot } from './snapshot-table.ts';
 import { find, l1Of, snapshotsOf } from './snapshots.ts';
-import type { State } from './state.ts';
+import { type State, saveHeader } from './state.ts';
 
 export const qcow2 = defineFormat({
   name: 'qcow2',
@@ -47,6 +51,8 @@ export const qcow2 = defineFormat({
   measure: measureQcow2,
 });
 
+const KNOWN_AUTOCLEAR = AUTOCLEAR.bitmaps | AUTOCLEAR.rawDataFile;
+
 /** Opens a qcow2 image. @throws BlockError what is wrong with it */
 async function openQcow2(below: BlockDevice, context: OpenImage): Promise<Image> {
   const file = new ImageFile(below);
@@ -64,7 +70,9 @@ async function openQcow2(below: BlockDevice, context: OpenImage): Promise<Image>
     if (writable && header.incompatible & INCOMPATIBLE.dirty && !context.checking) {
       await checkQcow2(state, 'all');
     }
-    return imageOf(state, backing, data, writable);
+    const bitmaps = new Qcow2Bitmaps(state, await readBitmaps(file, header));
+    if (writable) await forgetUnknown(state);
+    return imageOf(state, { backing, data, bitmaps, writable });
   } catch (error) {
     await backing?.device.close?.();
     throw error;
@@ -135,43 +143,62 @@ async function stateOf(
   return { file, header, clusters, refcounts: counts!, snapshots };
 }
 
+/** What programs are to forget that do not know of it. */
+async function forgetUnknown(state: State): Promise<void> {
+  const { header } = state;
+  if (!(header.autoclear & ~KNOWN_AUTOCLEAR)) return;
+  header.autoclear &= KNOWN_AUTOCLEAR;
+  await saveHeader(state);
+}
+
+interface Parts {
+  readonly backing: Image | undefined;
+  readonly data: DataBytes;
+  readonly bitmaps: Qcow2Bitmaps;
+  readonly writable: boolean;
+}
+
 function imageOf(
   state: State,
-  backing: Image | undefined,
-  { data, close }: DataBytes,
-  writable: boolean,
+  { backing, data: { data, close }, bitmaps, writable }: Parts,
 ): Image {
   const { clusters, file, header } = state;
   const packed = new PackedClusters(file, clusters.cluster, header.compression, offset =>
     clusters.packedPlace(offset),
   );
-  const device: BlockDevice = mappedDevice({
+  const disk: BlockDevice = mappedDevice({
     mapping: clusters,
     data,
     packed,
     backing: backing?.device,
     allocation: writable ? clusters : undefined,
     preferred: clusters.cluster,
-    resize: size => resize(state, device, backing, size),
+    contexts: [depthContext(() => image), ...bitmaps.contexts()],
+    resize: size => resize(state, { device: disk, backing, bitmaps }, size),
     close: async () => {
       try {
-        if (writable) await clusters.close();
-        if (writable) await file.trimEnd();
+        if (writable) {
+          if (bitmaps.isChanged) await bitmaps.save();
+          await clusters.close();
+          await file.trimEnd();
+        }
       } finally {
         await close?.();
         await file.close();
       }
     },
   });
-  return {
+  const device = writable ? bitmaps.tracked(disk) : disk;
+  const image: Image = {
     format: 'qcow2',
     device,
     get facts() {
-      return factsOf(state);
+      return factsOf(state, bitmaps);
     },
     backing,
     find: (offset, length) => clusters.find(offset, length),
     check: repair => checkQcow2(state, repair),
+    bitmaps,
     ...(writable && {
       ...(header.crypt === 0 &&
         !(header.incompatible & INCOMPATIBLE.dataFile) && {
@@ -185,16 +212,17 @@ function imageOf(
       },
     }),
   };
+  return image;
 }
 
 /** What is new reads as zeroes, also where the backing file is longer than the disk was. */
 async function resize(
   state: State,
-  device: BlockDevice,
-  backing: Image | undefined,
+  { device, backing, bitmaps }: Pick<Parts, 'backing' | 'bitmaps'> & { device: BlockDevice },
   size: bigint,
 ): Promise<void> {
   const before = state.header.size;
+  await bitmaps.resize(size);
   await resizeQcow2(state, size);
   const behind = backing?.device.size ?? 0n;
   const end = behind < size ? behind : size;
@@ -218,7 +246,7 @@ async function backingOf(
   return neighbours.image(header.backing, textOf(header.extensions, EXTENSION.backingFormat));
 }
 
-function factsOf({ header, snapshots }: State): ImageFacts {
+function factsOf({ header, snapshots }: State, { names }: Qcow2Bitmaps): ImageFacts {
   const { backing, extensions, incompatible, version } = header;
   const format = textOf(extensions, EXTENSION.backingFormat);
   const dataFile = textOf(extensions, EXTENSION.dataFile);
@@ -233,12 +261,21 @@ function factsOf({ header, snapshots }: State): ImageFacts {
       ...(version === 3 && {
         'compression-type': header.compression,
         'lazy-refcounts': (header.compatible & LAZY_REFCOUNTS) !== 0n,
+        ...(names.length > 0 && { bitmaps: names.map(bitmapFacts) }),
         'refcount-bits': 2 ** header.refcountOrder,
-        corrupt: (incompatible & INCOMPATIBLE.corrupt) !== 0n,
         ...(dataFile !== undefined && { 'data-file': dataFile }),
+        ...(dataFile !== undefined && {
+          'data-file-raw': (header.autoclear & AUTOCLEAR.rawDataFile) !== 0n,
+        }),
+        corrupt: (incompatible & INCOMPATIBLE.corrupt) !== 0n,
         'extended-l2': (incompatible & INCOMPATIBLE.extendedL2) !== 0n,
       }),
       ...(version === 2 && { 'compression-type': 'zlib', 'refcount-bits': 16 }),
     },
   };
+}
+
+function bitmapFacts({ name, granularity, auto, inUse }: StoredBitmap) {
+  const flags = [...(inUse ? ['in-use'] : []), ...(auto ? ['auto'] : [])];
+  return { flags, name, granularity };
 }
