@@ -12,7 +12,7 @@ const FLOORS = [
   ['transport'],
   ['client'],
   ['formats'],
-  ['copy', 'content', 'scripts', 'http'],
+  ['copy', 'content', 'fuse', 'scripts', 'http'],
   ['plugins', 'filters'],
   ['server', 'handle'],
   ['tools', 'testing'],

@@ -12,7 +12,6 @@ export interface MountPoint {
 }
 
 const DEFAULT_NAME = 'nbd';
-const LONGEST_NAME = 255;
 
 /**
  * A file, which the disk takes the place of; a folder, in which it is `nbd`; or a name in a folder.
@@ -25,16 +24,13 @@ export function mountPoint(word: string, folderOnly = false): MountPoint {
   if (found?.isFile()) return { path: realpathSync(word), over: 'file', name: basename(word) };
   if (found?.isDirectory()) return { path: realpathSync(word), over: 'folder', name: DEFAULT_NAME };
   if (found) throw new UsageError(`${word}: is neither a file nor a folder`);
-  if (lstatSync(word, { throwIfNoEntry: false })) {
-    throw new UsageError(`${word}: is a symbolic link to nothing`);
-  }
   const name = basename(word);
   const folder = dirname(word);
   if (!word.includes('/') || word.endsWith('/') || !statOf(folder)?.isDirectory()) {
     throw new UsageError(`${word}: is not there: expected a file, a folder, or FOLDER/NAME`);
   }
-  if (Buffer.byteLength(name) > LONGEST_NAME) {
-    throw new UsageError(`${folder}: the name in it is longer than ${LONGEST_NAME} bytes`);
+  if (lstatSync(word, { throwIfNoEntry: false })) {
+    throw new UsageError(`${word}: is a symbolic link to nothing`);
   }
   return { path: realpathSync(folder), over: 'folder', name };
 }
