@@ -1,4 +1,4 @@
-import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, realpathSync, type Stats, statfsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { reasonOf, UsageError } from '../../block/errors.ts';
 
@@ -37,7 +37,10 @@ export function mountPoint(word: string, folderOnly = false): MountPoint {
 
 function statOf(path: string): Stats | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    const found = statSync(path, { throwIfNoEntry: false });
+    // What is known of a file may outlive its file system for a second.
+    if (found) statfsSync(path);
+    return found;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOTDIR') return undefined;
