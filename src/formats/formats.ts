@@ -5,6 +5,7 @@ import type { ImageFormat } from '../images/image.ts';
 const FORMATS: Readonly<Record<string, () => Promise<ImageFormat>>> = {
   raw: async () => (await import('./raw/raw.ts')).raw,
   qcow2: async () => (await import('./qcow2/qcow2.ts')).qcow2 as ImageFormat,
+  luks: async () => (await import('./luks/luks.ts')).luks as ImageFormat,
   vdi: async () => (await import('./vdi/vdi.ts')).vdi as unknown as ImageFormat,
   vpc: async () => (await import('./vpc/vpc.ts')).vpc as unknown as ImageFormat,
   vmdk: async () => (await import('./vmdk/vmdk.ts')).vmdk as unknown as ImageFormat,

@@ -20,7 +20,7 @@ export class DiskFile implements FileDisk {
   readonly name: string;
   readonly device: BlockDevice;
   readonly node: number;
-  /** Sectors that are known to be holes; undefined: to be counted anew. */
+  /** Bytes that are known to be holes; undefined: to be counted anew. */
   #holes: bigint | undefined;
 
   constructor({ name, device }: FileDisk, node: number) {
@@ -100,16 +100,15 @@ export class DiskFile implements FileDisk {
 
   /** Blocks of 512 bytes that the disk takes; what is not known in time counts as taken. */
   async blocks(): Promise<bigint> {
-    const all = (this.device.size + SECTOR - 1n) / SECTOR;
     if (this.device.extents) this.#holes ??= await this.#countHoles();
-    return all - (this.#holes ?? 0n);
+    return (this.device.size - (this.#holes ?? 0n) + SECTOR - 1n) / SECTOR;
   }
 
   async #countHoles(): Promise<bigint> {
     const end = performance.now() + PATIENCE;
     let holes = 0n;
     for await (const { extent } of this.#extents(0n)) {
-      if (extent.hole) holes += BigInt(extent.length) / SECTOR;
+      if (extent.hole) holes += BigInt(extent.length);
       if (performance.now() > end) break;
     }
     return holes;

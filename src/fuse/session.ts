@@ -22,8 +22,8 @@ import {
   encodeOpen,
   encodeStatfs,
   encodeWritten,
-  OpenFlag,
   Opcode,
+  OpenFlag,
   payloadOf,
   type RequestHeader,
   ROOT,
@@ -143,9 +143,9 @@ export class FuseSession {
 
   #debug(tell: (words: string) => void, opcode: number, request: Buffer): void {
     const name = NAMES.get(opcode) ?? `request ${opcode}`;
-    if (opcode !== Opcode.read && opcode !== Opcode.write) return tell(name);
-    const { offset, length } = decodeIo(request);
-    tell(`${name}: offset=${offset} count=${length}`);
+    const ranged = opcode === Opcode.read || opcode === Opcode.write;
+    const { offset, length } = ranged ? decodeIo(request) : { offset: 0n, length: 0 };
+    tell(ranged ? `${name}: offset=${offset} count=${length}` : name);
   }
 
   #read(file: DiskFile, request: Buffer, memory: Memory): Data | PromiseLike<Data> {
@@ -211,7 +211,11 @@ export class FuseSession {
   }
 
   #readdir(request: Buffer): Reply {
-    const disks = [...this.#files.values()].map(({ name, node }) => ({ name, node, folder: false }));
+    const disks = [...this.#files.values()].map(({ name, node }) => ({
+      name,
+      node,
+      folder: false,
+    }));
     const self = ['.', '..'].map((name): Entry => ({ name, node: ROOT, folder: true }));
     const { offset, length } = decodeIo(request);
     return encodeEntries([...self, ...disks], Number(offset), length);

@@ -1,3 +1,4 @@
+import type { MetaContext } from '../block/device.ts';
 import { allExtents } from '../block/emulate.ts';
 import type { Image } from './image.ts';
 
@@ -51,4 +52,26 @@ async function layerRun({ find, device }: Image, offset: bigint, length: number)
   const [first] = await allExtents(device, offset, length);
   const kind = first!.zero ? ('zero' as const) : ('data' as const);
   return { kind, length: Math.min(first!.length, length), at: Number(offset) };
+}
+
+/** Most runs that one answer has. */
+const MOST_RUNS = 256;
+
+/** How deep in a chain each part of a disk is: 1 in the image itself, 0 nowhere. */
+export function depthContext(image: () => Image): MetaContext {
+  return {
+    name: 'qemu:allocation-depth',
+    status: async (offset, length) => {
+      const runs: { length: number; flags: number }[] = [];
+      for (let done = 0; done < length && runs.length < MOST_RUNS; ) {
+        const run = await findInChain(image(), offset + BigInt(done), length - done);
+        const flags = run.present ? run.depth + 1 : 0;
+        const last = runs.at(-1);
+        if (last?.flags === flags) last.length += run.length;
+        else runs.push({ length: run.length, flags });
+        done += run.length;
+      }
+      return runs;
+    },
+  };
 }

@@ -1,5 +1,6 @@
 import type { BlockDevice, RequestOptions } from '../block/device.ts';
 import type { ParameterDeclarations, ParameterValues } from '../declare/parameters.ts';
+import type { BitmapBits } from './bitmap-bits.ts';
 import type { Run } from './run.ts';
 
 /**
@@ -105,6 +106,7 @@ export interface Image {
   /** The disk as one that is written in whole clusters, compressed. */
   readonly compressed?: BlockDevice | undefined;
   readonly snapshots?: Snapshots | undefined;
+  readonly bitmaps?: Bitmaps | undefined;
   /** Names another backing file, or none; what is in it is not looked at. */
   setBacking?(name: string | undefined, format: string | undefined): Promise<void>;
   /** Nothing of the disk is in the image any more: all of it is as the backing file has it. */
@@ -147,6 +149,20 @@ export interface Snapshots {
   /** @param which an id or a name. @throws BlockError ENOENT */
   apply(which: string): Promise<void>;
   remove(which: string): Promise<void>;
+}
+
+/** The persistent bitmaps of changed blocks of an image; `save` writes what was changed. */
+export interface Bitmaps {
+  /** @param granularity bytes of the disk for each bit, a power of two. */
+  add(name: string, granularity?: number, auto?: boolean): void;
+  remove(name: string): void;
+  clear(name: string): void;
+  /** Whether changes of the disk are noted in it. */
+  enable(name: string, auto: boolean): void;
+  /** What another bitmap says is said here, too. */
+  merge(name: string, other: BitmapBits): Promise<void>;
+  bits(name: string): Promise<BitmapBits>;
+  save(): Promise<void>;
 }
 
 /** What was found when an image was looked through. */

@@ -17,11 +17,14 @@ import { composed } from '../block/wrap.ts';
 import { MappedWrites } from './mapped-writes.ts';
 import type { Allocation, Mapping, Run } from './run.ts';
 
+/** What is read and written by offsets, and not closed. */
+export type Bytes = Pick<BlockDevice, 'read' | 'write'>;
+
 /** What the disk of an image is made of. */
 export interface MappedParts {
   readonly mapping: Mapping;
   /** The file, where data lies in it as it is read and written. */
-  readonly data: BlockDevice;
+  readonly data: Bytes;
   /** The disk by its own offsets, for packed runs. */
   readonly packed?: Pick<BlockDevice, 'read'> | undefined;
   /** What shows where the image has nothing; closed with it. */
@@ -86,7 +89,7 @@ const ZEROES: Pick<BlockDevice, 'read'> = { read: (_, length) => zeroes(length) 
 /** Reads through the mapping, and through the backing file where it has nothing. */
 export class MappedReads {
   readonly mapping: Mapping;
-  readonly #data: BlockDevice;
+  readonly #data: Bytes;
   readonly #packed: Pick<BlockDevice, 'read'>;
   readonly #backing: BlockDevice | undefined;
 

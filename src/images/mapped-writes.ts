@@ -1,10 +1,10 @@
 import { isPromise } from '../block/answer.ts';
 import { contiguous, isKnownZero, viewsOf } from '../block/data.ts';
-import type { BlockDevice, RequestOptions, WriteOptions, ZeroOptions } from '../block/device.ts';
+import type { RequestOptions, WriteOptions, ZeroOptions } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import { holding, RangeLock } from '../block/range-lock.ts';
 import { outward, segmentsOf } from '../block/segments.ts';
-import type { MappedReads } from './mapped-device.ts';
+import type { Bytes, MappedReads } from './mapped-device.ts';
 import type { Allocation, Place, Run } from './run.ts';
 
 /** Zeroes are written in pieces of so many bytes where they must be. */
@@ -16,11 +16,11 @@ const PIECE = new Uint8Array(1 << 20);
  */
 export class MappedWrites {
   readonly #disk: MappedReads;
-  readonly #data: BlockDevice;
+  readonly #data: Bytes;
   readonly #allocation: Allocation;
   readonly #locks = new RangeLock();
 
-  constructor(disk: MappedReads, data: BlockDevice, allocation: Allocation) {
+  constructor(disk: MappedReads, data: Bytes, allocation: Allocation) {
     this.#disk = disk;
     this.#data = data;
     this.#allocation = allocation;

@@ -6,7 +6,9 @@ import { fat } from '../formats/fs/fat/fat.ts';
 import type { FileSystemFormat } from '../formats/fs/file-system.ts';
 import { iso } from '../formats/fs/iso/iso.ts';
 import { nameOf } from '../formats/fs/names.ts';
+import { squashfs } from '../formats/fs/squashfs/squashfs.ts';
 import { uuidText } from '../formats/fs/uuid.ts';
+import { xfs } from '../formats/fs/xfs/xfs.ts';
 
 /** What a device holds, by what it begins with. */
 export type Content =
@@ -16,7 +18,7 @@ export type Content =
   | { readonly kind: 'other'; readonly type: string }
   | { readonly kind: 'unknown' };
 
-const FORMATS: readonly FileSystemFormat[] = [ext, iso, fat];
+const FORMATS: readonly FileSystemFormat[] = [ext, xfs, squashfs, iso, fat];
 
 /** Bytes that tell what a device is: the superblock of btrfs is at 64 KiB. */
 const START = 128 << 10;

@@ -2,6 +2,8 @@ import type { BlockDevice, RequestOptions } from '../block/device.ts';
 import { messageOf } from '../block/errors.ts';
 import { sliceDevice } from '../block/slice.ts';
 import type { FileSystem } from '../formats/fs/file-system.ts';
+import { type Label, readLabel } from '../formats/lvm/label.ts';
+import { type LogicalVolume, type VolumeGroup, volumeGroups } from '../formats/lvm/volume-group.ts';
 import { listPartitions, type Partition } from '../formats/partition-table/list.ts';
 import { type Content, probe } from './probe.ts';
 
@@ -14,10 +16,26 @@ export interface Volume {
   readonly size: bigint;
   readonly device: BlockDevice;
   readonly content: Content;
-  /** The device that a partition is on. */
+  /** The device that a partition is on; the folder of a volume group. */
   readonly parent?: string;
   readonly partition?: Partition;
+  readonly logical?: LogicalVolume;
 }
+
+/** What is on disks. */
+export interface Inventory {
+  readonly volumes: readonly Volume[];
+  readonly groups: readonly VolumeGroup[];
+  readonly physical: readonly PhysicalVolume[];
+}
+
+export interface PhysicalVolume {
+  readonly name: string;
+  readonly label: Label;
+}
+
+/** Told of what is there and cannot be read. */
+export type Failed = (name: string, words: string) => void;
 
 /** A volume with its file system. */
 export interface Mountable {
@@ -40,11 +58,15 @@ export function diskName(index: number): string {
   return `/dev/sd${letters}`;
 }
 
-/** Disks, their partitions and what these hold, in the order of Linux. @throws BlockError */
+/**
+ * Disks, their partitions, LVM volumes, and what these hold, in the order of Linux.
+ * @throws BlockError
+ */
 export async function listVolumes(
   disks: readonly BlockDevice[],
+  failed: Failed,
   options?: RequestOptions,
-): Promise<readonly Volume[]> {
+): Promise<Inventory> {
   const volumes: Volume[] = [];
   for (const [index, device] of disks.entries()) {
     const name = diskName(index);
@@ -54,7 +76,57 @@ export async function listVolumes(
     for (const partition of whole)
       volumes.push(await partitionOf(name, device, partition, options));
   }
-  return volumes;
+  const { groups, physical } = await readGroups(volumes, failed, options);
+  for (const group of groups) {
+    for (const logical of group.logicalVolumes) {
+      const volume = await logicalOf(group, logical, failed, options);
+      if (volume) volumes.push(volume);
+    }
+  }
+  return { volumes, groups, physical };
+}
+
+async function readGroups(
+  volumes: readonly Volume[],
+  failed: Failed,
+  options?: RequestOptions,
+): Promise<Pick<Inventory, 'groups' | 'physical'>> {
+  const physical: (PhysicalVolume & Volume)[] = [];
+  for (const volume of volumes) {
+    if (volume.content.kind !== 'other' || volume.content.type !== 'LVM2_member') continue;
+    const label = await attempt(volume.name, failed, () => readLabel(volume.device, options));
+    if (label) physical.push({ ...volume, label });
+  }
+  const groups = (await attempt('LVM', failed, async () => volumeGroups(physical))) ?? [];
+  return { groups, physical };
+}
+
+async function logicalOf(
+  { name: group }: VolumeGroup,
+  logical: LogicalVolume,
+  failed: Failed,
+  options?: RequestOptions,
+): Promise<Volume | undefined> {
+  const parent = `/dev/${group}`;
+  const name = `${parent}/${logical.name}`;
+  return attempt(name, failed, async () => {
+    const device = logical.open();
+    const content = await probe(device, options);
+    return { name, kind: 'lv', size: logical.size, device, content, parent, logical };
+  });
+}
+
+async function attempt<T>(
+  name: string,
+  failed: Failed,
+  act: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await act();
+  } catch (error) {
+    failed(name, messageOf(error));
+    return undefined;
+  }
 }
 
 async function partitionOf(
@@ -82,29 +154,23 @@ export function isLeaf(volume: Volume, all: readonly Volume[]): boolean {
   return volume.kind !== 'device' || !all.some(({ parent }) => parent === volume.name);
 }
 
-/**
- * The file systems of volumes.
- * @param failed is told of those that cannot be opened.
- */
+/** The file systems of volumes. */
 export async function openFileSystems(
   volumes: readonly Volume[],
-  failed: (volume: Volume, words: string) => void,
+  failed: Failed,
   options?: RequestOptions,
 ): Promise<readonly Mountable[]> {
   const found: Mountable[] = [];
   for (const volume of volumes) {
     const { content, name, device } = volume;
     if (content.kind !== 'filesystem') continue;
-    try {
+    await attempt(name, failed, async () => {
       const fileSystem = await content.format.open(device, options);
       found.push({ name, volume, fileSystem });
       for (const { path, fileSystem: inner } of (await fileSystem.subvolumes?.(options)) ?? []) {
         found.push({ name: `btrfsvol:${name}/${path}`, volume, fileSystem: inner });
       }
-    } catch (error) {
-      if (options?.signal?.aborted) throw error;
-      failed(volume, messageOf(error));
-    }
+    });
   }
   return found;
 }

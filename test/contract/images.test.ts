@@ -11,6 +11,10 @@ const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-images-'));
 after(() => rmSync(folder, { recursive: true }));
 
 const IMAGES: readonly (readonly [format: string, size: number, options: string])[] = [
+  ['qcow2', 3_000_320, ''],
+  ['qcow2', 3_000_320, 'compat=0.10,cluster_size=4096'],
+  ['qcow2', 3_000_320, 'extended_l2=on,cluster_size=16384'],
+  ['qcow2', 300_032, 'cluster_size=512,refcount_bits=1'],
   ['vdi', 3_000_320, ''],
   ['vpc', 3_000_320, 'force_size=on'],
   ['vpc', 1_000_000, 'subformat=fixed'],

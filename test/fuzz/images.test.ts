@@ -12,6 +12,8 @@ const WINDOW = 100_000;
 /** Formats, how they are made, and how many bytes at the beginning and the end tell where things are. */
 const FORMATS: readonly (readonly [format: string, options: string, head: number, tail: number])[] =
   [
+    ['qcow2', 'cluster_size=4096', 120, 0],
+    ['qcow2', 'cluster_size=512', 20_000, 0],
     ['vdi', '', 600, 0],
     ['vpc', '', 1600, 512],
     ['vpc', 'subformat=fixed', 0, 512],

@@ -12,6 +12,12 @@ const SIZE = 5 << 20;
 
 /** Formats by qemu's names, with options for making them. */
 const FORMATS: readonly (readonly [format: string, options: string])[] = [
+  ['qcow2', ''],
+  ['qcow2', 'compat=0.10'],
+  ['qcow2', 'cluster_size=512,refcount_bits=64'],
+  ['qcow2', 'cluster_size=2M,refcount_bits=1'],
+  ['qcow2', 'extended_l2=on,lazy_refcounts=on'],
+  ['qcow2', 'compression_type=zstd,cluster_size=4k'],
   ['vdi', ''],
   ['vdi', 'static=on'],
   ['vpc', ''],

@@ -159,7 +159,7 @@ export class Clusters implements Mapping, Allocation {
     const { first, count } = await this.#refcounts!.allocate(wanted);
     const at = first * this.cluster;
     await this.#file.grow(at + count * this.cluster);
-    const fresh = at >= before && this.#file.growsAsZeroes;
+    const fresh = at >= before && this.#file.growsAsZeroes && this.#header.crypt === 0;
     return { at: at + within, length: Math.min(length, count * this.cluster - within), fresh };
   }
 

@@ -109,3 +109,17 @@ export function withExtension(
     ? [extension, ...others]
     : [...others, extension];
 }
+
+/** Where the header of LUKS is in the file, in bytes. @throws BlockError EIO it cannot be there */
+export function cryptoHeader({ extensions }: { readonly extensions: readonly Extension[] }) {
+  const found = extensions.find(each => each.type === EXTENSION.crypto)?.data;
+  if (!found) return undefined;
+  const [offset, length] =
+    found.length < 16 ? [0n, 0n] : [found.readBigUInt64BE(0), found.readBigUInt64BE(8)];
+  if (length === 0n || length > MOST_CRYPTO || offset > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new BlockError('EIO', 'CRYPTO header extension size or offset is invalid');
+  }
+  return { offset: Number(offset), length: Number(length) };
+}
+
+const MOST_CRYPTO = 64n << 20n;

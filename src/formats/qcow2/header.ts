@@ -38,6 +38,8 @@ export const INCOMPATIBLE = {
   extendedL2: 16n,
 } as const;
 export const LAZY_REFCOUNTS = 1n;
+/** Ways to encrypt. */
+export const [AES, LUKS] = [1, 2] as const;
 export const AUTOCLEAR = { bitmaps: 1n, rawDataFile: 2n } as const;
 
 const KNOWN = Object.values(INCOMPATIBLE).reduce((all, bit) => all | bit, 0n);

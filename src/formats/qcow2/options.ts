@@ -1,7 +1,7 @@
 import { UsageError } from '../../block/errors.ts';
 import type { ParameterDeclarations, ParameterValues } from '../../declare/parameters.ts';
 import { EXTENSION, type Extension, featureNameTable } from './extensions.ts';
-import { AUTOCLEAR, type Header, INCOMPATIBLE, LAZY_REFCOUNTS } from './header.ts';
+import { AUTOCLEAR, type Header, INCOMPATIBLE, LAZY_REFCOUNTS, LUKS } from './header.ts';
 
 /** What one can choose of a new image, by qemu's names. */
 export const OPTIONS = {
@@ -35,6 +35,14 @@ export const OPTIONS = {
     default: 'zlib',
     help: 'How clusters are compressed',
   },
+  'encrypt.format': { type: 'string', help: "Encrypt the image, format choices: 'luks'" },
+  'encrypt.key-secret': { type: 'string', help: 'ID of secret providing LUKS passphrase' },
+  'encrypt.cipher-alg': { type: 'string', help: 'Name of encryption cipher algorithm' },
+  'encrypt.cipher-mode': { type: 'string', help: 'Name of encryption cipher mode' },
+  'encrypt.ivgen-alg': { type: 'string', help: 'Name of IV generator algorithm' },
+  'encrypt.ivgen-hash-alg': { type: 'string', help: 'Name of IV generator hash algorithm' },
+  'encrypt.hash-alg': { type: 'string', help: 'Name of encryption hash algorithm' },
+  'encrypt.iter-time': { type: 'integer', help: 'Time to spend in PBKDF in milliseconds' },
 } as const satisfies ParameterDeclarations;
 
 export type Options = ParameterValues<typeof OPTIONS>;
@@ -56,7 +64,7 @@ export function headerFor(size: bigint, options: Options): Header {
     version,
     clusterBits,
     size: ((size + 511n) / 512n) * 512n,
-    crypt: 0,
+    crypt: isEncrypted(options) ? LUKS : 0,
     l1Entries: 0,
     l1Offset: 0,
     refcountOffset: 0,
@@ -75,6 +83,13 @@ export function headerFor(size: bigint, options: Options): Header {
     extensions: extensionsFor(version, options),
     backing: options.backing_file,
   };
+}
+
+/** @throws UsageError it is to be encrypted in another way than by LUKS. */
+export function isEncrypted({ 'encrypt.format': format }: Options): boolean {
+  if (format === undefined || format === 'luks') return format === 'luks';
+  const why = format === 'aes' ? 'it is unsafe, and new images are not made so' : 'it is not known';
+  throw new UsageError(`encrypt.format: '${format}' cannot be used: ${why}, expected luks`);
 }
 
 function extensionsFor(version: 2 | 3, { backing_fmt, data_file }: Options): Extension[] {

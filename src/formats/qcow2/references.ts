@@ -1,4 +1,6 @@
 import type { ImageFile } from '../../images/image-file.ts';
+import { dataClusters, directoryOf, readBitmaps } from './bitmap-directory.ts';
+import { cryptoHeader } from './extensions.ts';
 import type { Findings } from './findings.ts';
 import { entryBytes, type Header, INCOMPATIBLE } from './header.ts';
 import { COPIED, offsetAt, PACKED } from './offsets.ts';
@@ -76,6 +78,22 @@ export class References {
     }
     this.add(snapshotsOffset, tableBytes);
     this.add(refcountOffset, refcountClusters * this.#clusterSize);
+    const crypto = cryptoHeader(this.#header);
+    if (crypto) this.add(crypto.offset, crypto.length);
+    await this.#addBitmaps();
+  }
+
+  async #addBitmaps(): Promise<void> {
+    const directory = directoryOf(this.#header);
+    if (!directory) return;
+    this.add(directory.at, directory.length);
+    for (const { tableAt, tableEntries } of await readBitmaps(this.#file, this.#header)) {
+      this.add(tableAt, tableEntries * 8);
+      if (tableAt >= this.#file.end) continue;
+      for (const at of await dataClusters(this.#file, tableAt, tableEntries)) {
+        if (at > 1) this.add(at, this.#clusterSize);
+      }
+    }
   }
 
   async #addL1(at: number, entries: number, active: boolean): Promise<void> {

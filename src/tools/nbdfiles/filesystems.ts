@@ -66,9 +66,24 @@ interface Row {
 
 const LISTS: Readonly<Record<Kind, (guest: Guest, line: FilesLine) => Row[] | Promise<Row[]>>> = {
   filesystems: fileSystemRows,
-  lvs: () => [],
-  vgs: () => [],
-  pvs: () => [],
+  lvs: ({ volumes }) =>
+    volumes.flatMap(({ kind, name, size, parent, logical }) =>
+      kind === 'lv' ? [{ name, type: 'lv', size, parent: parent!, uuid: logical!.id }] : [],
+    ),
+  vgs: ({ groups, physical }) =>
+    groups.map(({ name, id, size, physicalVolumes }) => {
+      const nameOf = ({ id: member }: { readonly id: string }) =>
+        physical.find(({ label }) => label.id === member)?.name ?? member;
+      const parent = physicalVolumes.map(nameOf).join(',');
+      return { name: `/dev/${name}`, type: 'vg', size, parent, uuid: id.replaceAll('-', '') };
+    }),
+  pvs: ({ groups, physical }) => {
+    const members = groups.flatMap(({ physicalVolumes }) => physicalVolumes);
+    return physical.map(({ name, label: { id, size } }) => {
+      const usable = members.find(member => member.id === id)?.size ?? size;
+      return { name, type: 'pv', size: usable, parent: '', uuid: id };
+    });
+  },
   partitions: ({ volumes }) =>
     volumes.flatMap(({ kind, name, size, parent, partition }) => {
       if (kind !== 'partition') return [];

@@ -4,10 +4,10 @@ import type { Disk } from '../../handle/disk.ts';
 import { open } from '../../handle/open.ts';
 import { canonicalName, findSystems, mountableOf } from '../../inspect/system.ts';
 import {
+  type Inventory,
   listVolumes,
   type Mountable,
   openFileSystems,
-  type Volume,
 } from '../../inspect/volumes.ts';
 import { atEnd } from '../ending.ts';
 import type { FilesLine } from './commands.ts';
@@ -15,8 +15,7 @@ import { warn } from './failures.ts';
 import { has, type Source } from './sources.ts';
 
 /** The disks of one machine, with what is on them. */
-export interface Guest {
-  readonly volumes: readonly Volume[];
+export interface Guest extends Inventory {
   readonly mountables: readonly Mountable[];
 }
 
@@ -34,9 +33,12 @@ export async function openGuest(line: FilesLine, sources: readonly Source[]): Pr
     await Promise.allSettled(disks.map(disk => disk.close()));
   });
   for (const source of sources) disks.push(await openSource(source));
-  const volumes = await listVolumes(disks.map(({ device }) => device));
-  const failed = (volume: Volume, words: string) => warn(line, `${volume.name}: ${words}`);
-  return { volumes, mountables: await openFileSystems(volumes, failed) };
+  const failed = (name: string, words: string) => warn(line, `${name}: ${words}`);
+  const inventory = await listVolumes(
+    disks.map(({ device }) => device),
+    failed,
+  );
+  return { ...inventory, mountables: await openFileSystems(inventory.volumes, failed) };
 }
 
 async function openSource({ what, format }: Source): Promise<Disk> {

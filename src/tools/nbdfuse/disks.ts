@@ -59,9 +59,15 @@ async function wantedOf(
   if (!origin.list) throw new UsageError('--all-exports: there is one disk only');
   const exports = await origin.list();
   if (exports.length > MOST_EXPORTS) {
-    throw new BlockError('ENOMEM', `${exports.length} exports are too many: ${MOST_EXPORTS} at most`);
+    throw new BlockError(
+      'ENOMEM',
+      `${exports.length} exports are too many: ${MOST_EXPORTS} at most`,
+    );
   }
-  return [...new Set(exports)].map(exportName => ({ name: fileName(exportName, name), exportName }));
+  return [...new Set(exports)].map(exportName => ({
+    name: fileName(exportName, name),
+    exportName,
+  }));
 }
 
 /**

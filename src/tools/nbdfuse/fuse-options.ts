@@ -140,7 +140,9 @@ function numberOf(
 
 /** What --fuse-help says. */
 export function fuseHelp(): string {
-  const flags = Object.entries(FLAGS).map(([name, words]) => `    -o ${name.padEnd(22)} ${words}\n`);
+  const flags = Object.entries(FLAGS).map(
+    ([name, words]) => `    -o ${name.padEnd(22)} ${words}\n`,
+  );
   const values = Object.entries(VALUES).map(([name, words]) => {
     const [placeholder, ...rest] = words.split(/\s{2,}/);
     return `    -o ${`${name}=${placeholder}`.padEnd(22)} ${rest.join(' ')}\n`;

@@ -1,4 +1,4 @@
-import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, realpathSync, type Stats, statfsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { reasonOf, UsageError } from '../../block/errors.ts';
 
@@ -12,7 +12,6 @@ export interface MountPoint {
 }
 
 const DEFAULT_NAME = 'nbd';
-const LONGEST_NAME = 255;
 
 /**
  * A file, which the disk takes the place of; a folder, in which it is `nbd`; or a name in a folder.
@@ -25,23 +24,23 @@ export function mountPoint(word: string, folderOnly = false): MountPoint {
   if (found?.isFile()) return { path: realpathSync(word), over: 'file', name: basename(word) };
   if (found?.isDirectory()) return { path: realpathSync(word), over: 'folder', name: DEFAULT_NAME };
   if (found) throw new UsageError(`${word}: is neither a file nor a folder`);
-  if (lstatSync(word, { throwIfNoEntry: false })) {
-    throw new UsageError(`${word}: is a symbolic link to nothing`);
-  }
   const name = basename(word);
   const folder = dirname(word);
   if (!word.includes('/') || word.endsWith('/') || !statOf(folder)?.isDirectory()) {
     throw new UsageError(`${word}: is not there: expected a file, a folder, or FOLDER/NAME`);
   }
-  if (Buffer.byteLength(name) > LONGEST_NAME) {
-    throw new UsageError(`${folder}: the name in it is longer than ${LONGEST_NAME} bytes`);
+  if (lstatSync(word, { throwIfNoEntry: false })) {
+    throw new UsageError(`${word}: is a symbolic link to nothing`);
   }
   return { path: realpathSync(folder), over: 'folder', name };
 }
 
 function statOf(path: string): Stats | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    const found = statSync(path, { throwIfNoEntry: false });
+    // What is known of a file may outlive its file system for a second.
+    if (found) statfsSync(path);
+    return found;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOTDIR') return undefined;

@@ -1,11 +1,17 @@
 import { UsageError } from '../../block/errors.ts';
 import type { NbdClient } from '../../client/client.ts';
-import { negotiate } from '../../client/connect.ts';
+import { goOrClose, negotiate } from '../../client/connect.ts';
 import { Negotiation } from '../../client/negotiation.ts';
 import { pluginSource } from '../../declare/configure.ts';
 import type { Disk } from '../../handle/disk.ts';
 import { type OpenOptions, open } from '../../handle/open.ts';
-import { formatNbdUri, isNbdUri, isWebUrl, parseNbdUri, type UriAddress } from '../../protocol/uri.ts';
+import {
+  formatNbdUri,
+  isNbdUri,
+  isWebUrl,
+  parseNbdUri,
+  type UriAddress,
+} from '../../protocol/uri.ts';
 
 /** Where disks come from. */
 export interface Origin {
@@ -45,14 +51,7 @@ function uriOrigin(name: string, uri: string): Origin {
     name,
     kind: 'server',
     open: options => open(uri, { ...options, connections: options.connections ?? most }),
-    list: async () => {
-      const negotiation = await negotiate(uri);
-      try {
-        return (await negotiation.list()).map(entry => entry.name);
-      } finally {
-        await negotiation.close();
-      }
-    },
+    list: () => namesIn(negotiate(uri)),
     close: nothing,
   };
 }
@@ -61,15 +60,31 @@ function uriOrigin(name: string, uri: string): Origin {
 export async function commandOrigin(argv: readonly string[]): Promise<Origin> {
   const { activate } = await import('../../client/command.ts');
   const server = await activate(argv);
-  const address = { path: server.path };
-  const uri = formatNbdUri({ address, tls: false, exportName: '', tlsOptions: {} });
-  const origin = uriOrigin(argv[0]!, uri);
+  const clients: NbdClient[] = [];
   return {
-    ...origin,
+    name: argv[0]!,
     kind: 'command',
-    open: options => origin.open({ ...options, connections: 1, reconnect: false }),
-    close: server.close,
+    open: async options => {
+      const { exportName = '', signal } = options;
+      const client = await goOrClose(await server.negotiate({ signal }), exportName, { signal });
+      clients.push(client);
+      return open(client, options);
+    },
+    list: () => namesIn(server.negotiate()),
+    close: async () => {
+      await Promise.all(clients.map(client => client.close()));
+      await server.close();
+    },
   };
+}
+
+async function namesIn(negotiating: Promise<Negotiation>): Promise<string[]> {
+  const negotiation = await negotiating;
+  try {
+    return (await negotiation.list()).map(entry => entry.name);
+  } finally {
+    await negotiation.close();
+  }
 }
 
 /** A server that is started and speaks on its standard input and output. */

@@ -138,7 +138,9 @@ async function convertTo(
     );
   }
   if (!given.has('noCreate')) await createTarget(opening, name, format, source.size, given);
+  const chosen = splitOptions(given.all('options').join(','));
   const target = await opening.open(name, {
+    keySecret: chosen.find(({ key }) => key?.endsWith('key-secret'))?.value,
     format: given.has('targetImageOpts') ? undefined : format,
     options: given.has('targetImageOpts'),
   });
@@ -155,7 +157,11 @@ async function convertTo(
     };
     if (backing !== undefined && !given.has('noCreate')) {
       await copyAbove(sources[0]!.image, to, advance);
-    } else await copyAll(source, to, given, advance);
+    } else {
+      // What is encrypted holds something else where nothing was written.
+      const isBlank = target.image.facts.encrypted !== true || target.image.find !== undefined;
+      await copyAll(source, to, { given, isBlank }, advance);
+    }
     await target.image.device.flush?.();
     progress.end();
   } catch (error) {
@@ -170,19 +176,19 @@ async function convertTo(
 async function copyAll(
   from: BlockDevice,
   to: BlockDevice,
-  given: Given,
+  { given, isBlank }: { readonly given: Given; readonly isBlank: boolean },
   advance: (bytes: number) => void,
 ) {
   const sparse = given.text('sparse');
   const block = sparse === undefined ? SPARSE : Number(sizeOf(sparse));
   const minimum = to.blockSize?.advisory ? 0 : (to.blockSize?.minimum ?? 0);
-  const isNew = !given.has('noCreate') || given.has('targetIsZero');
+  const isNew = (isBlank && !given.has('noCreate')) || given.has('targetIsZero');
   await copy(from, to, {
     requests: REQUESTS,
     requestSize: Math.max(REQUEST, minimum),
     sparse: block === 0 ? 0 : Math.max(2 ** Math.floor(Math.log2(Math.max(512, block))), minimum),
     allocated: block === 0,
-    destinationIsZero: isNew && to.extents !== undefined && block !== 0,
+    destinationIsZero: isNew && block !== 0,
     progress: advance,
   });
 }

@@ -3,6 +3,8 @@ export const HELP = `\
 Create, inspect, check, convert and change disk images:
 
     nbdimg bench [-w] [-c COUNT] [-d DEPTH] [-s SIZE] [-S STEP] [-f FMT] IMAGE
+    nbdimg bitmap (--add|--remove|--clear|--enable|--disable|--merge SOURCE) ... [-g SIZE]
+                  [-b FILE -F FMT] [-f FMT] IMAGE NAME
     nbdimg check [-q] [-f FMT] [--output=json] [-r leaks|all] IMAGE
     nbdimg commit [-q] [-p] [-f FMT] [-b BASE] [-d] IMAGE
     nbdimg compare [-q] [-p] [-s] [-f FMT] [-F FMT] IMAGE IMAGE

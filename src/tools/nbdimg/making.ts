@@ -5,6 +5,7 @@ import {
   type RawParameter,
 } from '../../declare/parameters.ts';
 import { formatNamed, formatNames } from '../../formats/formats.ts';
+import { createRaw } from '../../formats/raw/create.ts';
 import type { ImageFormat, OpenImage } from '../../images/image.ts';
 import { neededSize, sizeOf } from './common.ts';
 import { fullName, newFile, type Opening } from './opening.ts';
@@ -59,6 +60,7 @@ export async function makeImage(opening: Opening, wish: Wish): Promise<Making> {
   return {
     formatting: `Formatting '${wish.name}', fmt=${wish.format}${shown(declared, words, size)}`,
     create: async () => {
+      await makeDataFile(wish.name, size, text('data_file'));
       const file = await newFile(wish.name);
       try {
         await create(file, size, values as never, context);
@@ -68,6 +70,17 @@ export async function makeImage(opening: Opening, wish: Wish): Promise<Making> {
       }
     },
   };
+}
+
+/** The file that has the data is as long as the disk. */
+async function makeDataFile(image: string, size: bigint, name: string | undefined): Promise<void> {
+  if (name === undefined) return;
+  const file = await newFile(fullName(name, image));
+  try {
+    await createRaw(file, size, { preallocation: 'off' });
+  } finally {
+    await file.close?.();
+  }
 }
 
 function understand(declared: ParameterDeclarations, given: readonly RawParameter[]) {

@@ -18,6 +18,8 @@ export interface Wanted {
   readonly alone?: boolean;
   readonly checking?: boolean;
   readonly snapshot?: string | undefined;
+  /** The id of the secret that opens it, where the name does not say it. */
+  readonly keySecret?: string | undefined;
   /** The word is options, as `--image-opts` says. */
   readonly options?: boolean;
 }
@@ -81,7 +83,7 @@ export class Opening {
 
   #options(
     { format, keySecret }: Described,
-    { readOnly = false, alone, checking, snapshot }: Wanted,
+    { readOnly = false, alone, checking, snapshot, keySecret: other }: Wanted,
   ) {
     return {
       format,
@@ -90,7 +92,7 @@ export class Opening {
       checking,
       snapshot,
       files: FILES,
-      secret: () => this.#secrets(keySecret),
+      secret: () => this.#secrets(keySecret ?? other),
     };
   }
 }

@@ -13,6 +13,7 @@ const load = (module: Promise<{ default: Subcommand }>) =>
 /** By the names of qemu-img. */
 export const SUBCOMMANDS: Readonly<Record<string, () => Promise<Subcommand>>> = {
   bench: () => load(import('./bench.ts')),
+  bitmap: () => load(import('./bitmap.ts')),
   check: () => load(import('./check.ts')),
   commit: () => load(import('./commit.ts')),
   compare: () => load(import('./compare.ts')),
