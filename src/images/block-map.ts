@@ -77,8 +77,8 @@ export abstract class BlockMap implements Mapping, Allocation {
   protected abstract put(bytes: Buffer, at: number, place: number): void;
   /** Takes room for so many blocks in a row at most, behind the end of the file. */
   protected abstract take(most: number): { readonly at: number; readonly count: number };
-  /** Makes the table of a block, for formats that have none at first. */
-  protected makeTable?(index: number): Promise<number>;
+  /** Where the entry is once more, for formats that keep tables twice. */
+  protected secondEntryAt?(index: number): number | undefined;
   /** Before the data of a new block is written: what stands around it. */
   protected begin?(place: number): Promise<void>;
   /** What is written between the data and the tables that lead to it. */
@@ -128,7 +128,8 @@ export abstract class BlockMap implements Mapping, Allocation {
       if (entryAt < start || entryAt + this.#entryBytes > start + slice.length) break;
       const entry = this.parse(slice, entryAt - start);
       if (entry.kind !== first.kind || entry.bits !== undefined) break;
-      if (entry.at !== (first.at === 0 ? 0 : first.at + within + done)) break;
+      const follows = first.at + within + done;
+      if (first.kind !== 'packed' && entry.at !== (first.at === 0 ? 0 : follows)) break;
       done += this.cluster;
     }
     const where = first.at === 0 ? undefined : first.at + within;
@@ -210,12 +211,21 @@ export abstract class BlockMap implements Mapping, Allocation {
   }
 
   async #lead(index: number, place: number): Promise<void> {
-    const at = (await this.entryAt(index)) ?? (await this.makeTable?.(index));
-    if (at === undefined) throw new BlockError('EIO', 'the image has no table for this block');
-    await this.change(at, (slice, within) => this.put(slice, within, place));
+    await this.changeEntry(index, (slice, within) => this.put(slice, within, place));
   }
 
-  /** Changes an entry in its table. */
+  protected async changeEntry(
+    index: number,
+    act: (slice: Buffer, within: number) => void,
+  ): Promise<void> {
+    const at = await this.entryAt(index);
+    if (at === undefined) throw new BlockError('EIO', 'the image has no table for this block');
+    await this.change(at, act);
+    const second = this.secondEntryAt?.(index);
+    if (second !== undefined) await this.change(second, act);
+  }
+
+  /** Changes what is at a place in a table. */
   protected async change(at: number, act: (slice: Buffer, within: number) => void): Promise<void> {
     const within = at % SLICE;
     act(await this.tables.edit(at - within, within, this.#entryBytes), within);

@@ -83,6 +83,8 @@ export interface OpenImage extends RequestOptions {
 export interface Neighbours {
   /** A file beside the image, as it is. @throws BlockError it is refused, or cannot be opened. */
   file(name: string, readOnly: boolean): Promise<BlockDevice>;
+  /** A new, empty file beside the image; absent: none can be made. */
+  create?(name: string): Promise<BlockDevice>;
   /** The image in such a file, for reading. @param format undefined: whatever it is. */
   image(name: string, format: string | undefined): Promise<Image>;
 }
@@ -94,6 +96,8 @@ export interface Files {
    * @throws BlockError EPERM that name is refused; what the system says.
    */
   open(name: string, from: string | undefined, readOnly: boolean): Promise<NamedFile>;
+  /** A new, empty file in the place of whatever was called so. @throws as `open` */
+  create?(name: string, from: string | undefined): Promise<BlockDevice>;
 }
 
 /** A file, and what it is called. */
