@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { connect } from '../src/client/connect.ts';
+import { FUSE_WORKLOADS } from './fuse.ts';
 import {
   connections,
   copyIn,
@@ -251,6 +252,7 @@ export const WORKLOADS: readonly Workload[] = [
     },
   },
   ...TOOL_WORKLOADS,
+  ...FUSE_WORKLOADS,
   connections,
   encrypted('read', 1),
   encrypted('write', 1),

@@ -6,7 +6,7 @@ import { resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { messageOf } from '../src/block/errors.ts';
 import { dashed, type Option, parseCommandLine } from '../src/tools/cli.ts';
-import { builtIn } from '../src/tools/nbdkit/load.ts';
+import { builtIn } from '../src/tools/load.ts';
 import { Given, OPTIONS, type OptionKey, readSettings } from '../src/tools/nbdkit/options.ts';
 
 const page = readFileSync(resolve(import.meta.dirname, '../docs/compatibility.md'), 'utf8');

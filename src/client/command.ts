@@ -1,12 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync } from 'node:fs';
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BlockError, messageOf, UsageError } from '../block/errors.ts';
+import { socketPair } from '../posix/socket-pair.ts';
+import { SocketTransport } from '../transport/socket.ts';
 import { StreamTransport } from '../transport/stream.ts';
+import type { Transport } from '../transport/transport.ts';
 import type { NbdClient } from './client.ts';
 import { type ConnectOptions, dial } from './connect.ts';
 import { Negotiation, type NegotiationOptions } from './negotiation.ts';
@@ -39,14 +43,40 @@ export async function negotiateCommand(
   return child.orEnd(() => begin(child, options));
 }
 
-async function runCommand(argv: readonly string[]): Promise<Child> {
-  const child = spawn(program(argv), argv.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
-  await spawned(child, argv);
-  return new Child(child, argv);
+/** A server as a child, and the connection to it. */
+interface Running extends Pick<Child, 'orEnd' | 'end'> {
+  readonly transport: Transport;
 }
 
-function begin({ process: { stdin, stdout }, end }: Child, options: NegotiationOptions) {
-  return Negotiation.begin(new StreamTransport(stdout!, stdin!), options, () => end(PATIENCE));
+/** One socket for both directions is what can be read from and written to without a copy. */
+async function runCommand(argv: readonly string[]): Promise<Running> {
+  const pair = socketPair();
+  if (!pair) return runPiped(argv);
+  const [ours, theirs] = pair;
+  try {
+    const child = spawn(program(argv), argv.slice(1), { stdio: [theirs, theirs, 'inherit'] });
+    await spawned(child, argv);
+    return running(new Child(child, argv), SocketTransport.adopted(ours));
+  } catch (error) {
+    closeSync(ours);
+    throw error;
+  } finally {
+    closeSync(theirs);
+  }
+}
+
+async function runPiped(argv: readonly string[]): Promise<Running> {
+  const child = spawn(program(argv), argv.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
+  await spawned(child, argv);
+  return running(new Child(child, argv), new StreamTransport(child.stdout, child.stdin));
+}
+
+function running(child: Child, transport: Transport): Running {
+  return { transport, end: child.end, orEnd: work => child.orEnd(work) };
+}
+
+function begin({ transport, end }: Running, options: NegotiationOptions) {
+  return Negotiation.begin(transport, options, () => end(PATIENCE));
 }
 
 /** A server that was started for this client by socket activation. */

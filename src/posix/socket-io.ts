@@ -1,4 +1,5 @@
-import { addressOf, type CFunction, libcFunction } from './libc.ts';
+import { IoVector } from './io-vector.ts';
+import { type CFunction, libcFunction } from './libc.ts';
 
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
@@ -28,12 +29,10 @@ export class SocketIo {
   readonly #ioctl: CFunction;
   readonly #count = new Int32Array(1);
   readonly #countBytes = new Uint8Array(this.#count.buffer);
-  readonly #vector = new BigUint64Array(2 * MAX_PIECES);
-  readonly #address: bigint;
+  readonly #vector = new IoVector(MAX_PIECES);
 
   private constructor(calls: readonly CFunction[]) {
     [this.#recv, this.#send, this.#readv, this.#writev, this.#ioctl] = calls as Calls;
-    this.#address = addressOf(new Uint8Array(this.#vector.buffer));
   }
 
   /** undefined where the system or its FFI has none; loads the FFI when first called. */
@@ -54,14 +53,9 @@ export class SocketIo {
    */
   receive(fd: number, into: Uint8Array, next?: Uint8Array): number {
     if (!next) return this.#recv(fd, into, into.length, MSG_DONTWAIT);
-    this.#point(0, into);
-    this.#point(1, next);
-    return this.#readv(fd, this.#address, 2);
-  }
-
-  #point(index: number, view: Uint8Array): void {
-    this.#vector[2 * index] = addressOf(view);
-    this.#vector[2 * index + 1] = BigInt(view.length);
+    this.#vector.point(0, into);
+    this.#vector.point(1, next);
+    return this.#readv(fd, this.#vector.address, 2);
   }
 
   /** Bytes that can be received without waiting. */
@@ -79,7 +73,7 @@ export class SocketIo {
       return Math.max(0, this.#send(fd, view!, view!.length, MSG_DONTWAIT | MSG_NOSIGNAL));
     }
     const count = Math.min(views.length, MAX_PIECES);
-    for (let index = 0; index < count; index++) this.#point(index, views[index]!);
-    return Math.max(0, this.#writev(fd, this.#address, count));
+    for (let index = 0; index < count; index++) this.#vector.point(index, views[index]!);
+    return Math.max(0, this.#writev(fd, this.#vector.address, count));
   }
 }

@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import net from 'node:net';
 import { BlockError } from '../block/errors.ts';
 import { type CFunction, callAsync, lastError, libcFunction } from './libc.ts';
+import { streamHandle } from './stream-handle.ts';
 
 const AF_VSOCK = 40;
 const SOCK_STREAM = 1;
@@ -51,7 +52,7 @@ export async function connectVsock(address: VsockAddress): Promise<net.Socket> {
   try {
     const bytes = structOf(address);
     await callAsync('connect', connect()!, fd, bytes, bytes.length);
-    const handle = handleOver(fd, 'SOCKET');
+    const handle = streamHandle(fd, 'SOCKET');
     const untouched = { handle, readable: false, writable: false };
     return new net.Socket(untouched as net.SocketConstructorOpts);
   } catch (error) {
@@ -79,22 +80,8 @@ interface Inside {
 
 function adopt(server: net.Server, fd: number): void {
   const inside = server as unknown as Inside;
-  inside._handle = handleOver(fd, 'SERVER');
+  inside._handle = streamHandle(fd, 'SERVER');
   inside._listen2(null, -1, -1, BACKLOG);
-}
-
-/** To libuv any stream that is a socket can be a pipe. */
-function handleOver(fd: number, kind: 'SERVER' | 'SOCKET'): unknown {
-  const { binding } = process as unknown as { binding(name: string): PipeBinding };
-  const { Pipe, constants } = binding('pipe_wrap');
-  const handle = new Pipe(constants[kind]);
-  handle.open(fd);
-  return handle;
-}
-
-interface PipeBinding {
-  readonly Pipe: new (type: number) => { open(fd: number): number };
-  readonly constants: { readonly SERVER: number; readonly SOCKET: number };
 }
 
 /** struct sockaddr_vm, in the byte order of all machines that Node runs on. */

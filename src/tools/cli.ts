@@ -28,6 +28,12 @@ export type Values = readonly string[] | 'file' | 'folder';
 
 export type Options = Readonly<Record<string, Option>>;
 
+/** How a command line is taken apart. */
+export interface Parsing {
+  /** All from the first word on is words, whatever it looks like. */
+  readonly optionsFirst?: boolean | undefined;
+}
+
 export interface CommandLine<Key extends string> {
   /** The options given, in order. */
   readonly given: readonly { readonly key: Key; readonly value: string | undefined }[];
@@ -44,6 +50,7 @@ export interface CommandLine<Key extends string> {
 export function parseCommandLine<Key extends string>(
   options: Readonly<Record<Key, Option>>,
   argv: readonly string[],
+  { optionsFirst = false }: Parsing = {},
 ): CommandLine<Key> {
   const given: { key: Key; value: string | undefined }[] = [];
   const words: string[] = [];
@@ -51,6 +58,10 @@ export function parseCommandLine<Key extends string>(
     const word = argv[at]!;
     if (word === '--') {
       words.push(...argv.slice(at + 1));
+      break;
+    }
+    if (optionsFirst && (word === '-' || !word.startsWith('-'))) {
+      words.push(...argv.slice(at));
       break;
     }
     if (word === '[') {

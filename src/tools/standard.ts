@@ -5,6 +5,7 @@ import {
   dashed,
   type Option,
   type Options,
+  type Parsing,
   parseCommandLine,
   print,
   type Values,
@@ -23,7 +24,7 @@ export const STANDARD = {
 } as const satisfies Options;
 
 /** A command, as it describes itself. */
-export interface Command<Key extends string> {
+export interface Command<Key extends string> extends Parsing {
   readonly name: string;
   readonly options: Readonly<Record<Key, Option>>;
   help(line: CommandLine<Key>): string | Promise<string>;
@@ -55,7 +56,7 @@ export async function understand<Key extends string>(
     await print(await completions(command, argv.slice(1)));
     return undefined;
   }
-  const line = parseCommandLine(command.options, argv);
+  const line = parseCommandLine(command.options, argv, command);
   const question = line.given.find(({ key }) => Object.hasOwn(STANDARD, key));
   if (!question) return line;
   await print(await answer(command, question.key as keyof typeof STANDARD, question.value, line));

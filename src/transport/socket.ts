@@ -103,7 +103,10 @@ export class SocketTransport implements Transport {
 
   /** Takes over a connection by its descriptor: a socket, Unix or TCP, for this transport to close. */
   static adopted(fd: number): SocketTransport {
-    return SocketTransport.accepted(new net.Socket({ fd, readable: false, writable: false }));
+    const socket = new net.Socket({ fd, readable: false, writable: false });
+    const transport = SocketTransport.accepted(socket);
+    transport.#roomy = true;
+    return transport;
   }
 
   /**

@@ -12,7 +12,7 @@ import {
   type RawParameter,
   splitParameter,
 } from '../../declare/parameters.ts';
-import type { Loaded } from './load.ts';
+import type { Loaded } from '../load.ts';
 import { type Log, stackOf } from './log.ts';
 import type { DebugFlag, Where } from './options.ts';
 import { PARAMETER_READER } from './parameter-reader.ts';

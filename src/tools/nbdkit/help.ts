@@ -1,5 +1,5 @@
 import type { ParameterDeclaration, ParameterDeclarations } from '../../declare/parameters.ts';
-import { builtIn, type Loaded } from './load.ts';
+import { builtIn, type Loaded } from '../load.ts';
 
 const USAGE = `\
 nbdkit [-4|--ipv4-only] [-6|--ipv6-only]

@@ -1,10 +1,10 @@
 import { NBDKIT_RELEASE } from '../../declare/release.ts';
 import { type CommandLine, print, run, version } from '../cli.ts';
+import { load } from '../load.ts';
 import { type Command, understand } from '../standard.ts';
 import { readyReporter, startInBackground } from './background.ts';
 import { PartError, pluginName, type Stack } from './configure.ts';
 import { takeInherited } from './listen.ts';
-import { load } from './load.ts';
 import { Given, OPTIONS, type OptionKey, readSettings } from './options.ts';
 import { serve } from './serve.ts';
 

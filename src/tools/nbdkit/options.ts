@@ -2,8 +2,8 @@ import { messageOf, UsageError } from '../../block/errors.ts';
 import { parseDelay } from '../../declare/parameters.ts';
 import { DEFAULT_PORT, MAX_STRING } from '../../protocol/constants.ts';
 import type { CommandLine, Options } from '../cli.ts';
+import { builtIn } from '../load.ts';
 import { STANDARD } from '../standard.ts';
-import { builtIn } from './load.ts';
 import { readTlsMode, type TlsSettings } from './tls.ts';
 
 const { help, version, ...QUESTIONS } = STANDARD;

@@ -8,12 +8,12 @@ import type { Client } from '../../server/connection.ts';
 import { Server } from '../../server/server.ts';
 import type { ThreadOptions } from '../../server/threads.ts';
 import { compilePatiently, print, version } from '../cli.ts';
+import { removePidFile, writePidFile } from '../pid-file.ts';
 import { runCaptive } from './captive.ts';
 import { configure, type Stack } from './configure.ts';
 import { listen } from './listen.ts';
 import { ServerLog } from './log.ts';
 import type { Settings, Where } from './options.ts';
-import { removePidFile, writePidFile } from './pid-file.ts';
 import { serverTls } from './tls.ts';
 
 /** Threads in all, on a machine with more processors; each takes some 15 MiB. */

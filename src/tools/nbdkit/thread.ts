@@ -5,7 +5,7 @@ import type { Maker } from '../../block/recipe.ts';
 import { makerOf } from '../../declare/declare.ts';
 import { serveHandedOver } from '../../server/handed-over.ts';
 import { MAKERS } from '../../server/makers.ts';
-import { load } from './load.ts';
+import { load } from '../load.ts';
 
 /** By the names that recipes have: `filter:WORD`, those of MAKERS, and none for the plugin. */
 async function makerNamed(by: string | undefined): Promise<Maker> {

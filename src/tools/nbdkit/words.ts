@@ -1,8 +1,8 @@
 /** What the words of the command line may be, for shell completion. */
 import type { ParameterDeclaration } from '../../declare/parameters.ts';
 import type { CommandLine, Values } from '../cli.ts';
+import { builtIn, type Loaded, load } from '../load.ts';
 import type { CompletionWords } from '../standard.ts';
-import { builtIn, type Loaded, load } from './load.ts';
 import { Given, type OptionKey } from './options.ts';
 
 /** The plugins first, then the keys of the plugin and the filters. */

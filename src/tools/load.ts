@@ -2,9 +2,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { messageOf, UsageError } from '../../block/errors.ts';
-import { checkDeclaration } from '../../declare/check.ts';
-import type { FilterDeclaration, PluginDeclaration } from '../../declare/declare.ts';
+import { messageOf, UsageError } from '../block/errors.ts';
+import { checkDeclaration } from '../declare/check.ts';
+import type { FilterDeclaration, PluginDeclaration } from '../declare/declare.ts';
 
 type Kind = 'plugin' | 'filter';
 /** A declaration of either kind, and the file it came from. */
@@ -21,13 +21,13 @@ type Declared<K extends Kind> = K extends 'plugin' ? PluginDeclaration : FilterD
 const FROM_SOURCES = import.meta.url.endsWith('.ts');
 
 function placeOf(kind: Kind, name: string): URL {
-  const path = FROM_SOURCES ? `../../${kind}s/${name}/${name}.ts` : `./${kind}-${name}.cjs`;
+  const path = FROM_SOURCES ? `../${kind}s/${name}/${name}.ts` : `./${kind}-${name}.cjs`;
   return new URL(path, import.meta.url);
 }
 
 /** The names of all built-in plugins or filters, sorted. */
 export function builtIn(kind: Kind): string[] {
-  const folder = new URL(FROM_SOURCES ? `../../${kind}s/` : './', import.meta.url);
+  const folder = new URL(FROM_SOURCES ? `../${kind}s/` : './', import.meta.url);
   const pattern = FROM_SOURCES ? /^([a-z\d-]+)$/i : new RegExp(`^${kind}-([a-z\\d-]+)\\.cjs$`, 'i');
   const names = readdirSync(folder).map(file => pattern.exec(file)?.[1]);
   return names.filter(name => name !== undefined).sort();
@@ -74,7 +74,7 @@ async function loadBuiltIn(file: string): Promise<unknown> {
 }
 
 async function unknown(kind: Kind, name: string): Promise<UsageError> {
-  const { nearest } = await import('../nearest.ts');
+  const { nearest } = await import('./nearest.ts');
   const names = builtIn(kind);
   const close = nearest(name, names);
   const hint =
@@ -90,7 +90,7 @@ async function loader(virtualModules: Record<string, unknown> = {}) {
 
 /** Wherever the module stands, `nbdpipe` is this program's, so that both sides know the same errors. */
 async function loadForeign(file: string): Promise<unknown> {
-  const library = await import('../../index.ts');
+  const library = await import('../index.ts');
   const jiti = await loader({ nbdpipe: library, 'nbdpipe/plugin': library });
   try {
     return await jiti.import(file, { default: true });

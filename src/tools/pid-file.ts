@@ -1,7 +1,7 @@
 /** The file of -P: it says which process serves, as long as it does. */
 import { lstatSync, readFileSync, renameSync, unlinkSync, writeFile, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
-import { messageOf, UsageError } from '../../block/errors.ts';
+import { messageOf, UsageError } from '../block/errors.ts';
 
 const LINE = `${process.pid}\n`;
 
