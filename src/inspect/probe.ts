@@ -1,6 +1,7 @@
 import { alignedDevice } from '../block/aligned.ts';
 import { contiguous } from '../block/data.ts';
 import type { BlockDevice, RequestOptions } from '../block/device.ts';
+import { btrfs } from '../formats/fs/btrfs/btrfs.ts';
 import { ext } from '../formats/fs/ext/ext.ts';
 import { fat } from '../formats/fs/fat/fat.ts';
 import type { FileSystemFormat } from '../formats/fs/file-system.ts';
@@ -18,7 +19,7 @@ export type Content =
   | { readonly kind: 'other'; readonly type: string }
   | { readonly kind: 'unknown' };
 
-const FORMATS: readonly FileSystemFormat[] = [ext, xfs, squashfs, iso, fat];
+const FORMATS: readonly FileSystemFormat[] = [ext, xfs, btrfs, squashfs, iso, fat];
 
 /** Bytes that tell what a device is: the superblock of btrfs is at 64 KiB. */
 const START = 128 << 10;

@@ -5,13 +5,14 @@ import type { FileSystem } from '../formats/fs/file-system.ts';
 import { type Label, readLabel } from '../formats/lvm/label.ts';
 import { type LogicalVolume, type VolumeGroup, volumeGroups } from '../formats/lvm/volume-group.ts';
 import { listPartitions, type Partition } from '../formats/partition-table/list.ts';
+import { type Keys, openEncrypted } from './encrypted.ts';
 import { type Content, probe } from './probe.ts';
 
 /** A device that may hold a file system, under the name that Linux would give it. */
 export interface Volume {
   /** /dev/sda, /dev/sda1, /dev/vg/lv. */
   readonly name: string;
-  readonly kind: 'device' | 'partition' | 'lv';
+  readonly kind: 'device' | 'partition' | 'lv' | 'mapped';
   /** Bytes, as Linux says. */
   readonly size: bigint;
   readonly device: BlockDevice;
@@ -59,12 +60,13 @@ export function diskName(index: number): string {
 }
 
 /**
- * Disks, their partitions, LVM volumes, and what these hold, in the order of Linux.
- * @throws BlockError
+ * Disks, their partitions, encrypted volumes that keys open, LVM volumes, and what these hold, in the
+ * order of Linux. @throws BlockError
  */
 export async function listVolumes(
   disks: readonly BlockDevice[],
   failed: Failed,
+  keys: Keys = [],
   options?: RequestOptions,
 ): Promise<Inventory> {
   const volumes: Volume[] = [];
@@ -76,6 +78,10 @@ export async function listVolumes(
     for (const partition of whole)
       volumes.push(await partitionOf(name, device, partition, options));
   }
+  for (const volume of [...volumes]) {
+    const opened = await attempt(volume.name, failed, () => clearOf(volume, keys, options));
+    if (opened) volumes.push(opened);
+  }
   const { groups, physical } = await readGroups(volumes, failed, options);
   for (const group of groups) {
     for (const logical of group.logicalVolumes) {
@@ -84,6 +90,26 @@ export async function listVolumes(
     }
   }
   return { volumes, groups, physical };
+}
+
+/** What an encrypted volume holds, if there is a key for it. */
+async function clearOf(
+  { name: parent, content, device: sealed }: Volume,
+  keys: Keys,
+  options?: RequestOptions,
+): Promise<Volume | undefined> {
+  if (content.kind !== 'other' || content.type !== 'crypto_LUKS') return undefined;
+  const opened = await openEncrypted(parent, sealed, keys, options);
+  if (!opened) return undefined;
+  const { name, device } = opened;
+  return {
+    name,
+    kind: 'mapped',
+    size: device.size,
+    device,
+    content: await probe(device, options),
+    parent,
+  };
 }
 
 async function readGroups(

@@ -115,6 +115,17 @@ function xfs(...options: readonly string[]): Kind {
   };
 }
 
+const btrfs: Kind = {
+  ...POSIX,
+  programs: ['mkfs.btrfs'],
+  type: 'btrfs',
+  async make(tree, image) {
+    writeFileSync(image, '');
+    truncateSync(image, 128 * MIB);
+    await runWell('mkfs.btrfs', ['-q', '-L', 'label', '-m', 'single', '--rootdir', tree, image]);
+  },
+};
+
 /** A tree in the words of mkfs.xfs. */
 function prototypeOf(folder: string): string[] {
   return readdirSync(folder).flatMap(name => {
@@ -135,6 +146,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'ext4 without checksums': ext('ext4', '-O', '^metadata_csum,^has_journal', '-b', '1024'),
   xfs: xfs(),
   'xfs v4': xfs('-m', 'crc=0'),
+  btrfs,
   fat12: fat(12, 4 * MIB),
   fat16: fat(16, 20 * MIB),
   fat32: fat(32, 40 * MIB),

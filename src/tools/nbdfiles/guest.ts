@@ -1,7 +1,7 @@
-import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import { closeAll } from '../../block/close-all.ts';
+import type { BlockDevice } from '../../block/device.ts';
+import { UsageError } from '../../block/errors.ts';
 import { type Mount, Tree } from '../../formats/fs/tree.ts';
-import type { Disk } from '../../handle/disk.ts';
-import { open } from '../../handle/open.ts';
 import { canonicalName, findSystems, mountableOf } from '../../inspect/system.ts';
 import {
   type Inventory,
@@ -12,6 +12,8 @@ import {
 import { atEnd } from '../ending.ts';
 import type { FilesLine } from './commands.ts';
 import { warn } from './failures.ts';
+import { keysOf } from './keys.ts';
+import { openDisk } from './open.ts';
 import { has, type Source } from './sources.ts';
 
 /** The disks of one machine, with what is on them. */
@@ -28,30 +30,12 @@ export const STALE = 3;
  */
 export async function openGuest(line: FilesLine, sources: readonly Source[]): Promise<Guest> {
   if (sources.length === 0) throw new UsageError('which disk? expected -a DISK, see --help');
-  const disks: Disk[] = [];
-  atEnd(async () => {
-    await Promise.allSettled(disks.map(disk => disk.close()));
-  });
-  for (const source of sources) disks.push(await openSource(source));
+  const disks: BlockDevice[] = [];
+  atEnd(() => closeAll(disks));
+  for (const source of sources) disks.push(await openDisk(source));
   const failed = (name: string, words: string) => warn(line, `${name}: ${words}`);
-  const inventory = await listVolumes(
-    disks.map(({ device }) => device),
-    failed,
-  );
+  const inventory = await listVolumes(disks, failed, keysOf(line));
   return { ...inventory, mountables: await openFileSystems(inventory.volumes, failed) };
-}
-
-async function openSource({ what, format }: Source): Promise<Disk> {
-  const name = typeof what === 'string' ? what : what[0];
-  if (format !== undefined && format !== 'raw') {
-    throw new UsageError(`--format=${format}: expected raw`);
-  }
-  try {
-    return await open(what, { readOnly: true });
-  } catch (error) {
-    if (error instanceof UsageError || messageOf(error).includes(name)) throw error;
-    throw new BlockError(errnoOf(error), `${name}: ${messageOf(error)}`, { cause: error });
-  }
 }
 
 /** What the command line, or the system on the disks, mounts at `/` and below. */

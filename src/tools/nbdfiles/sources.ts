@@ -1,4 +1,5 @@
 import { UsageError } from '../../block/errors.ts';
+import { formatNames } from '../../formats/formats.ts';
 import type { Option } from '../cli.ts';
 import { STANDARD } from '../standard.ts';
 import type { FilesLine } from './commands.ts';
@@ -6,10 +7,13 @@ import type { FilesLine } from './commands.ts';
 /** Options of all commands, as the commands of libguestfs have them. */
 export const GUEST_OPTIONS = {
   add: { names: ['a', 'add'], value: 'required', values: 'file' },
-  format: { names: ['format'], value: 'optional', values: ['raw', 'qcow2'] },
+  format: { names: ['format'], value: 'optional', values: () => formatNames },
   blocksize: { names: ['blocksize'], value: 'optional', values: ['512', '4096'] },
   connect: { names: ['c', 'connect'], value: 'required' },
   domain: { names: ['d', 'domain'], value: 'required' },
+  echoKeys: { names: ['echo-keys'] },
+  key: { names: ['key'], value: 'required' },
+  keysFromStdin: { names: ['keys-from-stdin'] },
   ignoreLog: { names: ['ignore-log'] },
   verbose: { names: ['v', 'verbose'] },
   trace: { names: ['x'] },

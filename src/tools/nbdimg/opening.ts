@@ -56,7 +56,7 @@ export class Opening {
       const file = await openDescribed(described, wanted.readOnly ?? false);
       try {
         const image = await openImage(file, this.#options(described, wanted));
-        return { image, name, close: async () => image.device.close?.() };
+        return { image, name: displayName(described), close: async () => image.device.close?.() };
       } catch (error) {
         await file.device.close?.();
         throw error;
@@ -142,6 +142,12 @@ function systemError(name: string, error: unknown): BlockError {
   const reason = reasonOf(cause);
   const words = `Could not open '${name}': ${reason[0]!.toUpperCase()}${reason.slice(1)}`;
   return new BlockError(errnoOf(error), words, { cause: error });
+}
+
+/** The name of a file as one could type it, also where it looks like a protocol. */
+function displayName({ file }: Described): string {
+  const name = file.replace(/^file:/, '');
+  return name !== file && /^[^/]*:/.test(name) ? `./${name}` : name;
 }
 
 /** A new file, or what is to be written over. @throws BlockError */
