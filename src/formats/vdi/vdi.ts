@@ -5,7 +5,15 @@ import { defineFormat, type Image, type OpenImage } from '../../images/image.ts'
 import { ImageFile } from '../../images/image-file.ts';
 import { mappedDevice } from '../../images/mapped-device.ts';
 import { newFile } from '../../images/new-file.ts';
-import { ALLOCATED_AT, newVdi, parseVdi, VDI_HEADER, type VdiHeader, vdiBytes } from './header.ts';
+import {
+  ALLOCATED_AT,
+  checkPlaces,
+  newVdi,
+  parseVdi,
+  VDI_HEADER,
+  type VdiHeader,
+  vdiBytes,
+} from './header.ts';
 
 /** Entries of blocks without room: never written, and known to be zeroes. */
 const [FREE, ZERO] = [0xffff_ffff, 0xffff_fffe];
@@ -22,12 +30,15 @@ export const vdi = defineFormat({
   create: (file, size, { static: isStatic }) => createVdi(file, size, isStatic),
 });
 
-async function openVdi(below: BlockDevice, { readOnly }: OpenImage): Promise<Image> {
+async function openVdi(below: BlockDevice, { readOnly, checking }: OpenImage): Promise<Image> {
   const file = new ImageFile(below);
   const header = parseVdi(await file.bytes(0, VDI_HEADER));
   const map = new VdiMap(file, header);
   const writable = file.writable && !readOnly;
-  if (writable) await map.findEnd();
+  if (writable) {
+    checkPlaces(header);
+    if (!checking) await map.findEnd();
+  }
   const device = mappedDevice({
     mapping: map,
     data: file as unknown as BlockDevice,
@@ -42,8 +53,13 @@ async function openVdi(below: BlockDevice, { readOnly }: OpenImage): Promise<Ima
       }
     },
   });
-  const facts = { clusterSize: header.block };
-  return { format: 'vdi', device, facts, find: (offset, length) => map.find(offset, length) };
+  return {
+    format: 'vdi',
+    device,
+    facts: { clusterSize: header.block },
+    find: (offset, length) => map.find(offset, length),
+    check: () => map.check(allocated => map.countIs(allocated)),
+  };
 }
 
 class VdiMap extends BlockMap {
@@ -56,6 +72,12 @@ class VdiMap extends BlockMap {
     super({ file, size: header.size, block: header.block, entryBytes: 4 });
     this.#header = header;
     this.#allocated = this.#told = header.allocated;
+  }
+
+  /** What is wrong with the count of blocks that have room. */
+  countIs(allocated: number): string[] {
+    if (allocated === this.#told) return [];
+    return [`ERROR: allocated blocks mismatch, is ${allocated}, should be ${this.#told}`];
   }
 
   /** Where new blocks go: behind all others, whatever the header says of how many there are. */

@@ -6,7 +6,7 @@ import { BlockError } from '../../block/errors.ts';
 import { joinDevices } from '../../block/join.ts';
 import { sliceDevice } from '../../block/slice.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
-import { defineFormat, type Image, type OpenImage } from '../../images/image.ts';
+import { type CheckReport, defineFormat, type Image, type OpenImage } from '../../images/image.ts';
 import { ImageFile } from '../../images/image-file.ts';
 import { harmless } from '../../protocol/text.ts';
 import { createVmdk } from './create.ts';
@@ -152,10 +152,33 @@ function imageOf(
     },
     backing,
     ...(grains && { find: (offset: bigint, length: number) => grains.find(offset, length) }),
+    check: () => checkAll(extents),
     ...(grains?.header.compressed && { compressed: device }),
   };
   if (descriptor) CIDS.set(image, descriptor.cid);
   return image;
+}
+
+/** What is wrong with the grains of all extents. */
+async function checkAll(extents: readonly Extent[]): Promise<CheckReport> {
+  let sum: CheckReport = {
+    ...{ findings: [], corruptions: 0, leaks: 0, corruptionsFixed: 0, leaksFixed: 0, errors: 0 },
+    ...{ totalClusters: 0, allocatedClusters: 0, compressedClusters: 0 },
+  };
+  for (const { grains } of extents) {
+    if (!grains) continue;
+    const report = await grains.check();
+    const added = (key: keyof CheckReport) => (sum[key] as number) + (report[key] as number);
+    sum = {
+      ...sum,
+      findings: [...sum.findings, ...report.findings],
+      corruptions: added('corruptions'),
+      totalClusters: added('totalClusters'),
+      allocatedClusters: added('allocatedClusters'),
+      compressedClusters: added('compressedClusters'),
+    };
+  }
+  return sum;
 }
 
 /** The disk behind this one. @throws BlockError EINVAL it is another one now. */
