@@ -72,7 +72,7 @@ export abstract class BlockMap implements Mapping, Allocation {
   /** Where the entry of a block is in the file; undefined: there is no table with it. */
   protected abstract entryAt(index: number): number | undefined | PromiseLike<number | undefined>;
   /** @throws BlockError EIO the entry makes no sense. */
-  protected abstract parse(bytes: Buffer, at: number): BlockEntry;
+  protected abstract parse(bytes: Buffer, at: number, index: number): BlockEntry;
   /** Says in an entry where the data of its block is. */
   protected abstract put(bytes: Buffer, at: number, place: number): void;
   /** Takes room for so many blocks in a row at most, behind the end of the file. */
@@ -101,8 +101,8 @@ export abstract class BlockMap implements Mapping, Allocation {
   }
 
   /** @throws BlockError EIO the data begins where there is no file. */
-  #parsed(slice: Buffer, within: number): BlockEntry {
-    const entry = this.parse(slice, within);
+  #parsed(slice: Buffer, within: number, index: number): BlockEntry {
+    const entry = this.parse(slice, within, index);
     const end = Math.max(this.#size, this.file.end);
     if (entry.at < end && (entry.bits ?? 0) < end) return entry;
     throw new BlockError(
@@ -117,7 +117,7 @@ export abstract class BlockMap implements Mapping, Allocation {
     start: number,
     { index, at, within, length }: { index: number; at: number; within: number; length: number },
   ): Run | PromiseLike<Run> {
-    const first = this.#parsed(slice, at - start);
+    const first = this.#parsed(slice, at - start, index);
     let done = this.cluster - within;
     if (first.bits !== undefined) {
       return this.#runOfBits(first.at, first.bits, within, Math.min(length, done));
@@ -126,7 +126,7 @@ export abstract class BlockMap implements Mapping, Allocation {
       const entryAt = this.entryAt(next);
       if (entryAt === undefined || isPromise(entryAt)) break;
       if (entryAt < start || entryAt + this.#entryBytes > start + slice.length) break;
-      const entry = this.parse(slice, entryAt - start);
+      const entry = this.parse(slice, entryAt - start, next);
       if (entry.kind !== first.kind || entry.bits !== undefined) break;
       const follows = first.at + within + done;
       if (first.kind !== 'packed' && entry.at !== (first.at === 0 ? 0 : follows)) break;
@@ -172,7 +172,7 @@ export abstract class BlockMap implements Mapping, Allocation {
     const at = await this.entryAt(index);
     if (at === undefined) return { kind: 'absent', at: 0 };
     const slice = await this.tables.get(at - (at % SLICE));
-    return this.#parsed(slice, at % SLICE);
+    return this.#parsed(slice, at % SLICE, index);
   }
 
   async place(offset: bigint, length: number): Promise<Place> {
@@ -204,8 +204,10 @@ export abstract class BlockMap implements Mapping, Allocation {
     const within = Number(offset % BigInt(this.cluster));
     const blocks = Math.ceil((within + length) / this.cluster);
     for (let count = 0; count < blocks; count++) {
-      const { at: before } = await this.entryOf(first + count);
-      if (before === 0) await this.#lead(first + count, at - within + count * this.cluster);
+      const entry = await this.entryOf(first + count);
+      // A block that was there in parts may be there as a whole now.
+      const isMore = entry.at === 0 || (entry.bits !== undefined && this.unit === this.cluster);
+      if (isMore) await this.#lead(first + count, at - within + count * this.cluster);
     }
     if (this.unit < this.cluster) await this.#setBits(first, within, length);
   }
