@@ -7,6 +7,7 @@ import { fat } from '../formats/fs/fat/fat.ts';
 import type { FileSystemFormat } from '../formats/fs/file-system.ts';
 import { iso } from '../formats/fs/iso/iso.ts';
 import { nameOf } from '../formats/fs/names.ts';
+import { ntfs } from '../formats/fs/ntfs/ntfs.ts';
 import { squashfs } from '../formats/fs/squashfs/squashfs.ts';
 import { uuidText } from '../formats/fs/uuid.ts';
 import { xfs } from '../formats/fs/xfs/xfs.ts';
@@ -19,7 +20,7 @@ export type Content =
   | { readonly kind: 'other'; readonly type: string }
   | { readonly kind: 'unknown' };
 
-const FORMATS: readonly FileSystemFormat[] = [ext, xfs, btrfs, squashfs, iso, fat];
+const FORMATS: readonly FileSystemFormat[] = [ext, xfs, btrfs, ntfs, squashfs, iso, fat];
 
 /** Bytes that tell what a device is: the superblock of btrfs is at 64 KiB. */
 const START = 128 << 10;

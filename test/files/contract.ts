@@ -31,7 +31,9 @@ export async function openImage(device: BlockDevice): Promise<FileSystem> {
 export function fileSystemContract(name: string, kind: Kind): void {
   test(`the contract of file systems: ${name}`, async t => {
     if (!has(t, ...kind.programs)) return;
-    const { tree: folder, image } = await makeImage(temporaryFolder(t), kind);
+    const made = await makeImage(temporaryFolder(t), kind);
+    if (!made) return t.skip('nothing can be mounted here');
+    const { tree: folder, image } = made;
     const device = fileDevice(openFile(image, true));
     t.after(() => device.close?.());
     const system = await openImage(device);

@@ -17,6 +17,8 @@ export interface Kind extends TreeOptions {
   /** As FileSystem says. */
   readonly type: string;
   make(tree: string, image: string): Promise<void>;
+  /** It has to be mounted, which not every machine can. */
+  readonly mounted?: boolean;
 }
 
 const POSIX = { posix: true, oddNames: true } as const;
@@ -126,6 +128,27 @@ const btrfs: Kind = {
   },
 };
 
+const ntfs: Kind = {
+  posix: false,
+  oddNames: true,
+  programs: ['mkntfs', 'ntfs-3g'],
+  type: 'ntfs',
+  mounted: true,
+  async make(tree, image) {
+    writeFileSync(image, '');
+    truncateSync(image, 16 * MIB);
+    await runWell('mkntfs', ['-q', '-F', '-L', 'label', '-c', '4096', image]);
+    const folder = `${image}.mounted`;
+    mkdirSync(folder);
+    await runWell('ntfs-3g', ['-o', 'loop,compression', image, folder]);
+    try {
+      await runWell('cp', ['-r', '--sparse=always', '--preserve=timestamps', `${tree}/.`, folder]);
+    } finally {
+      await runWell('umount', [folder]);
+    }
+  },
+};
+
 /** A tree in the words of mkfs.xfs. */
 function prototypeOf(folder: string): string[] {
   return readdirSync(folder).flatMap(name => {
@@ -147,6 +170,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   xfs: xfs(),
   'xfs v4': xfs('-m', 'crc=0'),
   btrfs,
+  ntfs,
   fat12: fat(12, 4 * MIB),
   fat16: fat(16, 20 * MIB),
   fat32: fat(32, 40 * MIB),
@@ -159,15 +183,20 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'squashfs lz4': squashfs('lz4'),
 };
 
-/** Makes the tree and the image in a folder. @returns their paths. */
+/** Makes the tree and the image in a folder. @returns their paths; undefined: it cannot be mounted. */
 export async function makeImage(
   folder: string,
   kind: Kind,
-): Promise<{ readonly tree: string; readonly image: string }> {
+): Promise<{ readonly tree: string; readonly image: string } | undefined> {
   const tree = join(folder, 'tree');
   const image = join(folder, 'image');
   mkdirSync(tree, { recursive: true });
   makeTree(tree, kind);
-  await kind.make(tree, image);
+  try {
+    await kind.make(tree, image);
+  } catch (error) {
+    if (kind.mounted) return undefined;
+    throw error;
+  }
   return { tree, image };
 }

@@ -27,9 +27,10 @@ interface Original {
   readonly sectors: readonly number[];
 }
 
-async function originalOf(name: string, kind: Kind): Promise<Original> {
-  const { image } = await makeImage(mkdtempSync(join(folder, name.replaceAll(' ', '-'))), kind);
-  const device = fileDevice(openFile(image, true));
+async function originalOf(name: string, kind: Kind): Promise<Original | undefined> {
+  const made = await makeImage(mkdtempSync(join(folder, name.replaceAll(' ', '-'))), kind);
+  if (!made) return undefined;
+  const device = fileDevice(openFile(made.image, true));
   after(() => device.close?.());
   const sectors: number[] = [];
   let at = 0;
@@ -83,10 +84,11 @@ function damaged({ device, sectors }: Original, random: Random): BlockDevice {
 
 for (const [name, kind] of Object.entries(KINDS)) {
   if (!kind.programs.every(program => findProgram(program))) continue;
-  let original: Promise<Original> | undefined;
+  let original: Promise<Original | undefined> | undefined;
   const round = async (random: Random) => {
     original ??= originalOf(name, kind);
-    await survive(damaged(await original, random));
+    const image = await original;
+    if (image) await survive(damaged(image, random));
   };
   fuzz(`the file system ${name}`, round, 0.1);
 }

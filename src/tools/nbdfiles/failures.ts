@@ -10,10 +10,10 @@ export function warn({ program }: Pick<FilesLine, 'program'>, words: string): vo
 
 /** What failed while the rest goes on. */
 export class Failures {
-  readonly #line: FilesLine;
+  readonly #line: Pick<FilesLine, 'program'>;
   #any = false;
 
-  constructor(line: FilesLine) {
+  constructor(line: Pick<FilesLine, 'program'>) {
     this.#line = line;
   }
 
