@@ -124,7 +124,7 @@ async function dataOf(
   const crypto = header.crypt === LUKS ? cryptoHeader(header) : undefined;
   if (!crypto)
     throw new BlockError('ENOTSUP', 'images with the unsafe encryption AES are not read');
-  if (!secret) throw new UsageError("Parameter 'encrypt.key-secret' is required for cipher");
+  if (!secret) throw new UsageError('the image is encrypted, and no passphrase was given');
   return innerLuks(file, crypto, await secret());
 }
 
