@@ -255,9 +255,9 @@ export abstract class BlockMap implements Mapping, Allocation {
 
   /**
    * Looks at each entry: none leads beyond the file, and no two to the same place.
-   * @param describe more of what a format keeps.
+   * @param leaksIn how many blocks have room in the file that nothing leads to; below 0: lack it.
    */
-  async check(describe: (allocated: number) => readonly string[] = () => []): Promise<CheckReport> {
+  async check(leaksIn: (allocated: number) => number = () => 0): Promise<CheckReport> {
     const findings: string[] = [];
     const places = new Map<number, number>();
     let compressedClusters = 0;
@@ -275,10 +275,22 @@ export abstract class BlockMap implements Mapping, Allocation {
         findings.push(`ERROR: block ${index}: ${messageOf(error)}`);
       }
     }
-    findings.push(...describe(places.size));
-    const none = { leaks: 0, corruptionsFixed: 0, leaksFixed: 0, errors: 0 };
-    const clusters = { totalClusters, allocatedClusters: places.size, compressedClusters };
-    return { ...none, ...clusters, findings, corruptions: findings.length };
+    const leaks = leaksIn(places.size);
+    if (leaks !== 0) {
+      const should = places.size + leaks;
+      findings.push(`ERROR: allocated blocks mismatch, is ${places.size}, should be ${should}`);
+    }
+    return {
+      findings,
+      corruptions: findings.length - (leaks > 0 ? 1 : 0),
+      leaks: Math.max(0, leaks),
+      corruptionsFixed: 0,
+      leaksFixed: 0,
+      errors: 0,
+      totalClusters,
+      allocatedClusters: places.size,
+      compressedClusters,
+    };
   }
 
   /** Data, what stands around it, and then the tables that lead to it. */

@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import { andThen } from '../../block/answer.ts';
 import { closeAll } from '../../block/close-all.ts';
 import { paddingDevice } from '../../block/constant.ts';
@@ -148,6 +149,7 @@ function imageOf(
         cid: descriptor.cid,
         'parent-cid': descriptor.parentCid,
         'create-type': descriptor.createType,
+        extents: factsOf(descriptor, extents, context.name),
       },
     },
     backing,
@@ -157,6 +159,23 @@ function imageOf(
   };
   if (descriptor) CIDS.set(image, descriptor.cid);
   return image;
+}
+
+/** In qemu's words, for people. */
+function factsOf({ extents: lines }: Descriptor, extents: readonly Extent[], path?: string) {
+  const beside = (name = '') => join(dirname(path ?? ''), name);
+  return lines.map(({ size, name, type }, index) => {
+    const { grains } = extents[index] ?? {};
+    // A file that is the whole disk may have been renamed.
+    const isOwn = lines.length === 1 && grains !== undefined && type === 'SPARSE';
+    return {
+      'virtual-size': size,
+      filename: isOwn && path !== undefined ? path : beside(name),
+      ...(grains && { 'cluster-size': grains.cluster }),
+      format: type,
+      ...(grains?.header.compressed && { compressed: true }),
+    };
+  });
 }
 
 /** What is wrong with the grains of all extents. */

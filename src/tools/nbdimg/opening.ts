@@ -110,6 +110,7 @@ export const FILES: Files = {
       throw systemError(name, error);
     }
   },
+  create: (name, from) => plain.create(name, from ?? resolve('.', 'x')),
 };
 
 async function openDescribed({ file }: Described, readOnly: boolean): Promise<NamedFile> {
