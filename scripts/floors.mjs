@@ -12,7 +12,7 @@ const FLOORS = [
   ['transport'],
   ['client'],
   ['formats'],
-  ['copy', 'content', 'fuse', 'scripts', 'http'],
+  ['copy', 'content', 'fuse', 'scripts', 'http', 'ublk'],
   ['plugins', 'filters'],
   ['server', 'handle'],
   ['tools', 'testing'],
