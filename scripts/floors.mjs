@@ -12,7 +12,7 @@ const FLOORS = [
   ['transport'],
   ['client'],
   ['formats'],
-  ['copy', 'content', 'fuse', 'scripts', 'http', 'inspect'],
+  ['copy', 'content', 'fuse', 'ublk', 'scripts', 'http', 'inspect'],
   ['plugins', 'filters'],
   ['server', 'handle'],
   ['tools', 'testing'],

@@ -8,6 +8,8 @@ const FORMATS: Readonly<Record<string, () => Promise<ImageFormat>>> = {
   luks: async () => (await import('./luks/luks.ts')).luks as ImageFormat,
   vdi: async () => (await import('./vdi/vdi.ts')).vdi as unknown as ImageFormat,
   vpc: async () => (await import('./vpc/vpc.ts')).vpc as unknown as ImageFormat,
+  vmdk: async () => (await import('./vmdk/vmdk.ts')).vmdk as unknown as ImageFormat,
+  vhdx: async () => (await import('./vhdx/vhdx.ts')).vhdx as unknown as ImageFormat,
 };
 
 export const formatNames: readonly string[] = Object.keys(FORMATS);

@@ -51,6 +51,7 @@ export function neighboursOf(
   };
   return {
     file: async (name, readOnly) => (await open(name, readOnly)).device,
+    ...(options.files?.create && { create: name => options.files!.create!(name, from) }),
     image: async (name, format) => {
       const file = await open(name, true);
       try {

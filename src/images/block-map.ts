@@ -72,13 +72,13 @@ export abstract class BlockMap implements Mapping, Allocation {
   /** Where the entry of a block is in the file; undefined: there is no table with it. */
   protected abstract entryAt(index: number): number | undefined | PromiseLike<number | undefined>;
   /** @throws BlockError EIO the entry makes no sense. */
-  protected abstract parse(bytes: Buffer, at: number): BlockEntry;
+  protected abstract parse(bytes: Buffer, at: number, index: number): BlockEntry;
   /** Says in an entry where the data of its block is. */
   protected abstract put(bytes: Buffer, at: number, place: number): void;
   /** Takes room for so many blocks in a row at most, behind the end of the file. */
   protected abstract take(most: number): { readonly at: number; readonly count: number };
-  /** Makes the table of a block, for formats that have none at first. */
-  protected makeTable?(index: number): Promise<number>;
+  /** Where the entry is once more, for formats that keep tables twice. */
+  protected secondEntryAt?(index: number): number | undefined;
   /** Before the data of a new block is written: what stands around it. */
   protected begin?(place: number): Promise<void>;
   /** What is written between the data and the tables that lead to it. */
@@ -101,8 +101,8 @@ export abstract class BlockMap implements Mapping, Allocation {
   }
 
   /** @throws BlockError EIO the data begins where there is no file. */
-  #parsed(slice: Buffer, within: number): BlockEntry {
-    const entry = this.parse(slice, within);
+  #parsed(slice: Buffer, within: number, index: number): BlockEntry {
+    const entry = this.parse(slice, within, index);
     const end = Math.max(this.#size, this.file.end);
     if (entry.at < end && (entry.bits ?? 0) < end) return entry;
     throw new BlockError(
@@ -117,7 +117,7 @@ export abstract class BlockMap implements Mapping, Allocation {
     start: number,
     { index, at, within, length }: { index: number; at: number; within: number; length: number },
   ): Run | PromiseLike<Run> {
-    const first = this.#parsed(slice, at - start);
+    const first = this.#parsed(slice, at - start, index);
     let done = this.cluster - within;
     if (first.bits !== undefined) {
       return this.#runOfBits(first.at, first.bits, within, Math.min(length, done));
@@ -126,9 +126,10 @@ export abstract class BlockMap implements Mapping, Allocation {
       const entryAt = this.entryAt(next);
       if (entryAt === undefined || isPromise(entryAt)) break;
       if (entryAt < start || entryAt + this.#entryBytes > start + slice.length) break;
-      const entry = this.parse(slice, entryAt - start);
+      const entry = this.parse(slice, entryAt - start, next);
       if (entry.kind !== first.kind || entry.bits !== undefined) break;
-      if (entry.at !== (first.at === 0 ? 0 : first.at + within + done)) break;
+      const follows = first.at + within + done;
+      if (first.kind !== 'packed' && entry.at !== (first.at === 0 ? 0 : follows)) break;
       done += this.cluster;
     }
     const where = first.at === 0 ? undefined : first.at + within;
@@ -171,7 +172,7 @@ export abstract class BlockMap implements Mapping, Allocation {
     const at = await this.entryAt(index);
     if (at === undefined) return { kind: 'absent', at: 0 };
     const slice = await this.tables.get(at - (at % SLICE));
-    return this.#parsed(slice, at % SLICE);
+    return this.#parsed(slice, at % SLICE, index);
   }
 
   async place(offset: bigint, length: number): Promise<Place> {
@@ -203,19 +204,30 @@ export abstract class BlockMap implements Mapping, Allocation {
     const within = Number(offset % BigInt(this.cluster));
     const blocks = Math.ceil((within + length) / this.cluster);
     for (let count = 0; count < blocks; count++) {
-      const { at: before } = await this.entryOf(first + count);
-      if (before === 0) await this.#lead(first + count, at - within + count * this.cluster);
+      const entry = await this.entryOf(first + count);
+      // A block that was there in parts may be there as a whole now.
+      const isMore = entry.at === 0 || (entry.bits !== undefined && this.unit === this.cluster);
+      if (isMore) await this.#lead(first + count, at - within + count * this.cluster);
     }
     if (this.unit < this.cluster) await this.#setBits(first, within, length);
   }
 
   async #lead(index: number, place: number): Promise<void> {
-    const at = (await this.entryAt(index)) ?? (await this.makeTable?.(index));
-    if (at === undefined) throw new BlockError('EIO', 'the image has no table for this block');
-    await this.change(at, (slice, within) => this.put(slice, within, place));
+    await this.changeEntry(index, (slice, within) => this.put(slice, within, place));
   }
 
-  /** Changes an entry in its table. */
+  protected async changeEntry(
+    index: number,
+    act: (slice: Buffer, within: number) => void,
+  ): Promise<void> {
+    const at = await this.entryAt(index);
+    if (at === undefined) throw new BlockError('EIO', 'the image has no table for this block');
+    await this.change(at, act);
+    const second = this.secondEntryAt?.(index);
+    if (second !== undefined) await this.change(second, act);
+  }
+
+  /** Changes what is at a place in a table. */
   protected async change(at: number, act: (slice: Buffer, within: number) => void): Promise<void> {
     const within = at % SLICE;
     act(await this.tables.edit(at - within, within, this.#entryBytes), within);

@@ -1,5 +1,9 @@
 import type { BlockDevice, RequestOptions } from '../block/device.ts';
-import type { ParameterDeclarations, ParameterValues } from '../declare/parameters.ts';
+import type {
+  ParameterDeclarations,
+  ParameterValues,
+  RawParameter,
+} from '../declare/parameters.ts';
 import type { BitmapBits } from './bitmap-bits.ts';
 import type { Run } from './run.ts';
 
@@ -15,6 +19,8 @@ export interface ImageFormat<D extends ParameterDeclarations = ParameterDeclarat
   open(file: BlockDevice, context: OpenImage): Promise<Image>;
   /** What one can choose of a new image: `-o` of nbdimg create. */
   readonly options?: D;
+  /** Those of the options that can be changed later. */
+  readonly amendable?: readonly string[];
   /** Makes a new image in a file, over whatever is there. @throws UsageError; BlockError */
   create?(
     file: BlockDevice,
@@ -22,21 +28,32 @@ export interface ImageFormat<D extends ParameterDeclarations = ParameterDeclarat
     options: ParameterValues<D>,
     context: OpenImage,
   ): Promise<void>;
-  /**
-   * How large a file becomes that holds such a disk. @param used how many units of so many bytes
-   * have data.
-   */
-  measure?(
-    size: bigint,
-    used: (unit: number) => Promise<bigint>,
-    options: ParameterValues<D>,
-  ): Promise<Measured>;
+  /** How large a file becomes that holds such a disk. */
+  measure?(disk: MeasuredDisk, options: ParameterValues<D>): Promise<Measured>;
+}
+
+/** A disk that is to be stored. */
+export interface MeasuredDisk {
+  /** In bytes. */
+  readonly size: bigint;
+  /** How many units of so many bytes have data. */
+  used(unit: number): Promise<bigint>;
+  /** Its persistent bitmaps, where there could be some. */
+  readonly bitmaps?: readonly BitmapFacts[] | undefined;
 }
 
 /** Bytes of a file, with the data that there is and if there were data everywhere. */
 export interface Measured {
   readonly required: bigint;
   readonly full: bigint;
+  /** Of the bitmaps, beside that. */
+  readonly bitmaps?: bigint | undefined;
+}
+
+export interface BitmapFacts {
+  readonly name: string;
+  /** Bytes of the disk for each bit. */
+  readonly granularity: number;
 }
 
 /** Types the options of a format from its declaration. */
@@ -66,6 +83,8 @@ export interface OpenImage extends RequestOptions {
 export interface Neighbours {
   /** A file beside the image, as it is. @throws BlockError it is refused, or cannot be opened. */
   file(name: string, readOnly: boolean): Promise<BlockDevice>;
+  /** A new, empty file beside the image; absent: none can be made. */
+  create?(name: string): Promise<BlockDevice>;
   /** The image in such a file, for reading. @param format undefined: whatever it is. */
   image(name: string, format: string | undefined): Promise<Image>;
 }
@@ -77,6 +96,8 @@ export interface Files {
    * @throws BlockError EPERM that name is refused; what the system says.
    */
   open(name: string, from: string | undefined, readOnly: boolean): Promise<NamedFile>;
+  /** A new, empty file in the place of whatever was called so. @throws as `open` */
+  create?(name: string, from: string | undefined): Promise<BlockDevice>;
 }
 
 /** A file, and what it is called. */
@@ -103,6 +124,8 @@ export interface Image {
   readonly compressed?: BlockDevice | undefined;
   readonly snapshots?: Snapshots | undefined;
   readonly bitmaps?: Bitmaps | undefined;
+  /** Changes options that the image was made with. @throws UsageError; BlockError */
+  amend?(words: readonly RawParameter[]): Promise<void>;
   /** Names another backing file, or none; what is in it is not looked at. */
   setBacking?(name: string | undefined, format: string | undefined): Promise<void>;
   /** Nothing of the disk is in the image any more: all of it is as the backing file has it. */
@@ -149,6 +172,7 @@ export interface Snapshots {
 
 /** The persistent bitmaps of changed blocks of an image; `save` writes what was changed. */
 export interface Bitmaps {
+  list(): readonly BitmapFacts[];
   /** @param granularity bytes of the disk for each bit, a power of two. */
   add(name: string, granularity?: number, auto?: boolean): void;
   remove(name: string): void;

@@ -58,6 +58,13 @@ export class MappedWrites {
     });
   }
 
+  /** Writes zeroes that take their place. */
+  async fill(offset: bigint, length: number): Promise<void> {
+    for (let done = 0; done < length; done += PIECE.length) {
+      await this.write(offset + BigInt(done), PIECE.subarray(0, length - done));
+    }
+  }
+
   trim(offset: bigint, length: number): void | PromiseLike<void> {
     const { cluster } = this.#allocation;
     const inner = segmentsOf(offset, length, cluster, this.#disk.mapping.size).find(

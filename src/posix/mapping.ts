@@ -1,11 +1,13 @@
 import { closeSync, ftruncateSync } from 'node:fs';
-import { koffi, libcFunction } from './libc.ts';
+import { koffi, lastError, libcFunction } from './libc.ts';
 import { DONTNEED, HUGEPAGE, LARGE_PAGE, madvise, NOHUGEPAGE } from './madvise.ts';
 
+const PROT_READ = 1;
 const PROT_READ_WRITE = 3;
 /** MAP_PRIVATE, MAP_ANONYMOUS and MAP_NORESERVE. */
 const FLAGS = 0x2 | 0x20 | 0x4000;
 const MAP_SHARED = 1;
+const MAP_POPULATE = 0x8000;
 const MFD_CLOEXEC = 1;
 
 /** Node 20 allows buffers of up to 4 GiB. */
@@ -107,3 +109,23 @@ export class Mapping {
 }
 
 const alignUp = (address: number) => Math.ceil(address / LARGE_PAGE) * LARGE_PAGE;
+
+/** A part of a file or device as memory, until it is unmapped: nothing may use the bytes then. */
+export interface MappedFile {
+  readonly bytes: Buffer;
+  unmap(): void;
+}
+
+/** @throws SystemError */
+export function mapFile(
+  fd: number,
+  offset: number,
+  length: number,
+  access: 'read' | 'write',
+): MappedFile {
+  const protection = access === 'read' ? PROT_READ : PROT_READ_WRITE;
+  const address = mmap()!(0, length, protection, MAP_SHARED | MAP_POPULATE, fd, offset);
+  if (address === -1) throw lastError('mmap');
+  const bytes: ArrayBuffer = koffi()!.view(address, length);
+  return { bytes: Buffer.from(bytes), unmap: () => void munmap()!(address, length) };
+}

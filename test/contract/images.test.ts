@@ -18,6 +18,9 @@ const IMAGES: readonly (readonly [format: string, size: number, options: string]
   ['vdi', 3_000_320, ''],
   ['vpc', 3_000_320, 'force_size=on'],
   ['vpc', 1_000_000, 'subformat=fixed'],
+  ['vhdx', 3_000_320, 'block_size=1048576'],
+  ['vmdk', 3_000_320, ''],
+  ['vmdk', 3_000_320, 'zeroed_grain=on'],
 ];
 
 for (const [format, size, options] of IMAGES) {

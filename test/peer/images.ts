@@ -3,7 +3,7 @@ import type { BlockDevice } from '../../src/block/device.ts';
 import { BlockError } from '../../src/block/errors.ts';
 import { parseParameters, splitParameter } from '../../src/declare/parameters.ts';
 import { formatNamed } from '../../src/formats/formats.ts';
-import { openImage } from '../../src/formats/open-image.ts';
+import { neighboursOf, openImage } from '../../src/formats/open-image.ts';
 import type { Image, Neighbours } from '../../src/images/image.ts';
 import { filesBeside, namedFile } from '../../src/stores/file/beside.ts';
 import { Random } from '../../src/testing/model.ts';
@@ -22,10 +22,12 @@ export async function makeImage(
   words = '',
   name?: string,
 ): Promise<void> {
+  const neighbours =
+    name === undefined ? NONE : neighboursOf({ readOnly: false, files: filesBeside() }, name);
   const { create, options = {} } = await formatNamed(format);
   const given = words === '' ? [] : words.split(',').map(splitParameter);
   const { values } = parseParameters(options, given, READER);
-  await create!(device, size, values as never, { readOnly: false, name, neighbours: NONE });
+  await create!(device, size, values as never, { readOnly: false, name, neighbours });
 }
 
 /** Makes an image file. */

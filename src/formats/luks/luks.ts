@@ -34,7 +34,7 @@ export const luks = defineFormat({
     await createLuks(file, chosen);
     chosen.passphrase.fill(0);
   },
-  measure: async (size, _used, options) => {
+  measure: async ({ size }, options) => {
     const before = BigInt(bytesBeforeData(createOptions(options, Buffer.alloc(0))));
     return { required: before + size, full: before + size };
   },

@@ -44,6 +44,11 @@ export class Qcow2Bitmaps implements Bitmaps {
     return this.#bitmaps.map(({ stored }) => stored);
   }
 
+  /** Those that can be believed. */
+  list(): readonly StoredBitmap[] {
+    return this.names.filter(({ inUse }) => !inUse);
+  }
+
   add(name: string, granularity = DEFAULT_GRANULARITY, auto = true): void {
     const length = Buffer.byteLength(name);
     if (length === 0 || length > 1023)

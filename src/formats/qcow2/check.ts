@@ -23,21 +23,12 @@ export async function checkQcow2(state: State, repair?: Repair): Promise<CheckRe
   if (references.clusters > MOST_CLUSTERS) {
     findings.lines.push('ERROR: the file is too large to be checked');
     findings.errors += 1;
-  } else if (broken.found && repair === 'all') {
-    await compare(state, references, findings, undefined, broken);
-    findings.lines.push('Rebuilding refcount structure');
-    await rebuildRefcounts(state, references);
-    findings.corruptionsFixed += findings.corruptions;
-    findings.leaksFixed += findings.leaks;
-    Object.assign(findings, { corruptions: 0, leaks: 0 });
-    references = await count(state, new Findings());
-    await checkBlocks(state, references, new Findings());
-    highest = await compare(state, references, findings, undefined, broken);
   } else {
-    highest = await compare(state, references, findings, repair, broken);
-    if (repair && broken.found) {
-      findings.lines.push('ERROR need to rebuild refcount structures');
-      findings.errors += 1;
+    highest = await compare(state, references, findings, undefined, broken);
+    if (repair) {
+      const mended = await mend(state, references, findings, { repair, broken });
+      references = mended.references;
+      highest = mended.highest;
     }
   }
   await checkCopied(state, findings, repair);
@@ -56,6 +47,39 @@ export async function checkQcow2(state: State, repair?: Repair): Promise<CheckRe
     fragmentedClusters: references.fragmented,
     compressedClusters: references.compressed,
   };
+}
+
+/** Mends what the counters say, after they were looked at. */
+async function mend(
+  state: State,
+  references: References,
+  findings: Findings,
+  { repair, broken }: { readonly repair: 'leaks' | 'all'; readonly broken: Broken },
+): Promise<{ references: References; highest: number }> {
+  const { corruptions, leaks } = findings;
+  if (!broken.found) {
+    if (findings.inCounters > 0) findings.again();
+    return { references, highest: await compare(state, references, findings, repair, broken) };
+  }
+  if (repair !== 'all') {
+    findings.lines.push('ERROR need to rebuild refcount structures');
+    findings.errors += 1;
+    return {
+      references,
+      highest: await compare(state, references, new Findings(), undefined, broken),
+    };
+  }
+  findings.lines.push('Rebuilding refcount structure');
+  await rebuildRefcounts(state, references);
+  findings.corruptionsFixed += corruptions;
+  findings.leaksFixed += leaks;
+  Object.assign(findings, { corruptions: 0, leaks: 0 });
+  const anew = await count(state, findings);
+  await checkBlocks(state, anew, findings);
+  const rest = new Findings();
+  const highest = await compare(state, anew, rest, 'leaks', { found: false });
+  findings.lines.push(...rest.lines);
+  return { references: anew, highest };
 }
 
 async function count(state: State, findings: Findings): Promise<References> {
@@ -118,10 +142,12 @@ async function compare(
     const isLeak = counted > referred;
     const mends = counted > 0 && (isLeak ? repair !== undefined : repair === 'all');
     const what = mends ? 'Repairing' : isLeak ? 'Leaked' : 'ERROR';
-    findings.lines.push(`${what} cluster ${index} refcount=${counted} reference=${referred}`);
-    if (mends) await refcounts.put(index, referred);
-    const kind = isLeak ? 'leaks' : 'corruptions';
-    findings[mends ? (`${kind}Fixed` as const) : kind] += 1;
+    const line = `${what} cluster ${index} refcount=${counted} reference=${referred}`;
+    if (mends) {
+      await refcounts.put(index, referred);
+      findings.lines.push(line);
+      findings[isLeak ? 'leaksFixed' : 'corruptionsFixed'] += 1;
+    } else findings.counter(line, isLeak);
   }
   return highest;
 }

@@ -1,6 +1,8 @@
 import { andThen } from '../../block/answer.ts';
 import { BlockError } from '../../block/errors.ts';
 import type { ImageFile } from '../../images/image-file.ts';
+import { MappedReads } from '../../images/mapped-device.ts';
+import { MappedWrites } from '../../images/mapped-writes.ts';
 import type { Allocation, Mapping, Place, Run } from '../../images/run.ts';
 import { TableCache } from '../../images/table-cache.ts';
 import { Entries, type Entry } from './entries.ts';
@@ -37,7 +39,8 @@ export class Clusters implements Mapping, Allocation {
   readonly zero: Allocation['zero'];
   readonly #file: ImageFile;
   readonly #header: Header;
-  readonly #refcounts: Refcounts | undefined;
+  /** Absent: for reading only. */
+  refcounts: Refcounts | undefined;
   readonly #backed: boolean;
   readonly #dataFile: ImageFile | undefined;
   readonly tables: TableCache;
@@ -50,7 +53,7 @@ export class Clusters implements Mapping, Allocation {
   constructor({ file, header, l1, refcounts, backed, dataFile }: ClustersOptions) {
     this.#file = file;
     this.#header = header;
-    this.#refcounts = refcounts;
+    this.refcounts = refcounts;
     this.#backed = backed;
     this.#dataFile = dataFile;
     this.l1 = l1;
@@ -124,7 +127,7 @@ export class Clusters implements Mapping, Allocation {
       if (next.offset !== expected) break;
       done += partSize;
     }
-    const isShared = shared || (!first.own && first.offset !== 0) || !this.#refcounts;
+    const isShared = shared || (!first.own && first.offset !== 0) || !this.refcounts;
     return { kind: first.kind, length: Math.min(done, length), at, shared: isShared };
   }
 
@@ -156,7 +159,7 @@ export class Clusters implements Mapping, Allocation {
     }
     const wanted = this.#withoutRoom(slice, place, Math.ceil((within + length) / this.cluster));
     const before = this.#file.end;
-    const { first, count } = await this.#refcounts!.allocate(wanted);
+    const { first, count } = await this.refcounts!.allocate(wanted);
     const at = first * this.cluster;
     await this.#file.grow(at + count * this.cluster);
     const fresh = at >= before && this.#file.growsAsZeroes && this.#header.crypt === 0;
@@ -322,7 +325,7 @@ export class Clusters implements Mapping, Allocation {
     const before = this.l1.offsets[index]!;
     const bytes =
       before === 0 ? Buffer.alloc(this.cluster) : await this.#file.bytes(before, this.cluster);
-    const { first } = await this.#refcounts!.allocate(1);
+    const { first } = await this.refcounts!.allocate(1);
     const at = first * this.cluster;
     await this.#file.grow(at + this.cluster);
     this.tables.create(at, bytes);
@@ -355,7 +358,7 @@ export class Clusters implements Mapping, Allocation {
     const freed = this.#freed;
     this.#freed = [];
     await this.#dataFile?.flush();
-    await this.#refcounts!.writeBlocks();
+    await this.refcounts!.writeBlocks();
     await this.#file.flush();
     if (await this.tables.write()) await this.#file.flush();
     if (await this.l1.write(this.#file)) await this.#file.flush();
@@ -364,16 +367,16 @@ export class Clusters implements Mapping, Allocation {
 
   async #release(index: number): Promise<void> {
     const { trim } = this.#file.device;
-    if ((await this.#refcounts!.get(index)) === 1 && trim) {
+    if ((await this.refcounts!.get(index)) === 1 && trim) {
       await trim.call(this.#file.device, BigInt(index * this.cluster), this.cluster);
     }
-    await this.#refcounts!.change(index, -1);
+    await this.refcounts!.change(index, -1);
   }
 
   /** Writes all that is in memory. */
   async close(): Promise<void> {
     await this.flush();
-    if (await this.#refcounts!.writeBlocks()) await this.#file.flush();
+    if (await this.refcounts!.writeBlocks()) await this.#file.flush();
   }
 
   /** The clusters of the file, by their numbers, to which each entry of a mapping refers. */
@@ -403,9 +406,29 @@ export class Clusters implements Mapping, Allocation {
     }
   }
 
+  /**
+   * No entry says that its cluster is zeroes: it is nowhere, or is given zeroes.
+   * @param shared some may be of snapshots. @throws BlockError ENOTSUP those cannot be changed
+   */
+  async withoutZeroFlags(shared: boolean): Promise<void> {
+    const disk = new MappedReads({ mapping: this, data: this.#file, close: async () => {} });
+    const writes = new MappedWrites(disk, this.#file, this);
+    for (let at = 0n; at < this.size; ) {
+      const left = this.size - at;
+      const run = await this.find(at, left < 2n ** 30n ? Number(left) : 2 ** 30);
+      if (run.kind === 'zero') {
+        if (shared) throw new BlockError('ENOTSUP', 'snapshots have clusters of zeroes');
+        if (!this.#backed) await this.forget(at, at + BigInt(run.length));
+        else await writes.fill(at, run.length);
+      }
+      at += BigInt(run.length);
+    }
+    await this.flush();
+  }
+
   /** Notes anew what nothing else refers to; whoever changed reference counts calls it. */
   async markOwn(): Promise<void> {
-    const isOwn = async (host: number) => (await this.#refcounts!.get(host)) === 1;
+    const isOwn = async (host: number) => (await this.refcounts!.get(host)) === 1;
     for (const [index, start] of this.l1.offsets.entries()) {
       if (start === 0) continue;
       this.l1.mark(index, await isOwn(start / this.cluster));

@@ -1,4 +1,3 @@
-import { isZero } from '../../block/data.ts';
 import type { BlockDevice, WriteOptions } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { wrapDevice } from '../../block/wrap.ts';
@@ -45,7 +44,6 @@ async function put(
       `compressed clusters have ${cluster} bytes, and are written as a whole`,
     );
   }
-  if (isZero(data) && disk.zero) return disk.zero(offset, data.length, { mayTrim: true });
   const whole = data.length === cluster ? data : Buffer.concat([data], cluster);
   if (!(await packer.write(offset, whole))) await disk.write!(offset, data, options);
 }

@@ -9,6 +9,9 @@ import { EXTENSION, withExtension } from './extensions.ts';
 import { type Header, l1EntriesFor, writeHeader } from './header.ts';
 import { headerFor, isEncrypted, type Options } from './options.ts';
 
+const TOO_LARGE =
+  "The image size is too large for file format 'qcow2' (try using a larger cluster size)";
+
 /** The clusters of the tables of an image that holds nothing, one after the other. */
 interface Layout {
   /** Of the reference count table, its blocks and the L1 table, in clusters. */
@@ -32,8 +35,7 @@ export async function createQcow2(
   const header = headerFor(size, options);
   const clusterSize = 2 ** header.clusterBits;
   header.l1Entries = l1EntriesFor(header, header.size);
-  if (header.l1Entries * 8 > 32 << 20)
-    throw new BlockError('ENOSPC', 'Image size too large for file format: use larger clusters');
+  if (header.l1Entries * 8 > 32 << 20) throw new BlockError('ENOSPC', TOO_LARGE);
   const luks = isEncrypted(options) ? await luksOptions(options, context) : undefined;
   const layout = layoutFor(header, luks ? bytesBeforeData(luks) : 0);
   header.refcountOffset = clusterSize;
@@ -92,7 +94,7 @@ async function luksOptions(options: Options, { secret }: OpenImage): Promise<Cre
 function layoutFor(header: Header, cryptoBytes: number): Layout {
   const clusterSize = 2 ** header.clusterBits;
   const perBlock = (clusterSize * 8) / 2 ** header.refcountOrder;
-  const l1 = Math.max(1, Math.ceil((header.l1Entries * 8) / clusterSize));
+  const l1 = Math.ceil((header.l1Entries * 8) / clusterSize);
   const crypto = Math.ceil(cryptoBytes / clusterSize);
   let layout = { table: 1, blocks: 1, l1, crypto };
   for (;;) {

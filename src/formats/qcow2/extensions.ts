@@ -46,7 +46,7 @@ export function parseExtensions(bytes: Buffer): Extension[] {
 }
 
 function featureNames(data: Buffer): FeatureName[] {
-  return Array.from({ length: Math.floor(data.length / FEATURE_BYTES) }, (_, index) => {
+  return Array.from({ length: Math.ceil(data.length / FEATURE_BYTES) }, (_, index) => {
     const entry = data.subarray(index * FEATURE_BYTES, (index + 1) * FEATURE_BYTES);
     return {
       kind: entry[0]!,

@@ -1,9 +1,10 @@
 import { BlockError } from '../../block/errors.ts';
+import { harmless } from '../../protocol/text.ts';
 import { EXTENSION, type Extension, parseExtensions, writeExtensions } from './extensions.ts';
 
 /** The first cluster of a qcow2 image, understood. Sizes and offsets in bytes. */
 export interface Header {
-  readonly version: 2 | 3;
+  version: 2 | 3;
   readonly clusterBits: number;
   /** Of the disk. */
   size: bigint;
@@ -20,7 +21,7 @@ export interface Header {
   compatible: bigint;
   autoclear: bigint;
   /** Bits of a refcount are 2 to this power. */
-  readonly refcountOrder: number;
+  refcountOrder: number;
   readonly compression: 'zlib' | 'zstd';
   /** Fields behind those that are known, kept as they are. */
   readonly tail: Buffer;
@@ -46,6 +47,8 @@ const KNOWN = Object.values(INCOMPATIBLE).reduce((all, bit) => all | bit, 0n);
 const V2_BYTES = 72;
 /** Of version 3, with all fields that are known. */
 const V3_BYTES = 112;
+/** Disks that would need more are too large for any table. */
+const MOST_L1_ENTRIES = 2 ** 31 - 1;
 const MOST_L1_BYTES = 32 << 20;
 const MOST_REFCOUNT_TABLE = 8 << 20;
 const MOST_SNAPSHOTS = 65536;
@@ -111,12 +114,13 @@ export function parseHeader(cluster: Buffer, checking = false): Header {
 function refuseUnknown(unknown: bigint, extensions: readonly Extension[]): void {
   if (unknown === 0n) return;
   const names = extensions.flatMap(extension => extension.features ?? []);
-  const words = Array.from({ length: 64 }, (_, bit) => bit)
-    .filter(bit => (unknown >> BigInt(bit)) & 1n)
-    .map(bit => {
-      const named = names.find(name => name.kind === 0 && name.bit === bit);
-      return named?.name ?? `Unknown incompatible feature: ${(1n << BigInt(bit)).toString(16)}`;
-    });
+  let rest = unknown;
+  const words = names.flatMap(({ kind, bit, name }) => {
+    if (kind !== 0 || !((rest >> BigInt(bit)) & 1n)) return [];
+    rest &= ~(1n << BigInt(bit));
+    return [harmless(name)];
+  });
+  if (rest !== 0n) words.push(`Unknown incompatible feature: ${rest.toString(16)}`);
   throw new BlockError('ENOTSUP', `Unsupported qcow2 feature(s): ${words.join(', ')}`);
 }
 
@@ -170,6 +174,7 @@ function check(header: Header, checking: boolean): void {
   if (!aligned(header.snapshotsOffset)) throw wrong('Snapshot table offset invalid');
   if (l1Entries * 8 > MOST_L1_BYTES) throw wrong('Active L1 table too large');
   if (!aligned(l1Offset)) throw wrong('Active L1 table offset invalid');
+  if (l1EntriesFor(header, size) > MOST_L1_ENTRIES) throw wrong('Image is too big');
   if (l1Entries < l1EntriesFor(header, size)) throw wrong('L1 table is too small');
   if (size > 2n ** 63n - 1n) throw wrong('Image is too big');
   if (version === 2 && header.compression !== 'zlib') throw wrong('Unsupported compression');

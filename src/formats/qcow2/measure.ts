@@ -1,11 +1,11 @@
-import type { Measured } from '../../images/image.ts';
+import { bytesFor } from '../../images/bitmap-bits.ts';
+import type { BitmapFacts, Measured, MeasuredDisk } from '../../images/image.ts';
 import { type Header, l1EntriesFor } from './header.ts';
 import { headerFor, type Options } from './options.ts';
 
 /** How large the file of an image becomes; see the contract. @throws UsageError the options */
 export async function measureQcow2(
-  size: bigint,
-  used: (unit: number) => Promise<bigint>,
+  { size, used, bitmaps }: MeasuredDisk,
   options: Options,
 ): Promise<Measured> {
   const header = headerFor(size, options);
@@ -14,7 +14,25 @@ export async function measureQcow2(
   const metadata = BigInt(metadataClusters(header, clusters)) * cluster;
   const data = options.preallocation === 'off' ? await used(Number(cluster)) : clusters;
   const isInFile = options.data_file === undefined ? cluster : 0n;
-  return { required: metadata + data * isInFile, full: metadata + clusters * isInFile };
+  return {
+    required: metadata + data * isInFile,
+    full: metadata + clusters * isInFile,
+    ...(bitmaps && header.version === 3 && { bitmaps: bitmapBytes(header, bitmaps) }),
+  };
+}
+
+/** Bytes of all bitmaps, each of which has a table, and of their directory. */
+function bitmapBytes({ size, clusterBits }: Header, bitmaps: readonly BitmapFacts[]): bigint {
+  const cluster = 2 ** clusterBits;
+  const roundUp = (bytes: number) => Math.ceil(bytes / cluster) * cluster;
+  let directory = 0;
+  let all = 0;
+  for (const { name, granularity } of bitmaps) {
+    const data = roundUp(bytesFor(size, granularity));
+    all += data + roundUp((data / cluster) * 8);
+    directory += Math.ceil((24 + Buffer.byteLength(name)) / 8) * 8;
+  }
+  return BigInt(all + roundUp(directory));
 }
 
 /** Of the header and all tables, if there were data everywhere. */

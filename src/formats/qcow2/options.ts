@@ -111,7 +111,11 @@ function checkTogether(version: 2 | 3, options: Options): void {
   };
   if (version === 2) {
     if (options.lazy_refcounts) old('Lazy refcounts');
-    if (options.refcount_bits !== 16) old('Different refcount widths than 16 bits require');
+    if (options.refcount_bits !== 16) {
+      throw new UsageError(
+        'Different refcount widths than 16 bits require compatibility level 1.1 or above (use version=v3 or greater)',
+      );
+    }
     if (options.data_file !== undefined) old('External data files are');
     if (options.extended_l2) old('Extended L2 entries are');
     if (options.compression_type !== 'zlib') old('Non-zlib compression type is');

@@ -5,6 +5,7 @@ import { defineFormat, type Image, type ImageFacts, type OpenImage } from '../..
 import { ImageFile } from '../../images/image-file.ts';
 import { type Bytes, mappedDevice } from '../../images/mapped-device.ts';
 import { innerLuks } from '../inner-luks.ts';
+import { AMENDABLE, amendQcow2 } from './amend.ts';
 import { readBitmaps, type StoredBitmap } from './bitmap-directory.ts';
 import { Qcow2Bitmaps } from './bitmaps.ts';
 import { checkQcow2 } from './check.ts';
@@ -36,6 +37,7 @@ export const qcow2 = defineFormat({
   name: 'qcow2',
   open: openQcow2,
   options: OPTIONS,
+  amendable: AMENDABLE,
   create: async (file, size, options, context) => {
     const header = await createQcow2(file, size, options, context);
     const { preallocation, data_file, data_file_raw } = options;
@@ -205,6 +207,7 @@ function imageOf(
           compressed: compressedDevice(device, state),
         }),
       snapshots: snapshotsOf(state),
+      amend: words => amendQcow2(state, words),
       setBacking: (name, format) => setBacking(state, name, format),
       empty: async () => {
         await clusters.forget(0n, header.size);

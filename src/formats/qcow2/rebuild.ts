@@ -5,18 +5,12 @@ import type { State } from './state.ts';
 
 /**
  * Counters built anew from what is referred to, behind all that is there; the header leads to them at
- * one stroke. The blocks and the table before are free then.
+ * one stroke. What was before stays counted, and is what nobody refers to any more.
  */
 export async function rebuildRefcounts(state: State, references: References): Promise<void> {
-  const { file, header, refcounts } = state;
+  const { clusters, file, header } = state;
   const size = 2 ** header.clusterBits;
-  const perBlock = refcounts.perBlock;
-  const before = new Set<number>();
-  for (let index = 0; index < header.refcountClusters; index++) {
-    before.add(header.refcountOffset / size + index);
-  }
-  for (const at of refcounts.table) if (at % size === 0) before.add(at / size);
-  const inUse = (index: number) => references.get(index) - (before.has(index) ? 1 : 0);
+  const perBlock = (size * 8) / 2 ** header.refcountOrder;
   const first = references.clusters;
   let [blocks, table] = [1, 1];
   for (;;) {
@@ -32,8 +26,14 @@ export async function rebuildRefcounts(state: State, references: References): Pr
     const block = Buffer.alloc(size);
     for (let place = 0; place < perBlock; place++) {
       const index = number * perBlock + place;
-      const count = index >= first ? Number(index < end) : Math.max(0, inUse(index));
-      if (count > 0) writeCount(block, place, header.refcountOrder, Math.min(count, refcounts.max));
+      const count = index >= first ? Number(index < end) : references.get(index);
+      if (count > 0)
+        writeCount(
+          block,
+          place,
+          header.refcountOrder,
+          Math.min(count, Refcounts.maxOf(header.refcountOrder)),
+        );
     }
     const at = (first + number) * size;
     await file.write(BigInt(at), block);
@@ -48,5 +48,7 @@ export async function rebuildRefcounts(state: State, references: References): Pr
   await file.write(48n, fields);
   await file.flush();
   Object.assign(header, { refcountOffset: tableAt, refcountClusters: table });
-  refcounts.replace(await Refcounts.open(file, header));
+  const rebuilt = await Refcounts.open(file, header);
+  state.refcounts = rebuilt;
+  clusters.refcounts = rebuilt;
 }

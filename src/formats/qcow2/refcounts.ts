@@ -34,6 +34,10 @@ export class Refcounts {
   #cursor = 0;
   #busy: Promise<unknown> | undefined;
 
+  static maxOf(order: number): number {
+    return order === 6 ? Number.MAX_SAFE_INTEGER : 2 ** (2 ** order) - 1;
+  }
+
   static async open(file: ImageFile, header: Header): Promise<Refcounts> {
     const bytes = header.refcountClusters * 2 ** header.clusterBits;
     return new Refcounts(file, header, offsetsOf(await file.bytes(header.refcountOffset, bytes)));
@@ -49,7 +53,7 @@ export class Refcounts {
     const bits = 2 ** header.refcountOrder;
     this.perBlock = (this.#clusterSize * 8) / bits;
     this.#perSlice = (slice * 8) / bits;
-    this.max = bits >= 53 ? Number.MAX_SAFE_INTEGER : 2 ** bits - 1;
+    this.max = Refcounts.maxOf(header.refcountOrder);
   }
 
   /** How often a cluster is referred to. @param index of the cluster in the file. */
@@ -166,13 +170,6 @@ export class Refcounts {
   async put(index: number, count: number): Promise<void> {
     await this.#write(index, count);
     if (count === 0) this.#cursor = Math.min(this.#cursor, index);
-  }
-
-  /** Takes the counters of others, which were built anew, for its own. */
-  replace({ table }: Refcounts): void {
-    this.#blocks.clear();
-    this.table = table;
-    this.#cursor = 0;
   }
 
   async #write(index: number, count: number): Promise<void> {

@@ -34,6 +34,14 @@ export class References {
     this.clusters = Math.ceil(file.end / this.#clusterSize);
   }
 
+  /** The most often that any cluster is in use. */
+  get most(): number {
+    return Math.max(
+      0,
+      ...[...this.#pages.values()].map(page => page.reduce((a, b) => Math.max(a, b), 0)),
+    );
+  }
+
   get(index: number): number {
     return this.#pages.get(Math.floor(index / PAGE))?.[index % PAGE] ?? 0;
   }

@@ -9,7 +9,7 @@ export interface State {
   readonly file: ImageFile;
   readonly header: Header;
   readonly clusters: Clusters;
-  readonly refcounts: Refcounts;
+  refcounts: Refcounts;
   snapshots: readonly StoredSnapshot[];
 }
 

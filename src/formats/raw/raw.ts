@@ -11,5 +11,5 @@ export const raw = defineFormat({
   },
   options: OPTIONS,
   create: createRaw,
-  measure: async size => ({ required: size, full: size }),
+  measure: async ({ size }) => ({ required: size, full: size }),
 });

@@ -1,3 +1,4 @@
+import { utf16 } from '../../images/parents.ts';
 import { checksum, FOOTER, wrong } from './footer.ts';
 
 /** The header of a disk that grows; all numbers are big-endian. */
@@ -52,7 +53,7 @@ export function parseDynamic(bytes: Buffer, size: bigint): DynamicHeader {
     block,
     bitBytes: bitBytes(block),
     parentUuid: bytes.subarray(40, 56),
-    parentName: untilZero(Buffer.from(bytes.subarray(64, 576)).swap16()),
+    parentName: utf16(Buffer.from(bytes.subarray(64, 576)).swap16()),
     locators: Array.from({ length: 8 }, (_, index) => {
       const at = 576 + index * 24;
       return {
@@ -62,11 +63,6 @@ export function parseDynamic(bytes: Buffer, size: bigint): DynamicHeader {
       };
     }),
   };
-}
-
-/** Of UTF-16, the lower byte first. */
-export function untilZero(bytes: Buffer): string {
-  return bytes.toString('utf16le').split('\0', 1)[0]!;
 }
 
 /** Bytes of the bits before the data of a block: whole sectors. */

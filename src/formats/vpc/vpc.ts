@@ -8,7 +8,7 @@ import { newFile } from '../../images/new-file.ts';
 import { VpcBlocks } from './blocks.ts';
 import { DYNAMIC_HEADER, newDynamic, parseDynamic } from './dynamic.ts';
 import { FOOTER, type Footer, isFooter, newFooter, parseFooter, wrong } from './footer.ts';
-import { IDENTITIES, openParent } from './parent.ts';
+import { IDENTITIES, parentOf } from './parent.ts';
 
 /** Microsoft's Virtual Hard Disks, which qemu calls vpc. */
 export const vpc = defineFormat({
@@ -68,7 +68,7 @@ async function openDynamic(file: ImageFile, footer: Footer, context: OpenImage):
   const writable = file.writable && !context.readOnly;
   if (writable) await blocks.findEnd();
   const isOver = footer.kind === 'differencing';
-  const backing = isOver && !context.alone ? await openParent(file, header, context) : undefined;
+  const backing = isOver && !context.alone ? await parentOf(file, header, context) : undefined;
   const device = mappedDevice({
     mapping: blocks,
     data: file as unknown as BlockDevice,

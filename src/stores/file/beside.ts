@@ -1,4 +1,4 @@
-import { fstatSync } from 'node:fs';
+import { constants, fstatSync, openSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
@@ -22,14 +22,24 @@ export function namedFile(
   return { device: fileDevice(file), name, identity: `${dev}:${ino}` };
 }
 
+/** A new, empty file in the place of whatever was called so. @throws what the system says. */
+export function createdFile(path: string): BlockDevice {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o644);
+  const shape = { writable: true, shared: false, blockDevice: false, rotational: undefined };
+  return fileDevice({ ...shape, fd, size: 0n, sparse: false });
+}
+
 /** Opens the files that images name, by plain names beside the image. */
 export function filesBeside({ folder, anywhere = false }: BesideOptions = {}) {
+  const pathOf = (name: string, from: string | undefined) => {
+    const where = from === undefined ? folder : dirname(from);
+    refuse(name, where, anywhere);
+    return resolve(where ?? '.', name.replace(/^file:/, ''));
+  };
   return {
-    open: async (name: string, from: string | undefined, readOnly: boolean) => {
-      const where = from === undefined ? folder : dirname(from);
-      refuse(name, where, anywhere);
-      return namedFile(resolve(where ?? '.', name.replace(/^file:/, '')), readOnly);
-    },
+    open: async (name: string, from: string | undefined, readOnly: boolean) =>
+      namedFile(pathOf(name, from), readOnly),
+    create: async (name: string, from: string | undefined) => createdFile(pathOf(name, from)),
   };
 }
 

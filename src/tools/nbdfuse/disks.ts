@@ -1,10 +1,11 @@
 import { closeAll } from '../../block/close-all.ts';
-import { BlockError, messageOf, UsageError } from '../../block/errors.ts';
+import { BlockError, UsageError } from '../../block/errors.ts';
 import type { FileDisk } from '../../fuse/disk-file.ts';
 import type { OpenOptions } from '../../handle/open.ts';
+import { openFrom } from '../connecting.ts';
+import type { Origin } from '../origins.ts';
 import type { MountPoint } from './mount-point.ts';
 import type { Settings } from './options.ts';
-import type { Origin } from './origins.ts';
 
 const LONGEST_NAME = 255;
 /** Each has connections of its own. */
@@ -23,23 +24,21 @@ export async function openDisks(
   const disks: FileDisk[] = [];
   try {
     for (const { name, exportName } of await wantedOf(origin, point, settings)) {
-      const { device } = await origin.open({ ...optionsOf(settings), exportName, signal });
+      const { device } = await openFrom(origin, { ...optionsOf(settings), exportName, signal });
       disks.push({ name, device });
     }
     return disks;
   } catch (error) {
     await closeAll(disks.map(({ device }) => device)).catch(() => {});
-    signal.throwIfAborted();
-    throw naming(origin.name, error);
+    throw error;
   }
 }
 
-function optionsOf({ connections, readOnly, retries, verbose }: Settings): OpenOptions {
+function optionsOf({ connecting, readOnly, verbose }: Settings): OpenOptions {
   const debug = (words: string) => process.stderr.write(`nbdfuse: ${words}\n`);
   return {
-    connections,
+    ...connecting,
     readOnly,
-    reconnect: retries > 0 && { retries },
     ...(verbose && { debug }),
   };
 }
@@ -80,11 +79,4 @@ function fileName(exportName: string, unnamed: string): string {
   const name = exportName.replace(/[/%\0-\x1f\x7f]/g, encodeURIComponent);
   if (Buffer.byteLength(name) <= LONGEST_NAME) return name;
   throw new BlockError('EINVAL', `an export's name is too long for a file: ${name}`);
-}
-
-function naming(name: string, error: unknown): unknown {
-  if (error instanceof Error && !error.message.includes(name)) {
-    error.message = `${name}: ${messageOf(error)}`;
-  }
-  return error;
 }

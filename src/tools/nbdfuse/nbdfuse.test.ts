@@ -7,9 +7,9 @@ import { definePlugin, sourceOf } from '../../declare/declare.ts';
 import { serve } from '../../server/server.ts';
 import { sparseStore } from '../../stores/sparse.ts';
 import { parseCommandLine } from '../cli.ts';
+import { originOf } from '../modes.ts';
 import { openDisks } from './disks.ts';
 import { fuseHelp, fuseWishes } from './fuse-options.ts';
-import { originOf } from './modes.ts';
 import { mountPoint } from './mount-point.ts';
 import { OPTIONS, readSettings } from './options.ts';
 
@@ -21,8 +21,8 @@ describe('options', () => {
     const argv = ['-r', '-C', '2', 'dir', '--command', 'nbdkit', '-s', 'memory', '1G'];
     const { given, words } = parseCommandLine(OPTIONS, argv, { optionsFirst: true });
     assert.deepEqual(words, argv.slice(3));
-    const { connections, readOnly, single } = readSettings(given);
-    assert.deepEqual([connections, readOnly, single], [2, true, false]);
+    const { connecting, readOnly, single } = readSettings(given);
+    assert.deepEqual([connecting.connections, readOnly, single], [2, true, false]);
   });
 
   test('numbers', () => {

@@ -6,11 +6,12 @@ import { FuseLoop } from '../../fuse/loop.ts';
 import { type FuseOptions, FuseSession } from '../../fuse/session.ts';
 import { type FuseMount, mountFuse, readAhead } from '../../posix/fuse-mount.ts';
 import { oneLine } from '../cli.ts';
+import type { Origin } from '../origins.ts';
 import { removePidFile, writePidFile } from '../pid-file.ts';
+import { aborted } from '../until-signal.ts';
 import { openDisks } from './disks.ts';
 import type { MountPoint } from './mount-point.ts';
 import type { Settings } from './options.ts';
-import type { Origin } from './origins.ts';
 
 /** Requests under way at once; each has 1 MiB at most. */
 const MOST = 128;
@@ -90,11 +91,4 @@ async function serve(
     await loop.stop();
     if (pidFile !== undefined) removePidFile(pidFile);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -83,7 +83,7 @@ export function sizeOf(text: string): bigint | undefined {
   if (!match) return undefined;
   const [, whole, fraction = '', suffix = 'b'] = match;
   const unit = 1024n ** BigInt(UNITS.indexOf(suffix.toLowerCase()));
-  if (fraction !== '' && unit === 1n) return undefined;
+  if (unit === 1n && Number(`0${fraction}`) !== 0) return undefined;
   const part = BigInt(Math.floor(Number(`0${fraction || '.0'}`) * Number(unit)));
   const size = BigInt(whole!) * unit + part;
   return size <= 2n ** 63n - 1n ? size : undefined;
@@ -94,7 +94,8 @@ export function neededSize(text: string, what: string): bigint {
   const size = sizeOf(text);
   if (size !== undefined) return size;
   throw new UsageError(
-    `Invalid ${what} specified. You may use k, M, G, T, P or E suffixes for kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.`,
+    `Invalid ${what} specified. You may use k, M, G, T, P or E suffixes for`,
+    `${PROGRAM}: kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.`,
   );
 }
 

@@ -2,6 +2,7 @@ import { closeAll } from '../../block/close-all.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
 import { joinDevices } from '../../block/join.ts';
+import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { copy } from '../../copy/copy.ts';
 import type { Image } from '../../images/image.ts';
 import { CACHE, COMMON, checkCache, Given, PROGRESS, SOURCE_CACHE, sizeOf } from './common.ts';
@@ -131,7 +132,7 @@ async function convertTo(
       : joinDevices(sources.map(({ image }) => image.device));
   const backing =
     given.text('backing') ??
-    splitOptions(given.text('options') ?? '').find(({ key }) => key === 'backing_file')?.value;
+    splitOptions(given.all('options').join(',')).find(({ key }) => key === 'backing_file')?.value;
   if (backing !== undefined && sources.length > 1) {
     throw new UsageError(
       'Having a backing file for the target makes no sense when concatenating multiple input images',
@@ -146,7 +147,7 @@ async function convertTo(
   });
   try {
     const to = targetDevice(target.image, given);
-    if (to.size < source.size && !to.resize) {
+    if (to.size < source.size && given.has('noCreate')) {
       throw new BlockError('ENOSPC', 'Output file is smaller than input file');
     }
     const progress = percentage(given.has('progress') && !given.has('quiet'));
@@ -155,7 +156,7 @@ async function convertTo(
       done += bytes;
       progress.show(done / Number(source.size || 1n));
     };
-    if (backing !== undefined && !given.has('noCreate')) {
+    if (backing !== undefined && !given.has('noCreate') && !isFull(given)) {
       await copyAbove(sources[0]!.image, to, advance);
     } else {
       // What is encrypted holds something else where nothing was written.
@@ -173,6 +174,9 @@ async function convertTo(
   }
 }
 
+/** All is to be allocated. */
+const isFull = (given: Given) => sizeOf(given.text('sparse') ?? '4k') === 0n;
+
 async function copyAll(
   from: BlockDevice,
   to: BlockDevice,
@@ -183,7 +187,9 @@ async function copyAll(
   const block = sparse === undefined ? SPARSE : Number(sizeOf(sparse));
   const minimum = to.blockSize?.advisory ? 0 : (to.blockSize?.minimum ?? 0);
   const isNew = (isBlank && !given.has('noCreate')) || given.has('targetIsZero');
-  await copy(from, to, {
+  // Zeroes take space only where they are written.
+  const target = block === 0 ? wrapDevice(to, { ...PASS, zero: undefined }) : to;
+  await copy(from, target, {
     requests: REQUESTS,
     requestSize: Math.max(REQUEST, minimum),
     sparse: block === 0 ? 0 : Math.max(2 ** Math.floor(Math.log2(Math.max(512, block))), minimum),
@@ -211,6 +217,10 @@ async function createTarget(
   const backingFormat = given.text('backingFormat');
   if (backing !== undefined) words.push({ key: 'backing_file', value: backing });
   if (backingFormat !== undefined) words.push({ key: 'backing_fmt', value: backingFormat });
+  const has = (key: string) => words.some(word => word.key === key);
+  if (has('backing_file') && !has('backing_fmt')) {
+    throw new UsageError('Use of backing file requires explicit backing format');
+  }
   try {
     await (await makeImage(opening, { name, format, size, words })).create();
   } catch (error) {

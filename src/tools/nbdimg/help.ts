@@ -2,6 +2,7 @@ export const HELP = `\
 
 Create, inspect, check, convert and change disk images:
 
+    nbdimg amend [-q] [-p] [-f FMT] -o OPTIONS IMAGE
     nbdimg bench [-w] [-c COUNT] [-d DEPTH] [-s SIZE] [-S STEP] [-f FMT] IMAGE
     nbdimg bitmap (--add|--remove|--clear|--enable|--disable|--merge SOURCE) ... [-g SIZE]
                   [-b FILE -F FMT] [-f FMT] IMAGE NAME

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import type { Image, ImageFacts } from '../../images/image.ts';
+import { UsageError } from '../../block/errors.ts';
+import type { ImageFacts } from '../../images/image.ts';
 import { COMMON, Given, humanSize, OUTPUT } from './common.ts';
 import { fullName, type Opened, Opening } from './opening.ts';
 import { snapshotTable } from './snapshot-table.ts';
@@ -34,8 +35,13 @@ interface Info {
 async function infosOf(opening: Opening, name: string, given: Given): Promise<Info[]> {
   const options = given.has('imageOpts');
   const found: Info[] = [];
+  const seen = new Set<string>();
   let format = given.text('format');
   for (let next: string | undefined = name; next !== undefined; ) {
+    if (seen.has(next)) {
+      throw new UsageError(`Backing file '${next}' creates an infinite loop.`);
+    }
+    seen.add(next);
     const opened: Opened = await opening.open(next, {
       readOnly: true,
       alone: true,
@@ -43,7 +49,7 @@ async function infosOf(opening: Opening, name: string, given: Given): Promise<In
       options: options && found.length === 0,
     });
     const { facts } = opened.image;
-    found.push(infoOf(next, opened.image));
+    found.push(infoOf(opened));
     await opened.close();
     if (!given.has('chain') || found.length > 64 || !facts.backing) break;
     next = fullName(facts.backing.name, next);
@@ -52,7 +58,7 @@ async function infosOf(opening: Opening, name: string, given: Given): Promise<In
   return found;
 }
 
-function infoOf(name: string, { device, facts, format }: Image): Info {
+function infoOf({ name, image: { device, facts, format } }: Opened): Info {
   return { name, format, size: device.size, taken: takenBy(name), facts };
 }
 

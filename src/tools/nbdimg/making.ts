@@ -1,4 +1,4 @@
-import { UsageError } from '../../block/errors.ts';
+import { messageOf, UsageError } from '../../block/errors.ts';
 import {
   type ParameterDeclarations,
   parseParameters,
@@ -7,7 +7,7 @@ import {
 import { formatNamed, formatNames } from '../../formats/formats.ts';
 import { createRaw } from '../../formats/raw/create.ts';
 import type { ImageFormat, OpenImage } from '../../images/image.ts';
-import { neededSize, sizeOf } from './common.ts';
+import { sizeOf } from './common.ts';
 import { fullName, newFile, type Opening } from './opening.ts';
 import { isOn } from './option-text.ts';
 
@@ -87,7 +87,7 @@ function understand(declared: ParameterDeclarations, given: readonly RawParamete
   let size: bigint | undefined;
   const last = new Map<string, RawParameter>();
   for (const { key = '', value } of given) {
-    if (key === 'size') size = neededSize(value, 'image size');
+    if (key === 'size') size = optionSize(key, value);
     else if (!Object.hasOwn(declared, key)) throw new UsageError(`Invalid parameter '${key}'`);
     else last.set(key, { key, value: checked(key, declared[key]!.type, value) });
   }
@@ -100,6 +100,17 @@ function understand(declared: ParameterDeclarations, given: readonly RawParamete
   return { words, values, size };
 }
 
+/** Options that can be changed of an image of a format, checked. @throws UsageError */
+export function checkedWords(
+  { amendable = [], options = {} }: ImageFormat,
+  words: readonly RawParameter[],
+) {
+  for (const { key = '' } of words) {
+    if (!amendable.includes(key)) throw new UsageError(`Invalid parameter '${key}'`);
+  }
+  return understand(options, words).words;
+}
+
 /** The options of a format, understood. @throws UsageError */
 export const valuesOf = ({ options = {} }: ImageFormat, words: readonly RawParameter[]) =>
   understand(options, words).values;
@@ -108,11 +119,16 @@ export const valuesOf = ({ options = {} }: ImageFormat, words: readonly RawParam
 function checked(key: string, type: string, value: string): string {
   if (type === 'boolean') return isOn(key, value) ? 'on' : 'off';
   if (type !== 'size') return value;
+  return `${optionSize(key, value)}`;
+}
+
+function optionSize(key: string, value: string): bigint {
   const size = sizeOf(value);
-  if (size === undefined) {
-    throw new UsageError(`Parameter '${key}' expects a non-negative number below 2^64`);
-  }
-  return `${size}`;
+  if (size !== undefined) return size;
+  throw new UsageError(
+    `Parameter '${key}' expects a non-negative number below 2^64`,
+    'Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.',
+  );
 }
 
 async function checkBacking(
@@ -142,9 +158,14 @@ async function sizeOfBacking(
   format: string | undefined,
 ): Promise<bigint | undefined> {
   if (backing === undefined || unsafe) return undefined;
-  const opened = await opening.open(fullName(backing, name), { readOnly: true, format });
-  await opened.close();
-  return opened.image.device.size;
+  try {
+    const opened = await opening.open(fullName(backing, name), { readOnly: true, format });
+    await opened.close();
+    return opened.image.device.size;
+  } catch (error) {
+    const { cause = error } = error as Error;
+    throw new UsageError(messageOf(cause), 'Could not open backing image.');
+  }
 }
 
 /** The options as qemu-img shows them: its order, with the defaults that it shows. */

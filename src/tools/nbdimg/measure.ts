@@ -1,6 +1,7 @@
 import type { BlockDevice } from '../../block/device.ts';
 import { allExtents } from '../../block/emulate.ts';
 import { UsageError } from '../../block/errors.ts';
+import type { MeasuredDisk } from '../../images/image.ts';
 import { COMMON, Given, neededSize, OUTPUT } from './common.ts';
 import { formatFor, valuesOf } from './making.ts';
 import { Opening } from './opening.ts';
@@ -35,23 +36,26 @@ const measure: Subcommand = {
     const options = valuesOf(format, given.all('options').flatMap(splitOptions));
     const measured =
       size === undefined
-        ? await ofImage(given, (disk, used) => format.measure!(disk, used, options as never))
-        : await format.measure(neededSize(size, 'image size'), async () => 0n, options as never);
-    const { required, full } = measured;
-    await print(
-      json
-        ? `${JSON.stringify({ required: Number(required), 'fully-allocated': Number(full) }, null, 4)}\n`
-        : `required size: ${required}\nfully allocated size: ${full}\n`,
-    );
+        ? await ofImage(given, disk => format.measure!(disk, options as never))
+        : await format.measure(
+            { size: neededSize(size, 'image size'), used: async () => 0n },
+            options as never,
+          );
+    const { required, full, bitmaps } = measured;
+    const asJson = {
+      ...(bitmaps !== undefined && { bitmaps: Number(bitmaps) }),
+      required: Number(required),
+      'fully-allocated': Number(full),
+    };
+    const text = `required size: ${required}\nfully allocated size: ${full}\n`;
+    const more = bitmaps === undefined ? '' : `bitmaps size: ${bitmaps}\n`;
+    await print(json ? `${JSON.stringify(asJson, null, 4)}\n` : text + more);
     return 0;
   },
 };
 export default measure;
 
-async function ofImage<T>(
-  given: Given,
-  act: (size: bigint, used: (unit: number) => Promise<bigint>) => Promise<T>,
-): Promise<T> {
+async function ofImage<T>(given: Given, act: (disk: MeasuredDisk) => Promise<T>): Promise<T> {
   const wanted = {
     readOnly: true,
     format: given.text('format'),
@@ -59,8 +63,13 @@ async function ofImage<T>(
     options: given.has('imageOpts'),
   };
   const { image, close } = await new Opening(given).open(given.one, wanted);
+  const { device, bitmaps } = image;
   try {
-    return await act(image.device.size, unit => usedUnits(image.device, BigInt(unit)));
+    return await act({
+      size: device.size,
+      used: unit => usedUnits(device, BigInt(unit)),
+      bitmaps: bitmaps?.list(),
+    });
   } finally {
     await close();
   }

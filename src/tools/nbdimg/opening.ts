@@ -1,4 +1,3 @@
-import { constants, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, reasonOf, UsageError } from '../../block/errors.ts';
@@ -6,8 +5,7 @@ import { formatNames } from '../../formats/formats.ts';
 import { neighboursOf, openImage } from '../../formats/open-image.ts';
 import type { Files, Image, NamedFile, Neighbours } from '../../images/image.ts';
 import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
-import { filesBeside, namedFile } from '../../stores/file/beside.ts';
-import { fileDevice } from '../../stores/file/device.ts';
+import { createdFile, filesBeside, namedFile } from '../../stores/file/beside.ts';
 import type { Given } from './common.ts';
 import { type Described, describedBy, describedByJson } from './described.ts';
 import { secretsOf } from './secrets.ts';
@@ -58,7 +56,7 @@ export class Opening {
       const file = await openDescribed(described, wanted.readOnly ?? false);
       try {
         const image = await openImage(file, this.#options(described, wanted));
-        return { image, name, close: async () => image.device.close?.() };
+        return { image, name: displayName(described), close: async () => image.device.close?.() };
       } catch (error) {
         await file.device.close?.();
         throw error;
@@ -146,15 +144,18 @@ function systemError(name: string, error: unknown): BlockError {
   return new BlockError(errnoOf(error), words, { cause: error });
 }
 
+/** The name of a file as one could type it, also where it looks like a protocol. */
+function displayName({ file }: Described): string {
+  const name = file.replace(/^file:/, '');
+  return name !== file && /^[^/]*:/.test(name) ? `./${name}` : name;
+}
+
 /** A new file, or what is to be written over. @throws BlockError */
 export async function newFile(name: string): Promise<BlockDevice> {
   if (isNbdUri(name)) return (await openDescribed({ file: name }, false)).device;
   const path = name.replace(/^file:/, '');
   try {
-    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC;
-    const fd = openSync(path, flags, 0o644);
-    const shape = { writable: true, shared: false, blockDevice: false, rotational: undefined };
-    return fileDevice({ ...shape, fd, size: 0n, sparse: false });
+    return createdFile(path);
   } catch (error) {
     const reason = reasonOf(error);
     const words = `Could not create '${path}': ${reason[0]!.toUpperCase()}${reason.slice(1)}`;

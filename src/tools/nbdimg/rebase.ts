@@ -20,6 +20,8 @@ const OPTIONS = {
 } as const;
 
 const PIECE = 1 << 20;
+/** What qemu takes for a format that is none. */
+const PROTOCOLS = ['file', 'host_device', 'nbd', 'http', 'https', 'ssh'];
 
 const rebase: Subcommand = {
   options: OPTIONS,
@@ -32,7 +34,7 @@ const rebase: Subcommand = {
     if (backing === undefined && !given.has('unsafe')) {
       throw new UsageError('Use backing file (-b) option to specify the backing file');
     }
-    if (format !== undefined && !formatNames.includes(format)) {
+    if (format !== undefined && ![...formatNames, ...PROTOCOLS].includes(format)) {
       throw new UsageError(`Invalid format name: '${format}'`);
     }
     const opening = new Opening(given);

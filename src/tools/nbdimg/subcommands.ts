@@ -12,6 +12,7 @@ const load = (module: Promise<{ default: Subcommand }>) =>
 
 /** By the names of qemu-img. */
 export const SUBCOMMANDS: Readonly<Record<string, () => Promise<Subcommand>>> = {
+  amend: () => load(import('./amend.ts')),
   bench: () => load(import('./bench.ts')),
   bitmap: () => load(import('./bitmap.ts')),
   check: () => load(import('./check.ts')),

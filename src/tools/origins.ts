@@ -1,17 +1,11 @@
-import { UsageError } from '../../block/errors.ts';
-import type { NbdClient } from '../../client/client.ts';
-import { goOrClose, negotiate } from '../../client/connect.ts';
-import { Negotiation } from '../../client/negotiation.ts';
-import { pluginSource } from '../../declare/configure.ts';
-import type { Disk } from '../../handle/disk.ts';
-import { type OpenOptions, open } from '../../handle/open.ts';
-import {
-  formatNbdUri,
-  isNbdUri,
-  isWebUrl,
-  parseNbdUri,
-  type UriAddress,
-} from '../../protocol/uri.ts';
+import { UsageError } from '../block/errors.ts';
+import type { NbdClient } from '../client/client.ts';
+import { goOrClose, negotiate } from '../client/connect.ts';
+import { Negotiation } from '../client/negotiation.ts';
+import { pluginSource } from '../declare/configure.ts';
+import type { Disk } from '../handle/disk.ts';
+import { type OpenOptions, open } from '../handle/open.ts';
+import { formatNbdUri, isNbdUri, isWebUrl, parseNbdUri, type UriAddress } from '../protocol/uri.ts';
 
 /** Where disks come from. */
 export interface Origin {
@@ -58,7 +52,7 @@ function uriOrigin(name: string, uri: string): Origin {
 
 /** A server that is started with a socket to listen on. It may take one connection only. */
 export async function commandOrigin(argv: readonly string[]): Promise<Origin> {
-  const { activate } = await import('../../client/command.ts');
+  const { activate } = await import('../client/command.ts');
   const server = await activate(argv);
   const clients: NbdClient[] = [];
   return {
@@ -89,13 +83,13 @@ async function namesIn(negotiating: Promise<Negotiation>): Promise<string[]> {
 
 /** A server that is started and speaks on its standard input and output. */
 export async function pipeOrigin(argv: readonly string[], signal: AbortSignal): Promise<Origin> {
-  const { connectCommand } = await import('../../client/command.ts');
+  const { connectCommand } = await import('../client/command.ts');
   return connected(argv[0]!, 'command', await connectCommand(argv, { signal }));
 }
 
 /** A connection that was made by who started this program. @throws UsageError it is none. */
 export async function descriptorOrigin(fd: number, signal: AbortSignal): Promise<Origin> {
-  const { SocketTransport } = await import('../../transport/socket.ts');
+  const { SocketTransport } = await import('../transport/socket.ts');
   const name = `--fd ${fd}`;
   const transport = adopted(() => SocketTransport.adopted(fd), name);
   const negotiation = await Negotiation.begin(transport, { signal });
@@ -117,7 +111,7 @@ function connected(name: string, kind: Origin['kind'], client: NbdClient): Origi
 
 /** A plugin in this process. */
 export async function pluginOrigin([name, ...words]: readonly string[]): Promise<Origin> {
-  const { load } = await import('../load.ts');
+  const { load } = await import('./load.ts');
   const { declaration } = await load('plugin', name!);
   const source = await pluginSource(declaration, ...words);
   return {

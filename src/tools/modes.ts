@@ -1,6 +1,6 @@
 /** The words after the mount point: a mode and what belongs to it, or a disk. */
-import { UsageError } from '../../block/errors.ts';
-import { joinBrackets } from '../cli.ts';
+import { UsageError } from '../block/errors.ts';
+import { joinBrackets } from './cli.ts';
 import {
   commandOrigin,
   descriptorOrigin,

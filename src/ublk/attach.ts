@@ -1,0 +1,122 @@
+import type { BlockDevice } from '../block/device.ts';
+import { BlockError } from '../block/errors.ts';
+import { supportOf } from '../block/support.ts';
+import type { UblkControl } from './control.ts';
+import { UblkQueue } from './queue.ts';
+import { ANY_DEVICE, DeviceFlag, type DeviceInfo, type DiskForm, SECTOR } from './wire.ts';
+
+const DEPTH = 64;
+const LONGEST = 512 << 10;
+const PAGE = 4096;
+
+export interface AttachOptions {
+  /** The number of the device; undefined: any. */
+  readonly id: number | undefined;
+  /** When this process is killed, requests wait for another one. */
+  readonly recoverable: boolean;
+  /** Told of each request that fails. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** A block device that this process serves. */
+export interface Attached {
+  readonly id: number;
+  /** Settles when somebody has stopped it. */
+  readonly ended: Promise<void>;
+  /** Takes it away, in use or not: then requests fail. */
+  detach(): Promise<void>;
+}
+
+/**
+ * Makes a block device of a disk.
+ * @throws BlockError for a size that devices cannot have; SystemError the number is taken.
+ */
+export async function attach(
+  control: UblkControl,
+  disk: BlockDevice,
+  { id = ANY_DEVICE, recoverable, onError }: AttachOptions,
+): Promise<Attached> {
+  const form = formOf(disk);
+  const recovery = DeviceFlag.userRecovery | DeviceFlag.userRecoveryReissue;
+  const flags = DeviceFlag.ioctlEncoded | (recoverable ? recovery : 0n);
+  const state = { state: 0, pid: -1 };
+  const wanted = { id, queues: 1, depth: DEPTH, longest: LONGEST, flags, ...state };
+  const info = await control.add(wanted);
+  try {
+    await control.setParameters(info.id, form);
+    return await serve(control, info, disk, onError, () => control.start(info.id));
+  } catch (error) {
+    await control.remove(info.id).catch(() => {});
+    throw error;
+  }
+}
+
+/**
+ * Serves a device whose process has been killed, with the disk that it had.
+ * @throws SystemError there is no such device, or it cannot be recovered.
+ */
+export async function recover(
+  control: UblkControl,
+  disk: BlockDevice,
+  id: number,
+  onError: (error: unknown) => void,
+): Promise<Attached> {
+  const info = await control.info(id);
+  await control.startRecovery(id);
+  return serve(control, info, disk, onError, () => control.endRecovery(id));
+}
+
+async function serve(
+  control: UblkControl,
+  info: DeviceInfo,
+  disk: BlockDevice,
+  onError: (error: unknown) => void,
+  start: () => Promise<void>,
+): Promise<Attached> {
+  const queue = await UblkQueue.open(info, disk, onError);
+  queue.fetch();
+  const end = async () => {
+    await queue.ended;
+    queue.close();
+    // Who has stopped it may have removed it, too.
+    await control.remove(info.id).catch(() => {});
+  };
+  try {
+    await start();
+  } catch (error) {
+    await control.stop(info.id).catch(() => {});
+    await queue.ended;
+    queue.close();
+    throw error;
+  }
+  const ended = end();
+  const detach = async () => {
+    await control.stop(info.id).catch(() => {});
+    await ended;
+  };
+  return { id: info.id, ended, detach };
+}
+
+function formOf(disk: BlockDevice): DiskForm {
+  const { size, blockSize, flush, trim, write, rotational = false } = disk;
+  const { minimum = SECTOR, preferred = PAGE } = blockSize ?? {};
+  if (size === 0n) throw new BlockError('EINVAL', 'the disk is empty: a device needs a sector');
+  if (size % BigInt(SECTOR) !== 0n) {
+    const why = `a device has whole sectors of ${SECTOR} bytes`;
+    throw new BlockError('EINVAL', `the disk has ${size} bytes: ${why}`);
+  }
+  const block = Math.max(SECTOR, Math.min(PAGE, minimum));
+  const { zero, fua } = supportOf(disk);
+  return {
+    sectors: size / BigInt(SECTOR),
+    readOnly: write === undefined,
+    rotational,
+    cache: write !== undefined && flush !== undefined,
+    fua: fua === 'native',
+    block: size % BigInt(block) === 0n ? block : SECTOR,
+    preferred: Math.max(block, Math.min(preferred, LONGEST)),
+    longest: LONGEST,
+    discard: write !== undefined && trim !== undefined,
+    writeZeroes: zero === 'native',
+  };
+}

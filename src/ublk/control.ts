@@ -1,0 +1,109 @@
+import { closeSync, openSync, readdirSync } from 'node:fs';
+import { BlockError } from '../block/errors.ts';
+import { IoUring } from '../posix/io-uring.ts';
+import { addressOf, SystemError } from '../posix/libc.ts';
+import {
+  Control,
+  type ControlFields,
+  type DeviceInfo,
+  type DiskForm,
+  decodeInfo,
+  encodeInfo,
+  encodeParameters,
+  INFO_SIZE,
+  putControl,
+} from './wire.ts';
+
+const PLACE = '/dev/ublk-control';
+const ENTRIES = 4;
+
+/** The kernel's ublk driver, which makes block devices that processes serve. */
+export class UblkControl {
+  readonly #fd: number;
+  readonly #ring: IoUring;
+  readonly #waiting = new Map<number, (result: number) => void>();
+  #count = 0;
+
+  /** @throws BlockError the driver is not there, or not for this user. */
+  constructor() {
+    this.#fd = openControl();
+    this.#ring = new IoUring(ENTRIES, 128, (id, result) => {
+      this.#waiting.get(id)?.(result);
+      this.#waiting.delete(id);
+    });
+  }
+
+  /** Makes a device, which is not to be seen before it is started. @returns it as it is. */
+  async add(wanted: DeviceInfo): Promise<DeviceInfo> {
+    const bytes = encodeInfo(wanted);
+    await this.#ask('add', { id: wanted.id }, bytes);
+    return decodeInfo(bytes);
+  }
+
+  async setParameters(id: number, form: DiskForm): Promise<void> {
+    await this.#ask('setParameters', { id }, encodeParameters(form));
+  }
+
+  /** Once all requests are fetched. It is there when this has answered, and its partitions are. */
+  async start(id: number): Promise<void> {
+    await this.#ask('start', { id, data: BigInt(process.pid) });
+  }
+
+  /** No more requests come, and those that wait fail. */
+  async stop(id: number): Promise<void> {
+    await this.#ask('stop', { id });
+  }
+
+  /** Once nobody serves it. */
+  async remove(id: number): Promise<void> {
+    await this.#ask('remove', { id });
+  }
+
+  /** For a device whose process has ended: another one may serve it. */
+  async startRecovery(id: number): Promise<void> {
+    await this.#ask('startRecovery', { id });
+  }
+
+  async endRecovery(id: number): Promise<void> {
+    await this.#ask('endRecovery', { id, data: BigInt(process.pid) });
+  }
+
+  /** @throws SystemError ENODEV there is no such device. */
+  async info(id: number): Promise<DeviceInfo> {
+    const bytes = Buffer.alloc(INFO_SIZE);
+    await this.#ask('info', { id }, bytes);
+    return decodeInfo(bytes);
+  }
+
+  close(): void {
+    this.#ring.close();
+    closeSync(this.#fd);
+  }
+
+  async #ask(command: keyof typeof Control, fields: ControlFields, bytes?: Buffer): Promise<void> {
+    const id = ++this.#count;
+    const place = bytes && { address: addressOf(bytes), length: bytes.length };
+    putControl(this.#ring.prepare(id), this.#fd, Control[command], { ...fields, ...place });
+    const answer = new Promise<number>(resolve => this.#waiting.set(id, resolve));
+    this.#ring.submit();
+    const result = await answer;
+    if (result < 0) throw new SystemError(`ublk: ${command}`, -result);
+  }
+}
+
+/** The numbers of all devices, in order. */
+export function ublkDevices(): number[] {
+  const numbers = readdirSync('/dev').map(name => /^ublkc(\d+)$/.exec(name)?.[1]);
+  return numbers.flatMap(number => (number ? Number(number) : [])).sort((a, b) => a - b);
+}
+
+function openControl(): number {
+  try {
+    return openSync(PLACE, 'r+');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES' || code === 'EPERM')
+      throw new BlockError('EPERM', `${PLACE}: only root may`);
+    throw new BlockError('ENOENT', `there is no ${PLACE}: the kernel needs its module ublk_drv`);
+  }
+}
