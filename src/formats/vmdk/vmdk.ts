@@ -180,24 +180,10 @@ function factsOf({ extents: lines }: Descriptor, extents: readonly Extent[], pat
 
 /** What is wrong with the grains of all extents. */
 async function checkAll(extents: readonly Extent[]): Promise<CheckReport> {
-  let sum: CheckReport = {
-    ...{ findings: [], corruptions: 0, leaks: 0, corruptionsFixed: 0, leaksFixed: 0, errors: 0 },
-    ...{ totalClusters: 0, allocatedClusters: 0, compressedClusters: 0 },
-  };
-  for (const { grains } of extents) {
-    if (!grains) continue;
-    const report = await grains.check();
-    const added = (key: keyof CheckReport) => (sum[key] as number) + (report[key] as number);
-    sum = {
-      ...sum,
-      findings: [...sum.findings, ...report.findings],
-      corruptions: added('corruptions'),
-      totalClusters: added('totalClusters'),
-      allocatedClusters: added('allocatedClusters'),
-      compressedClusters: added('compressedClusters'),
-    };
-  }
-  return sum;
+  const findings: string[] = [];
+  for (const { grains } of extents) findings.push(...((await grains?.check())?.findings ?? []));
+  const none = { leaks: 0, corruptionsFixed: 0, leaksFixed: 0, errors: 0 };
+  return { ...none, findings, corruptions: findings.length };
 }
 
 /** The disk behind this one. @throws BlockError EINVAL it is another one now. */
