@@ -1,10 +1,11 @@
 import { alignedDevice } from '../block/aligned.ts';
 import { contiguous } from '../block/data.ts';
 import type { BlockDevice, RequestOptions } from '../block/device.ts';
+import { BlockError } from '../block/errors.ts';
 import { btrfs } from '../formats/fs/btrfs/btrfs.ts';
 import { ext } from '../formats/fs/ext/ext.ts';
 import { fat } from '../formats/fs/fat/fat.ts';
-import type { FileSystemFormat } from '../formats/fs/file-system.ts';
+import type { FileSystem, FileSystemFormat } from '../formats/fs/file-system.ts';
 import { iso } from '../formats/fs/iso/iso.ts';
 import { nameOf } from '../formats/fs/names.ts';
 import { ntfs } from '../formats/fs/ntfs/ntfs.ts';
@@ -36,6 +37,16 @@ export async function probe(device: BlockDevice, options?: RequestOptions): Prom
   const format = FORMATS.find(candidate => candidate.matches(start, device));
   if (format) return { kind: 'filesystem', format };
   return swapIn(start) ?? { kind: 'unknown' };
+}
+
+/** The file system on a device. @throws BlockError ENOENT there is none that is known. */
+export async function fileSystemOf(
+  device: BlockDevice,
+  options?: RequestOptions,
+): Promise<FileSystem> {
+  const content = await probe(device, options);
+  if (content.kind === 'filesystem') return content.format.open(device, options);
+  throw new BlockError('ENOENT', 'there is no file system that is known');
 }
 
 const LUKS = Buffer.from('LUKS\xba\xbe', 'latin1');

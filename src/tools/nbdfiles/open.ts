@@ -6,6 +6,7 @@ import { open } from '../../handle/open.ts';
 import type { NamedFile } from '../../images/image.ts';
 import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
 import { filesBeside, namedFile } from '../../stores/file/beside.ts';
+import { expanded } from './compressed.ts';
 import type { Source } from './sources.ts';
 
 /** A volume that is encrypted as a whole is opened where its keys are: as all others are. */
@@ -26,8 +27,9 @@ export async function openDisk(source: Source): Promise<BlockDevice> {
 }
 
 async function openSource({ what, format }: Source): Promise<BlockDevice> {
-  const file = await openFile(what);
+  let file = await openFile(what);
   try {
+    if (format === undefined) file = { ...file, device: await expanded(file.device) };
     const found = format ?? (await probe(file.device));
     const chosen = found === WITH_KEYS ? 'raw' : found;
     const files = filesBeside({ anywhere: true });
