@@ -181,9 +181,14 @@ function factsOf({ extents: lines }: Descriptor, extents: readonly Extent[], pat
 /** What is wrong with the grains of all extents. */
 async function checkAll(extents: readonly Extent[]): Promise<CheckReport> {
   const findings: string[] = [];
-  for (const { grains } of extents) findings.push(...((await grains?.check())?.findings ?? []));
+  let corruptions = 0;
+  for (const { grains } of extents) {
+    const report = await grains?.check();
+    findings.push(...(report?.findings ?? []));
+    corruptions += report?.corruptions ?? 0;
+  }
   const none = { leaks: 0, corruptionsFixed: 0, leaksFixed: 0, errors: 0 };
-  return { ...none, findings, corruptions: findings.length };
+  return { ...none, findings, corruptions };
 }
 
 /** The disk behind this one. @throws BlockError EINVAL it is another one now. */
