@@ -68,7 +68,8 @@ async function openOne(
   { readOnly }: OpenImage,
   backing: Image | undefined,
 ): Promise<Parts> {
-  const extent = await openSparse(file, header, { readOnly, backing: backing?.device });
+  const behind = backing && unclosed(backing.device);
+  const extent = await openSparse(file, header, { readOnly, backing: behind });
   return { extents: [extent], device: extent.device };
 }
 
@@ -88,7 +89,7 @@ async function openLines(
         extents.push({ device: paddingDevice(BigInt(line.size)) });
         continue;
       }
-      const part = backing && partOf(backing.device, start, line.size);
+      const part = backing && partOf(unclosed(backing.device), start, line.size);
       extents.push(await openLine(line, neighbours, { readOnly, backing: part }));
       start += line.size;
     }
@@ -104,6 +105,9 @@ async function openLines(
 function closingToo(device: BlockDevice, ...others: readonly BlockDevice[]): BlockDevice {
   return wrapDevice(device, { ...PASS, close: () => closeAll([device, ...others]) });
 }
+
+/** A device that several use, and one closes. */
+const unclosed = (device: BlockDevice) => wrapDevice(device, { ...PASS, close: () => {} });
 
 /** So much of a disk as lies behind an extent. */
 function partOf(device: BlockDevice, start: number, size: number): BlockDevice | undefined {
