@@ -32,6 +32,18 @@ export {
   type WriteBytes,
 } from './copy/streams.ts';
 export type { Chunk } from './copy/work-queue.ts';
+export type {
+  Entry,
+  FileSystem,
+  FileSystemFormat,
+  FileType,
+  Node,
+  Stat,
+  Subvolume,
+  Usage,
+} from './formats/fs/file-system.ts';
+export { bytesOf, nameOf } from './formats/fs/names.ts';
+export { type Mount, type Place, Tree, type WalkOptions } from './formats/fs/tree.ts';
 export { type Copyable, copy } from './handle/copy.ts';
 export type { CallOptions } from './handle/deadline.ts';
 export { Disk } from './handle/disk.ts';
@@ -50,6 +62,15 @@ export type {
   OperationStatistics,
   RangeOptions,
 } from './handle/types.ts';
+export { type Content, fileSystemOf, probe } from './inspect/probe.ts';
+export { findSystems, type System } from './inspect/system.ts';
+export {
+  type Inventory,
+  listVolumes,
+  type Mountable,
+  openFileSystems,
+  type Volume,
+} from './inspect/volumes.ts';
 export * from './plugin.ts';
 export { ProtocolError } from './protocol/errors.ts';
 export {

@@ -28,8 +28,10 @@ export interface AlignOptions {
   /** The minimum block size to have, in bytes; 1 unless told. */
   readonly minimum?: number;
   /** To be shared by all devices that are over the same bytes. */
-  readonly locks?: RangeLock;
+  readonly locks?: Locks | undefined;
 }
+
+type Locks = Pick<RangeLock, 'shared' | 'exclusive'>;
 
 /**
  * A device that takes any offset and length over one that takes whole blocks only, of which the last
@@ -74,7 +76,7 @@ export function alignedDevice(
 /** Requests of any kind as requests of whole blocks. */
 class Blocks {
   readonly #below: BlockDevice;
-  readonly #locks: RangeLock;
+  readonly #locks: Locks;
   readonly #block: number;
   /** What a request is cut between: more than a block where those are small. */
   readonly #unit: number;
@@ -82,7 +84,7 @@ class Blocks {
   readonly #most: number;
   readonly #scratch: Scratch;
 
-  constructor(below: BlockDevice, { minimum, maximum }: BlockSize, locks: RangeLock) {
+  constructor(below: BlockDevice, { minimum, maximum }: BlockSize, locks: Locks) {
     this.#below = below;
     this.#locks = locks;
     this.#block = minimum;

@@ -8,7 +8,7 @@ import type { BlockDevice, Data, RequestOptions } from './device.ts';
  * @param target at least 1 byte.
  */
 export function readInto(
-  device: BlockDevice,
+  device: Pick<BlockDevice, 'read'>,
   offset: bigint,
   target: Uint8Array,
   options?: RequestOptions,

@@ -12,7 +12,7 @@ export interface Coding {
   readonly crc?: number | undefined;
   /** Of deflate: what came out before. */
   readonly dictionary?: Uint8Array | undefined;
-  /** Of deflate: it goes on after what is wanted. */
+  /** Of deflate and zstd: it goes on after what is wanted. */
   readonly part?: boolean | undefined;
   /** Of gzip-index: bytes between two places. */
   readonly span?: number | undefined;

@@ -36,7 +36,7 @@ export function decoderOf(coding: Coding): Decoder {
   if (kind === 'gzip-index') return gzipIndexer(coding);
   const { system, other, name } = LIBRARIES[kind];
   const stepper = system(coding);
-  const decoder = stepper ? steppingDecoder(stepper) : other?.(coding);
+  const decoder = stepper ? steppingDecoder(stepper, coding.part) : other?.(coding);
   if (decoder) return decoder;
   throw new BlockError('ENOTSUP', `${kind} needs ${name}, which is not installed`);
 }

@@ -18,12 +18,15 @@ export interface Stepper {
   close(): void;
 }
 
-export function steppingDecoder(stepper: Stepper): Decoder {
+/** @param part the input goes on after what fills the sink. */
+export function steppingDecoder(stepper: Stepper, part = false): Decoder {
   let between = false;
+  let done = 0;
   return {
     decode(input, last, sink) {
       let rest = input;
       for (let full = true; rest.length > 0 || (full && !between); ) {
+        if (part && done === sink.most) return;
         if (between) {
           if (!stepper.again) throw new BlockError('EIO', 'more bytes follow its end');
           rest = rest.subarray(leadingZeroes(rest));
@@ -34,6 +37,7 @@ export function steppingDecoder(stepper: Stepper): Decoder {
         const { read, written, ended } = stepper.step(rest, room, last);
         rest = rest.subarray(read);
         sink.filled(written);
+        done += written;
         between = ended;
         full = written === room.length;
         if (ended || read > 0 || written > 0) continue;

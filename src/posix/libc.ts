@@ -49,7 +49,7 @@ export function sharedLibrary(...names: readonly (string | null)[]): Library | u
  * @param names of the library, as for `sharedLibrary`.
  */
 export function boundOnce<T>(
-  names: readonly string[],
+  names: readonly (string | null)[],
   bind: (library: Library) => T,
 ): () => T | undefined {
   let bound: { readonly functions: T | undefined } | undefined;

@@ -1,5 +1,6 @@
+import { promisify } from 'node:util';
 import { BlockError } from '../block/errors.ts';
-import { sharedLibrary } from './libc.ts';
+import { boundOnce, callAsync } from './libc.ts';
 
 /** Zstandard for short runs of bytes, at once. */
 export interface Zstd {
@@ -24,6 +25,11 @@ export function loadZstd(): Zstd | undefined {
 
 interface NodeZstd {
   zstdCompressSync?(bytes: Uint8Array, options?: object): Buffer;
+  zstdCompress?(
+    bytes: Uint8Array,
+    options: object,
+    done: (error: Error | null, packed: Buffer) => void,
+  ): void;
   zstdDecompressSync?(bytes: Uint8Array, options?: object): Buffer;
   constants: { ZSTD_c_compressionLevel?: number };
 }
@@ -38,22 +44,26 @@ function fromNode(node: NodeZstd): Zstd | undefined {
   };
 }
 
-function fromLibrary(): Zstd | undefined {
-  const library = sharedLibrary(...ZSTD_LIBRARIES);
-  if (!library) return undefined;
-  const bound = library.func('size_t ZSTD_compressBound(size_t length)');
-  const isError = library.func('uint ZSTD_isError(size_t result)');
-  const pack = library.func(
+const native = boundOnce(ZSTD_LIBRARIES, library => ({
+  bound: library.func('size_t ZSTD_compressBound(size_t length)'),
+  isError: library.func('uint ZSTD_isError(size_t result)'),
+  pack: library.func(
     'size_t ZSTD_compress(void *to, size_t room, void *from, size_t length, int level)',
-  );
-  const unpack = library.func(
-    'size_t ZSTD_decompress(void *to, size_t room, void *from, size_t length)',
-  );
+  ),
+  unpack: library.func('size_t ZSTD_decompress(void *to, size_t room, void *from, size_t length)'),
+}));
+
+const noMemory = () => new BlockError('ENOMEM', 'zstd: no memory to compress with');
+
+function fromLibrary(): Zstd | undefined {
+  const library = native();
+  if (!library) return undefined;
+  const { bound, isError, pack, unpack } = library;
   return {
     compress: bytes => {
       const room = Buffer.allocUnsafeSlow(Number(bound(bytes.length)));
       const length = pack(room, room.length, bytes, bytes.length, LEVEL);
-      if (isError(length)) throw new BlockError('ENOMEM', 'zstd: no memory to compress with');
+      if (isError(length)) throw noMemory();
       return Uint8Array.prototype.slice.call(room, 0, Number(length));
     },
     decompress: (bytes, length) => {
@@ -62,6 +72,32 @@ function fromLibrary(): Zstd | undefined {
       if (isError(result)) throw new Error('zstd: damaged data');
       return exactly(room.subarray(0, Number(result)), length);
     },
+  };
+}
+
+/** Compresses in a thread of the pool; undefined: there is no Zstandard. */
+export function packInThread(): Pack | undefined {
+  return packNative() ?? packByNode(process.getBuiltinModule('node:zlib') as unknown as NodeZstd);
+}
+
+type Pack = (bytes: Uint8Array, level: number) => Promise<Uint8Array>;
+
+function packByNode({ zstdCompress, constants }: NodeZstd): Pack | undefined {
+  if (!zstdCompress) return undefined;
+  const compress = promisify(zstdCompress);
+  return (bytes, level) =>
+    compress(bytes, { params: { [constants.ZSTD_c_compressionLevel!]: level } });
+}
+
+function packNative(): Pack | undefined {
+  const library = native();
+  if (!library) return undefined;
+  const { bound, isError, pack } = library;
+  return async (bytes, level) => {
+    const room = Buffer.allocUnsafeSlow(Number(bound(bytes.length)));
+    const length = await callAsync('zstd', pack, room, room.length, bytes, bytes.length, level);
+    if (isError(length)) throw noMemory();
+    return room.subarray(0, Number(length));
   };
 }
 

@@ -10,6 +10,7 @@ export const MAKERS: Readonly<Record<string, Maker>> = {
   constant: remakeConstant,
   file: remakeFile,
   join: remakeJoin,
+  luks: async (...made) => (await import('../formats/luks/device.ts')).remakeLuks(...made),
   memory: remakeMemory,
   padding: remakePadding,
   slice: remakeSlice,

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
+import { bytesBeforeData, createLuks } from '../../src/formats/luks/create.ts';
+import { fileDevice } from '../../src/stores/file/device.ts';
+import { openFile } from '../../src/stores/file/open.ts';
 import { deviceContract, type Writes } from './contract.ts';
 import { filterSource, makersOf, pluginSource, REQUEST } from './open.ts';
 
@@ -20,6 +23,17 @@ const ZEROES = `${createHash('sha256').update(Buffer.alloc(65536)).digest('hex')
 
 const present = file('present');
 const missing = join(folder, 'missing');
+
+/** An encrypted volume of 1 MiB. */
+async function volume(version: 1 | 2): Promise<string> {
+  const options = { version, passphrase: Buffer.from('secret'), iterTime: 1, memory: 1 << 16 };
+  const path = file(`luks${version}`);
+  truncateSync(path, bytesBeforeData(options) + (1 << 20));
+  const device = fileDevice(openFile(path, false));
+  await createLuks(device, options);
+  await device.close?.();
+  return path;
+}
 
 /** A plugin, a filter over it, their parameters and how the filter takes writes. */
 const FILTERS: readonly (readonly [plugin: string, filter: string, writes: Writes])[] = [
@@ -46,6 +60,8 @@ const FILTERS: readonly (readonly [plugin: string, filter: string, writes: Write
   ['memory 1M', 'log', 'kept'],
   ['memory 1M', `log logfile=${join(folder, 'memory.log')}`, 'kept'],
   ['full 1M', `log logfile=${join(folder, 'full.log')}`, 'ENOSPC'],
+  [`file ${await volume(1)}`, 'luks passphrase=secret', 'kept'],
+  [`file ${await volume(2)}`, 'luks passphrase=secret', 'kept'],
   ['memory 1M', 'map map=0-99999:200000 map=200000-299999:0', 'kept'],
   ['memory 7E', 'map map=0-99999:2E map=2305843009213693952-2305843009213793951:0', 'kept'],
   ['memory 1M', 'multi-conn', 'kept'],

@@ -41,7 +41,9 @@ async function inTime(work: Promise<void>): Promise<void> {
 }
 
 /** Numbers at which things break. */
-const EDGES = [0, 1, 2, 7, 8, 9, 0x7f, 0x80, 0xff, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff];
+export const EDGES = [
+  0, 1, 2, 7, 8, 9, 0x7f, 0x80, 0xff, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff,
+];
 
 /** The bytes with up to four changes: a bit, a number, a part lost, doubled, moved or made up. */
 export function mutate(bytes: Buffer, random: Random): Buffer {

@@ -91,7 +91,7 @@ export async function runWell(
 export function ourCommands(t: TestContext): { path: string; env: { PATH: string } } {
   const path = join(temporaryFolder(t), 'bin');
   mkdirSync(path);
-  for (const name of ['nbdkit', 'nbdinfo', 'nbdcopy', 'nbddump', 'nbdfuse']) {
+  for (const name of ['nbdkit', 'nbdinfo', 'nbdcopy', 'nbddump', 'nbdfuse', 'nbdimg']) {
     const script = `#!/bin/sh\nexec '${process.execPath}' '${join(DIST, `${name}.cjs`)}' "$@"\n`;
     writeFileSync(join(path, name), script, { mode: 0o755 });
   }

@@ -16,10 +16,10 @@ export interface FindOptions extends RequestOptions {
   readonly sector?: number;
 }
 
-const SIGNATURE = 'EFI PART';
+export const GPT_SIGNATURE = 'EFI PART';
 const GPT_AT_LEAST = 68n;
-const ENTRY_AT_LEAST = 128;
-const NO_TYPE = Buffer.alloc(16);
+export const ENTRY_AT_LEAST = 128;
+export const NO_TYPE = Buffer.alloc(16);
 const EXTENDED_TYPES = [0x05, 0x0f, 0x85];
 
 /**
@@ -39,7 +39,7 @@ export async function findPartition(
   const start = await read(0n, sector * 2);
   const header = start.subarray(sector);
   const isGpt =
-    size >= GPT_AT_LEAST * BigInt(sector) && header.toString('latin1', 0, 8) === SIGNATURE;
+    size >= GPT_AT_LEAST * BigInt(sector) && header.toString('latin1', 0, 8) === GPT_SIGNATURE;
   if (!isGpt && start.readUInt16LE(SECTOR - 2) !== 0xaa55) {
     throw bad('disk does not contain MBR or GPT partition table signature');
   }
@@ -116,7 +116,8 @@ async function findLogical(
   }
 }
 
-function isExtended({ sectors, type }: MbrEntry): boolean {
+/** Whether an entry holds more partitions. */
+export function isExtended({ sectors, type }: MbrEntry): boolean {
   return sectors > 0n && EXTENDED_TYPES.includes(type);
 }
 

@@ -1,0 +1,3 @@
+import { imageFilter } from '../../formats/image-filter.ts';
+
+export default imageFilter('vpc');

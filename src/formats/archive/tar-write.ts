@@ -1,0 +1,103 @@
+import { SECTOR } from './tar-header.ts';
+
+/** A member of an archive, as its header tells of it. */
+export interface TarMember {
+  /** As it is in the archive: bytes without a zero. */
+  readonly name: Buffer;
+  readonly type: TarType;
+  /** 12 bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes that follow the header. */
+  readonly size: bigint;
+  /** Seconds since 1970. */
+  readonly mtime: bigint;
+  /** Where a link leads. */
+  readonly link?: Buffer | undefined;
+  readonly device?: { readonly major: number; readonly minor: number } | undefined;
+}
+
+export type TarType =
+  | 'file'
+  | 'hardlink'
+  | 'symlink'
+  | 'character'
+  | 'block'
+  | 'directory'
+  | 'fifo';
+
+const FLAGS: Readonly<Record<TarType, string>> = {
+  file: '0',
+  hardlink: '1',
+  symlink: '2',
+  character: '3',
+  block: '4',
+  directory: '5',
+  fifo: '6',
+};
+const PAX = 'x';
+const NAME = 100;
+
+/** The header of a member, with one of POSIX.1-2001 before it for what has no room. */
+export function tarHeader(member: TarMember): Buffer {
+  const records: Buffer[] = [];
+  const { name, link = Buffer.alloc(0), size, mtime, uid, gid } = member;
+  if (name.length > NAME) records.push(record('path', name));
+  if (link.length > NAME) records.push(record('linkpath', link));
+  if (size >= 8n ** 11n) records.push(record('size', Buffer.from(String(size))));
+  if (mtime < 0n || mtime >= 8n ** 11n) records.push(record('mtime', Buffer.from(String(mtime))));
+  if (uid >= 8 ** 7) records.push(record('uid', Buffer.from(String(uid))));
+  if (gid >= 8 ** 7) records.push(record('gid', Buffer.from(String(gid))));
+  const own = ustar(member, FLAGS[member.type]);
+  if (records.length === 0) return own;
+  const extended = Buffer.concat(records);
+  const named = { ...member, name: Buffer.from('././@PaxHeader'), link: undefined };
+  const head = ustar({ ...named, size: BigInt(extended.length), mtime: 0n }, PAX);
+  return Buffer.concat([head, extended, tarPadding(BigInt(extended.length)), own]);
+}
+
+/** What fills up the last sector of so many bytes. */
+export function tarPadding(size: bigint): Buffer {
+  return Buffer.alloc(Number(-size & BigInt(SECTOR - 1)));
+}
+
+/** Two empty sectors, filled up to the 10 KiB in which tar writes. @param written bytes before. */
+export function tarEnd(written: bigint): Buffer {
+  const least = written + BigInt(2 * SECTOR);
+  const blocks = 20n * BigInt(SECTOR);
+  return Buffer.alloc(Number(((least + blocks - 1n) / blocks) * blocks - written));
+}
+
+/** `LENGTH KEY=VALUE\n`, where the length counts its own digits. */
+function record(key: string, value: Buffer): Buffer {
+  const rest = key.length + value.length + 3;
+  let length = rest + String(rest).length;
+  if (String(length).length !== String(rest).length) length += 1;
+  return Buffer.concat([Buffer.from(`${length} ${key}=`), value, Buffer.from('\n')]);
+}
+
+function ustar(member: TarMember, flag: string): Buffer {
+  const bytes = Buffer.alloc(SECTOR);
+  const { name, link = Buffer.alloc(0), device } = member;
+  const octal = (value: bigint, at: number, length: number) => {
+    const fits = value >= 0n && value < 8n ** BigInt(length - 1);
+    bytes.write((fits ? value : 0n).toString(8).padStart(length - 1, '0'), at, 'latin1');
+  };
+  name.copy(bytes, 0, 0, NAME);
+  octal(BigInt(member.mode), 100, 8);
+  octal(BigInt(member.uid), 108, 8);
+  octal(BigInt(member.gid), 116, 8);
+  octal(member.size, 124, 12);
+  octal(member.mtime, 136, 12);
+  bytes.write(`        ${flag}`, 148, 'latin1');
+  link.copy(bytes, 157, 0, NAME);
+  bytes.write('ustar\x0000', 257, 'latin1');
+  if (device) {
+    octal(BigInt(device.major), 329, 8);
+    octal(BigInt(device.minor), 337, 8);
+  }
+  const sum = bytes.reduce((total, byte) => total + byte, 0);
+  bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return bytes;
+}

@@ -1,0 +1,101 @@
+import { BlockCache, Budget } from '../../block/block-cache.ts';
+import { sliceData, viewsOf } from '../../block/data.ts';
+import type { BlockDevice, Data, ReadOptions, RequestOptions } from '../../block/device.ts';
+import { BlockError, messageOf } from '../../block/errors.ts';
+import { readInto } from '../../block/read-into.ts';
+import type { Coding } from '../../codecs/coding.ts';
+import { decoders, type SharedBytes } from '../../codecs/threads.ts';
+import type { ImageFile } from '../../images/image-file.ts';
+
+const SECTOR = 512;
+/** Of decoded clusters that are kept. */
+const BUDGET = 8 << 20;
+const LEAST = 4;
+
+/** Where in the file a compressed cluster is, in bytes: it ends somewhere before `end`. */
+export interface PackedPlace {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Of the 62 bits of an entry those above say how many more sectors there are. */
+const offsetBits = (clusterBits: number) => 62 - (clusterBits - 8);
+
+/** What the entry of a compressed cluster says. */
+export function packedAt(slice: Buffer, at: number, clusterBits: number): PackedPlace {
+  const high = slice.readUInt32BE(at) & 0x3fff_ffff;
+  const bits = offsetBits(clusterBits) - 32;
+  const start = (high % 2 ** bits) * 2 ** 32 + slice.readUInt32BE(at + 4);
+  const sectors = Math.floor(high / 2 ** bits) + 1;
+  return { start, end: start - (start % SECTOR) + sectors * SECTOR };
+}
+
+/** The upper and lower half of the entry for compressed bytes. @throws BlockError ENOSPC too far. */
+export function packedEntry(start: number, length: number, clusterBits: number): [number, number] {
+  const bits = offsetBits(clusterBits);
+  if (start >= 2 ** Math.min(bits, 56)) {
+    throw new BlockError('ENOSPC', 'the image is too large for compressed clusters');
+  }
+  const more = Math.floor((start + length - 1) / SECTOR) - Math.floor(start / SECTOR);
+  const high = Math.floor(start / 2 ** 32) + more * 2 ** (bits - 32) + 2 ** 30;
+  return [high, start % 2 ** 32];
+}
+
+/** Compressed clusters, decoded in threads; the last ones are kept. */
+export class PackedClusters implements Pick<BlockDevice, 'read'> {
+  readonly #file: ImageFile;
+  readonly #cluster: number;
+  readonly #coding: Coding;
+  readonly #placeOf: (offset: bigint) => PackedPlace | PromiseLike<PackedPlace>;
+  readonly #kept: BlockCache<number, SharedBytes, Promise<SharedBytes>>;
+
+  /** @param placeOf tells where the compressed cluster is that has an offset of the disk. */
+  constructor(
+    file: ImageFile,
+    cluster: number,
+    compression: 'zlib' | 'zstd',
+    placeOf: (offset: bigint) => PackedPlace | PromiseLike<PackedPlace>,
+  ) {
+    this.#file = file;
+    this.#cluster = cluster;
+    // More may follow in the last sector.
+    this.#coding = { kind: compression === 'zlib' ? 'deflate' : 'zstd', part: true };
+    this.#placeOf = placeOf;
+    this.#kept = new BlockCache(new Budget(Math.max(BUDGET, LEAST * cluster)));
+  }
+
+  async read(offset: bigint, length: number, options?: ReadOptions): Promise<Data> {
+    const within = Number(offset & BigInt(this.#cluster - 1));
+    const count = Math.ceil((within + length) / this.#cluster);
+    const clusters = await Promise.all(
+      Array.from({ length: count }, (_, index) =>
+        this.#decoded(offset + BigInt(index * this.#cluster), options),
+      ),
+    );
+    return sliceData(clusters.flatMap(viewsOf), within, length);
+  }
+
+  /** What was there is there no more. */
+  forget(place: PackedPlace): void {
+    this.#kept.delete(place.start);
+  }
+
+  async #decoded(offset: bigint, options?: RequestOptions): Promise<Uint8Array> {
+    const place = await this.#placeOf(offset);
+    return this.#kept.get(place.start, own => this.#decode(place, own), options);
+  }
+
+  async #decode(place: PackedPlace, options: RequestOptions): Promise<SharedBytes> {
+    const input = new Uint8Array(place.end - place.start);
+    await readInto(this.#file, BigInt(place.start), input, options);
+    const bytes = new Uint8Array(new SharedArrayBuffer(this.#cluster));
+    try {
+      await decoders.decode(this.#coding, input, () => bytes, options);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      const words = `a compressed cluster at ${place.start} cannot be read: ${messageOf(error)}`;
+      throw new BlockError('EIO', words, { cause: error });
+    }
+    return bytes;
+  }
+}

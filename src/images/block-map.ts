@@ -1,0 +1,311 @@
+import { andThen, isPromise } from '../block/answer.ts';
+import { zeroRange } from '../block/emulate.ts';
+import { BlockError, errnoOf, messageOf } from '../block/errors.ts';
+import type { CheckReport } from './image.ts';
+import type { ImageFile } from './image-file.ts';
+import type { Allocation, Mapping, Place, Run, RunKind } from './run.ts';
+import { TableCache } from './table-cache.ts';
+
+/** What a table says of a block. */
+export interface BlockEntry {
+  readonly kind: RunKind;
+  /** Where its data is in the file, in bytes; 0: nowhere. */
+  readonly at: number;
+  /** Where a bit for each sector says whether that is here: in the file, in bytes; of kind data. */
+  readonly bits?: number | undefined;
+}
+
+export interface BlockMapOptions {
+  readonly file: ImageFile;
+  /** Bytes of the disk. */
+  readonly size: bigint;
+  /** Bytes of a block, a power of two. */
+  readonly block: number;
+  /** Bytes of a table's entry. */
+  readonly entryBytes: number;
+  /** Bytes of a sector that has a bit of its own; 512 unless told. */
+  readonly sector?: number | undefined;
+  /** Bytes that are written together for the first time; a block unless told. */
+  readonly unit?: number | undefined;
+  /** Whether bits begin with the highest one of a byte. */
+  readonly highestFirst?: boolean | undefined;
+}
+
+/** Bytes of tables in memory, and of a piece of them. */
+const BUDGET = 16 << 20;
+const SLICE = 4096;
+/** Of bits: they lie between data, which is never a part of their pieces. */
+const BITS_SLICE = 512;
+/** Changed tables are written when there are so many bytes of them. */
+const MOST_WAITING = 8 << 20;
+
+/**
+ * The mapping of formats that have an entry for each block of the disk, and put new blocks at the end
+ * of the file. A format says where entries are and what they mean.
+ */
+export abstract class BlockMap implements Mapping, Allocation {
+  readonly size: bigint;
+  readonly unit: number;
+  readonly cluster: number;
+  protected readonly file: ImageFile;
+  protected readonly tables: TableCache;
+  protected readonly bits: TableCache;
+  readonly #entryBytes: number;
+  readonly #sector: number;
+  readonly #highestFirst: boolean;
+  readonly #size: number;
+  #flushing: Promise<void> = Promise.resolve();
+
+  constructor(options: BlockMapOptions) {
+    const { file, size, block, entryBytes, sector = 512, unit = block } = options;
+    this.file = file;
+    this.size = size;
+    this.cluster = block;
+    this.unit = unit;
+    this.#entryBytes = entryBytes;
+    this.#sector = sector;
+    this.#highestFirst = options.highestFirst ?? false;
+    this.#size = Number(file.device.size);
+    this.tables = new TableCache(file, SLICE, BUDGET);
+    this.bits = new TableCache(file, BITS_SLICE, BUDGET);
+  }
+
+  /** Where the entry of a block is in the file; undefined: there is no table with it. */
+  protected abstract entryAt(index: number): number | undefined | PromiseLike<number | undefined>;
+  /** @throws BlockError EIO the entry makes no sense. */
+  protected abstract parse(bytes: Buffer, at: number, index: number): BlockEntry;
+  /** Says in an entry where the data of its block is. */
+  protected abstract put(bytes: Buffer, at: number, place: number): void;
+  /** Takes room for so many blocks in a row at most, behind the end of the file. */
+  protected abstract take(most: number): { readonly at: number; readonly count: number };
+  /** Where the entry is once more, for formats that keep tables twice. */
+  protected secondEntryAt?(index: number): number | undefined;
+  /** Before the data of a new block is written: what stands around it. */
+  protected begin?(place: number): Promise<void>;
+  /** What is written between the data and the tables that lead to it. */
+  protected settle?(): Promise<void>;
+  /** How the tables are written; in place unless a format does it otherwise. */
+  protected writeTables(): Promise<boolean> {
+    return this.tables.write();
+  }
+
+  find(offset: bigint, length: number): Run | PromiseLike<Run> {
+    const index = Number(offset / BigInt(this.cluster));
+    const within = Number(offset % BigInt(this.cluster));
+    return andThen(this.entryAt(index), at => {
+      if (at === undefined) return nothing(Math.min(length, this.cluster - within));
+      const start = at - (at % SLICE);
+      return andThen(this.tables.get(start), slice =>
+        this.#runIn(slice, start, { index, at, within, length }),
+      );
+    });
+  }
+
+  /** @throws BlockError EIO the data begins where there is no file. */
+  #parsed(slice: Buffer, within: number, index: number): BlockEntry {
+    const entry = this.parse(slice, within, index);
+    const end = Math.max(this.#size, this.file.end);
+    if (entry.at < end && (entry.bits ?? 0) < end) return entry;
+    throw new BlockError(
+      'EIO',
+      `the image is damaged: a block lies beyond the file, at ${entry.at}`,
+    );
+  }
+
+  /** The run from a place in a block on, as far as the slice tells. */
+  #runIn(
+    slice: Buffer,
+    start: number,
+    { index, at, within, length }: { index: number; at: number; within: number; length: number },
+  ): Run | PromiseLike<Run> {
+    const first = this.#parsed(slice, at - start, index);
+    let done = this.cluster - within;
+    if (first.bits !== undefined) {
+      return this.#runOfBits(first.at, first.bits, within, Math.min(length, done));
+    }
+    for (let next = index + 1; done < length; next++) {
+      const entryAt = this.entryAt(next);
+      if (entryAt === undefined || isPromise(entryAt)) break;
+      if (entryAt < start || entryAt + this.#entryBytes > start + slice.length) break;
+      const entry = this.parse(slice, entryAt - start, next);
+      if (entry.kind !== first.kind || entry.bits !== undefined) break;
+      const follows = first.at + within + done;
+      if (first.kind !== 'packed' && entry.at !== (first.at === 0 ? 0 : follows)) break;
+      done += this.cluster;
+    }
+    const where = first.at === 0 ? undefined : first.at + within;
+    return { kind: first.kind, length: Math.min(done, length), at: where };
+  }
+
+  /** The run of sectors with the same bit, as far as a piece of the bits tells. */
+  #runOfBits(data: number, bits: number, within: number, most: number): Run | PromiseLike<Run> {
+    const first = Math.floor(within / this.#sector);
+    const at = bits + (first >> 3);
+    const start = at - (at % BITS_SLICE);
+    const end = Math.ceil((within + most) / this.#sector);
+    // Sectors from the beginning of the block to the end of the piece.
+    const told = Math.min(end, (start + BITS_SLICE - bits) * 8);
+    return andThen(this.bits.get(start), slice => {
+      const isHere = (sector: number) =>
+        this.#bitIn(slice, bits + (sector >> 3) - start, sector & 7);
+      const here = isHere(first);
+      const same = here ? 0xff : 0;
+      let next = first + 1;
+      while (next < told) {
+        if ((next & 7) === 0 && slice[bits + (next >> 3) - start] === same) next += 8;
+        else if (isHere(next) === here) next += 1;
+        else break;
+      }
+      const length = Math.min(most, Math.min(next, told) * this.#sector - within);
+      return here ? { kind: 'data', length, at: data + within } : nothing(length);
+    });
+  }
+
+  #bitIn(slice: Buffer, at: number, bit: number): boolean {
+    return (slice[at]! & this.#maskOf(bit)) !== 0;
+  }
+
+  #maskOf(bit: number): number {
+    return this.#highestFirst ? 0x80 >> bit : 1 << bit;
+  }
+
+  protected async entryOf(index: number): Promise<BlockEntry> {
+    const at = await this.entryAt(index);
+    if (at === undefined) return { kind: 'absent', at: 0 };
+    const slice = await this.tables.get(at - (at % SLICE));
+    return this.#parsed(slice, at % SLICE, index);
+  }
+
+  async place(offset: bigint, length: number): Promise<Place> {
+    if (this.tables.waiting + this.bits.waiting > MOST_WAITING) await this.flush();
+    const index = Number(offset / BigInt(this.cluster));
+    const within = Number(offset % BigInt(this.cluster));
+    const room = Math.min(length, this.cluster - within);
+    const entry = await this.entryOf(index);
+    if (entry.at !== 0) return { at: entry.at + within, length: room, fresh: false };
+    const wanted = await this.#withoutRoom(index, Math.ceil((within + length) / this.cluster));
+    const { at, count } = this.take(wanted);
+    await this.file.grow(at + count * this.cluster);
+    const fresh = this.file.growsAsZeroes;
+    if (!fresh && this.unit < this.cluster) {
+      await zeroRange(this.file.device, BigInt(at), count * this.cluster);
+    }
+    await this.begin?.(at);
+    return { at: at + within, length: Math.min(length, count * this.cluster - within), fresh };
+  }
+
+  async #withoutRoom(index: number, most: number): Promise<number> {
+    let count = 1;
+    while (count < most && (await this.entryOf(index + count)).at === 0) count++;
+    return count;
+  }
+
+  async commit(offset: bigint, { at, length }: Place): Promise<void> {
+    const first = Number(offset / BigInt(this.cluster));
+    const within = Number(offset % BigInt(this.cluster));
+    const blocks = Math.ceil((within + length) / this.cluster);
+    for (let count = 0; count < blocks; count++) {
+      const entry = await this.entryOf(first + count);
+      // A block that was there in parts may be there as a whole now.
+      const isMore = entry.at === 0 || (entry.bits !== undefined && this.unit === this.cluster);
+      if (isMore) await this.#lead(first + count, at - within + count * this.cluster);
+    }
+    if (this.unit < this.cluster) await this.#setBits(first, within, length);
+  }
+
+  async #lead(index: number, place: number): Promise<void> {
+    await this.changeEntry(index, (slice, within) => this.put(slice, within, place));
+  }
+
+  protected async changeEntry(
+    index: number,
+    act: (slice: Buffer, within: number) => void,
+  ): Promise<void> {
+    const at = await this.entryAt(index);
+    if (at === undefined) throw new BlockError('EIO', 'the image has no table for this block');
+    await this.change(at, act);
+    const second = this.secondEntryAt?.(index);
+    if (second !== undefined) await this.change(second, act);
+  }
+
+  /** Changes what is at a place in a table. */
+  protected async change(at: number, act: (slice: Buffer, within: number) => void): Promise<void> {
+    const within = at % SLICE;
+    act(await this.tables.edit(at - within, within, this.#entryBytes), within);
+  }
+
+  async #setBits(index: number, within: number, length: number): Promise<void> {
+    const { bits } = await this.entryOf(index);
+    if (bits === undefined) return;
+    const end = Math.ceil((within + length) / this.#sector);
+    for (let sector = Math.floor(within / this.#sector); sector < end; ) {
+      const at = bits + (sector >> 3);
+      const start = at - (at % BITS_SLICE);
+      const told = Math.min(end, (start + BITS_SLICE - bits) * 8);
+      const slice = await this.bits.get(start);
+      const isSet = (each: number) => this.#bitIn(slice, bits + (each >> 3) - start, each & 7);
+      while (sector < told && isSet(sector)) sector++;
+      if (sector === told) continue;
+      const changed = await this.bits.edit(start, at - start, bits + ((told + 7) >> 3) - at);
+      for (; sector < told; sector++) {
+        changed[bits + (sector >> 3) - start]! |= this.#maskOf(sector & 7);
+      }
+    }
+  }
+
+  /**
+   * Looks at each entry: none leads beyond the file, and no two to the same place.
+   * @param leaksIn how many blocks have room in the file that nothing leads to; below 0: lack it.
+   */
+  async check(leaksIn: (allocated: number) => number = () => 0): Promise<CheckReport> {
+    const findings: string[] = [];
+    const places = new Map<number, number>();
+    let compressedClusters = 0;
+    const totalClusters = Math.ceil(Number(this.size) / this.cluster);
+    for (let index = 0; index < totalClusters; index++) {
+      try {
+        const { kind, at } = await this.entryOf(index);
+        if (at === 0) continue;
+        if (kind === 'packed') compressedClusters += 1;
+        const other = places.get(at);
+        if (other === undefined) places.set(at, index);
+        else findings.push(`ERROR: blocks ${other} and ${index} are at the same place, ${at}`);
+      } catch (error) {
+        if (errnoOf(error) !== 'EIO') throw error;
+        findings.push(`ERROR: block ${index}: ${messageOf(error)}`);
+      }
+    }
+    const leaks = leaksIn(places.size);
+    if (leaks !== 0) {
+      const should = places.size + leaks;
+      findings.push(`ERROR: allocated blocks mismatch, is ${places.size}, should be ${should}`);
+    }
+    return {
+      findings,
+      corruptions: findings.length - (leaks > 0 ? 1 : 0),
+      leaks: Math.max(0, leaks),
+      corruptionsFixed: 0,
+      leaksFixed: 0,
+      errors: 0,
+      totalClusters,
+      allocatedClusters: places.size,
+      compressedClusters,
+    };
+  }
+
+  /** Data, what stands around it, and then the tables that lead to it. */
+  flush(): Promise<void> {
+    const next = this.#flushing.catch(() => {}).then(() => this.#writeAll());
+    this.#flushing = next;
+    return next;
+  }
+
+  async #writeAll(): Promise<void> {
+    await this.settle?.();
+    await this.bits.write();
+    await this.file.flush();
+    if (await this.writeTables()) await this.file.flush();
+  }
+}
+
+const nothing = (length: number): Run => ({ kind: 'absent', length });

@@ -1,0 +1,87 @@
+import { closeAll } from '../../block/close-all.ts';
+import type { BlockDevice } from '../../block/device.ts';
+import { UsageError } from '../../block/errors.ts';
+import { type Mount, Tree } from '../../formats/fs/tree.ts';
+import { canonicalName, findSystems, mountableOf } from '../../inspect/system.ts';
+import {
+  type Inventory,
+  listVolumes,
+  type Mountable,
+  openFileSystems,
+} from '../../inspect/volumes.ts';
+import { atEnd } from '../ending.ts';
+import type { FilesLine } from './commands.ts';
+import { warn } from './failures.ts';
+import { keysOf } from './keys.ts';
+import { openDisk } from './open.ts';
+import { has, type Source } from './sources.ts';
+
+/** The disks of one machine, with what is on them. */
+export interface Guest extends Inventory {
+  readonly mountables: readonly Mountable[];
+}
+
+/** Done, but with a file system whose log holds changes that were not seen. */
+export const STALE = 3;
+
+/**
+ * Opens disks for reading. File systems that cannot be opened are named on standard error.
+ * @throws UsageError there is no disk; BlockError that begins with the disk's name.
+ */
+export async function openGuest(line: FilesLine, sources: readonly Source[]): Promise<Guest> {
+  if (sources.length === 0) throw new UsageError('which disk? expected -a DISK, see --help');
+  const disks: BlockDevice[] = [];
+  atEnd(() => closeAll(disks));
+  for (const source of sources) disks.push(await openDisk(source));
+  const failed = (name: string, words: string) => warn(line, `${name}: ${words}`);
+  const inventory = await listVolumes(disks, failed, keysOf(line));
+  return { ...inventory, mountables: await openFileSystems(inventory.volumes, failed) };
+}
+
+/** What the command line, or the system on the disks, mounts at `/` and below. */
+export async function mountedTree(line: FilesLine, guest: Guest): Promise<Tree> {
+  const given = line.given.filter(({ key }) => key === 'mount').map(({ value }) => value!);
+  if (given.length > 0) return new Tree(given.map(text => mountOf(text, guest)));
+  const systems = await findSystems(guest.mountables);
+  if (systems.length === 1) return new Tree(systems[0]!.mounts);
+  const [only, ...others] = guest.mountables;
+  if (systems.length === 0 && only && others.length === 0) {
+    return new Tree([{ path: '/', fileSystem: only.fileSystem }]);
+  }
+  const names = guest.mountables.map(({ name }) => name).join(', ');
+  const found = systems.length === 0 ? 'no operating system' : 'several operating systems';
+  throw new UsageError(
+    names === ''
+      ? 'there is no file system that can be read'
+      : `${found} found: say what to read with -m, one of ${names}`,
+  );
+}
+
+/** DEVICE[:MOUNTPOINT[:OPTIONS[:TYPE]]] */
+function mountOf(text: string, { mountables }: Guest): Mount {
+  const prefix = text.startsWith('btrfsvol:') ? 'btrfsvol:' : '';
+  const [name = '', at = '/', settings = ''] = text.slice(prefix.length).split(':');
+  const wanted = prefix + canonicalName(name);
+  const exact = mountables.find(candidate => candidate.name === wanted);
+  const found = exact ? (mountableOf(exact.name, settings, mountables) ?? exact) : undefined;
+  if (!found) {
+    const names = mountables.map(candidate => candidate.name).join(', ') || 'none';
+    throw new UsageError(`--mount: ${name}: no such file system: there is ${names}`);
+  }
+  return { path: `/${at.split('/').filter(Boolean).join('/')}`, fileSystem: found.fileSystem };
+}
+
+/**
+ * Tells of changes that were not seen, before anything is printed.
+ * @param status what the command ends with otherwise.
+ */
+export function statusWith(
+  line: FilesLine,
+  mounts: readonly { readonly fileSystem: Mount['fileSystem'] }[],
+  status: number,
+): number {
+  if (has(line, 'ignoreLog')) return status;
+  const warnings = mounts.flatMap(({ fileSystem }) => fileSystem.warnings);
+  for (const words of new Set(warnings)) warn(line, `warning: ${words}; --ignore-log accepts that`);
+  return warnings.length > 0 && status === 0 ? STALE : status;
+}

@@ -1,0 +1,133 @@
+import { createWriteStream } from 'node:fs';
+import type { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { BlockError, errnoOf, reasonOf, UsageError } from '../../block/errors.ts';
+import {
+  type TarMember,
+  type TarType,
+  tarEnd,
+  tarHeader,
+  tarPadding,
+} from '../../formats/archive/tar-write.ts';
+import type { FileType } from '../../formats/fs/file-system.ts';
+import { bytesOf } from '../../formats/fs/names.ts';
+import type { Place, Tree } from '../../formats/fs/tree.ts';
+import { print } from '../cli.ts';
+import type { FilesCommand, FilesLine } from './commands.ts';
+import { contentOf } from './content.ts';
+import { Failures, warn } from './failures.ts';
+import { mountedTree, openGuest, statusWith } from './guest.ts';
+import { GUEST_OPTIONS, MOUNT_OPTIONS, sourcesOf } from './sources.ts';
+
+const command: FilesCommand = {
+  options: { ...GUEST_OPTIONS, ...MOUNT_OPTIONS },
+  help: `
+Puts a directory of disks into a tar archive, or to standard output with -:
+
+    virt-tar-out [-m DEVICE[:MOUNTPOINT]] -a DISK [-a DISK ...] DIRECTORY ARCHIVE
+
+`,
+  async run(line) {
+    const [directory, archive, ...others] = line.words;
+    if (directory === undefined || archive === undefined || others.length > 0) {
+      throw new UsageError('expected a directory from / on and the name of an archive, or -');
+    }
+    const guest = await openGuest(line, sourcesOf(line, 'add'));
+    const tree = await mountedTree(line, guest);
+    const status = statusWith(line, tree.mounts, 0);
+    const top = await tree.find(directory);
+    if (top.node.stat.type !== 'directory') throw new UsageError(`${directory}: is no directory`);
+    const write = archive === '-' ? { write: print, end: async () => {} } : fileWriter(archive);
+    const failures = new Failures(line);
+    await writeTar(line, tree, top, { write: write.write, failed: failures.report });
+    await write.end();
+    return failures.status(status);
+  },
+};
+
+export default command;
+
+type Write = (bytes: Uint8Array) => Promise<void>;
+
+function fileWriter(name: string): { write: Write; end(): Promise<void> } {
+  const stream: Writable = createWriteStream(name);
+  const failure = finished(stream).catch((error: unknown) => {
+    throw new BlockError(errnoOf(error), `${name}: ${reasonOf(error)}`, { cause: error });
+  });
+  failure.catch(() => {});
+  const write = async (bytes: Uint8Array) => {
+    // What is written is kept until it is, and the bytes are others' soon.
+    if (stream.write(Buffer.from(bytes)) || stream.errored) return;
+    await Promise.race([failure, new Promise(resolve => stream.once('drain', resolve))]);
+  };
+  return {
+    write,
+    async end() {
+      stream.end();
+      await failure;
+    },
+  };
+}
+
+const TAR_TYPES: Readonly<Partial<Record<FileType, TarType>>> = {
+  file: 'file',
+  directory: 'directory',
+  symlink: 'symlink',
+  character: 'character',
+  block: 'block',
+  fifo: 'fifo',
+};
+
+interface Ends {
+  readonly write: Write;
+  failed(path: string, error: unknown): void;
+}
+
+/** Members begin with `./`, the directory itself is the first. */
+async function writeTar(line: FilesLine, tree: Tree, top: Place, ends: Ends): Promise<void> {
+  const { write, failed } = ends;
+  const lead = top.path === '/' ? 1 : top.path.length + 1;
+  const linked = new Map<string, Buffer>();
+  let written = 0n;
+  const put = async (bytes: Uint8Array) => {
+    written += BigInt(bytes.length);
+    await write(bytes);
+  };
+  for await (const place of tree.walk(top, { failed })) {
+    const { node, path, mount } = place;
+    const type = TAR_TYPES[node.stat.type];
+    if (!type) {
+      warn(line, `${path}: a ${node.stat.type} is left out`);
+      continue;
+    }
+    const name = bytesOf(
+      `./${path.slice(lead)}${type === 'directory' && path !== top.path ? '/' : ''}`,
+    );
+    const key = node.stat.links > 1 && type === 'file' ? `${mount.path} ${node.id}` : '';
+    const first = linked.get(key);
+    if (key !== '' && !first) linked.set(key, name);
+    try {
+      await put(tarHeader(await memberOf(place, first ? 'hardlink' : type, name, first)));
+    } catch (error) {
+      failed(path, error);
+      continue;
+    }
+    if (type !== 'file' || first) continue;
+    for await (const bytes of contentOf(node)) await put(bytes);
+    await put(tarPadding(node.stat.size));
+  }
+  await put(tarEnd(written));
+}
+
+async function memberOf(
+  { node }: Place,
+  type: TarType,
+  name: Buffer,
+  first: Buffer | undefined,
+): Promise<TarMember> {
+  const { mode, uid, gid, size, mtime, device } = node.stat;
+  const link = type === 'symlink' ? bytesOf(await node.readlink()) : first;
+  const seconds = (mtime - (mtime < 0n ? 999_999_999n : 0n)) / 1_000_000_000n;
+  const length = type === 'file' ? size : 0n;
+  return { name, type, mode, uid, gid, size: length, mtime: seconds, link, device };
+}

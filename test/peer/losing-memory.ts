@@ -1,0 +1,47 @@
+import type { Random } from '../../src/testing/model.ts';
+import { GrowingMemory } from './images.ts';
+
+const SECTOR = 512;
+
+/**
+ * A file in memory that a loss of power leaves with any part of what was not flushed: of each sector,
+ * whichever state it had since, as writes reach a disk in any order. No sector is torn.
+ */
+export class LosingMemory extends GrowingMemory {
+  /** Of sectors that were written since the last flush: how they were then, and each time after. */
+  readonly #states = new Map<number, Buffer[]>();
+  /** Nothing was written behind it. */
+  #end = 0;
+
+  override write(offset: bigint, data: Uint8Array): void {
+    const first = Number(offset) - (Number(offset) % SECTOR);
+    const end = Number(offset) + data.length;
+    for (let at = first; at < end; at += SECTOR) {
+      if (!this.#states.has(at)) this.#states.set(at, [this.#sector(at)]);
+    }
+    super.write(offset, data);
+    this.#end = Math.max(this.#end, end);
+    for (let at = first; at < end; at += SECTOR) this.#states.get(at)!.push(this.#sector(at));
+  }
+
+  #sector(at: number): Buffer {
+    return Buffer.from(this.bytes.subarray(at, at + SECTOR));
+  }
+
+  override flush(): void {
+    this.#states.clear();
+  }
+
+  /** What is in the file after the power has come back. */
+  afterLoss(random: Random): Buffer {
+    // That it was made longer may be lost, too.
+    const end = random.below(8) === 0 ? this.bytes.length : this.#end;
+    const bytes = Buffer.from(this.bytes.subarray(0, end));
+    const share = random.below(101);
+    for (const [at, states] of this.#states) {
+      const lost = random.below(100) >= share;
+      states[lost ? 0 : random.below(states.length)]!.copy(bytes, at);
+    }
+    return bytes;
+  }
+}
