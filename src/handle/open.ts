@@ -33,6 +33,11 @@ export interface OpenOptions
   readonly connections?: number | undefined;
   /** What a lost connection means: nothing is tried again unless said. */
   readonly reconnect?: boolean | Reconnect | undefined;
+  /**
+   * Of an image in a file, such as qcow2; 'auto': as the file begins. Its backing files are opened
+   * where they lie in its folder. Unless said a file is a disk as it is.
+   */
+  readonly format?: string | undefined;
   /** Of a plugin, as they stand on a command line. */
   readonly parameters?: readonly string[] | undefined;
 }
@@ -177,10 +182,34 @@ async function commandOrigin(argv: readonly string[], options: OpenOptions): Pro
   };
 }
 
-async function fileOrigin(path: string, { readOnly = false }: OpenOptions): Promise<Origin> {
+async function fileOrigin(path: string, options: OpenOptions): Promise<Origin> {
+  const { format, readOnly = false } = options;
+  if (format !== undefined) return imageOrigin(path, format, options);
   const { openFile } = await import('../stores/file/open.ts');
   const { fileDevice } = await import('../stores/file/device.ts');
   return { exportName: '', open: async () => fileDevice(openFile(path, readOnly)), close: nothing };
+}
+
+/** The disk in an image file. */
+async function imageOrigin(
+  path: string,
+  format: string,
+  { readOnly = false }: OpenOptions,
+): Promise<Origin> {
+  const { openImage } = await import('../formats/open-image.ts');
+  const { filesBeside, namedFile } = await import('../stores/file/beside.ts');
+  const told = format === 'auto' ? undefined : format;
+  const open = async ({ signal }: RequestOptions) => {
+    const file = namedFile(path, readOnly);
+    try {
+      const options = { format: told, files: filesBeside(), readOnly, signal };
+      return (await openImage(file, options)).device;
+    } catch (error) {
+      await file.device.close?.();
+      throw error;
+    }
+  };
+  return { exportName: '', open, close: nothing };
 }
 
 /** As a client within this program. */

@@ -1,6 +1,7 @@
 import { andThen, isPromise } from '../block/answer.ts';
 import { zeroRange } from '../block/emulate.ts';
-import { BlockError } from '../block/errors.ts';
+import { BlockError, errnoOf, messageOf } from '../block/errors.ts';
+import type { CheckReport } from './image.ts';
 import type { ImageFile } from './image-file.ts';
 import type { Allocation, Mapping, Place, Run, RunKind } from './run.ts';
 import { TableCache } from './table-cache.ts';
@@ -250,6 +251,46 @@ export abstract class BlockMap implements Mapping, Allocation {
         changed[bits + (sector >> 3) - start]! |= this.#maskOf(sector & 7);
       }
     }
+  }
+
+  /**
+   * Looks at each entry: none leads beyond the file, and no two to the same place.
+   * @param leaksIn how many blocks have room in the file that nothing leads to; below 0: lack it.
+   */
+  async check(leaksIn: (allocated: number) => number = () => 0): Promise<CheckReport> {
+    const findings: string[] = [];
+    const places = new Map<number, number>();
+    let compressedClusters = 0;
+    const totalClusters = Math.ceil(Number(this.size) / this.cluster);
+    for (let index = 0; index < totalClusters; index++) {
+      try {
+        const { kind, at } = await this.entryOf(index);
+        if (at === 0) continue;
+        if (kind === 'packed') compressedClusters += 1;
+        const other = places.get(at);
+        if (other === undefined) places.set(at, index);
+        else findings.push(`ERROR: blocks ${other} and ${index} are at the same place, ${at}`);
+      } catch (error) {
+        if (errnoOf(error) !== 'EIO') throw error;
+        findings.push(`ERROR: block ${index}: ${messageOf(error)}`);
+      }
+    }
+    const leaks = leaksIn(places.size);
+    if (leaks !== 0) {
+      const should = places.size + leaks;
+      findings.push(`ERROR: allocated blocks mismatch, is ${places.size}, should be ${should}`);
+    }
+    return {
+      findings,
+      corruptions: findings.length - (leaks > 0 ? 1 : 0),
+      leaks: Math.max(0, leaks),
+      corruptionsFixed: 0,
+      leaksFixed: 0,
+      errors: 0,
+      totalClusters,
+      allocatedClusters: places.size,
+      compressedClusters,
+    };
   }
 
   /** Data, what stands around it, and then the tables that lead to it. */

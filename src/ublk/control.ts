@@ -1,5 +1,5 @@
 import { closeSync, openSync, readdirSync } from 'node:fs';
-import { BlockError } from '../block/errors.ts';
+import { BlockError, errnoOf } from '../block/errors.ts';
 import { IoUring } from '../posix/io-uring.ts';
 import { addressOf, SystemError } from '../posix/libc.ts';
 import {
@@ -54,9 +54,14 @@ export class UblkControl {
     await this.#ask('stop', { id });
   }
 
-  /** Once nobody serves it. */
+  /** Once nobody serves it. Who still has it open does not keep it, unless the kernel is older than 6.9. */
   async remove(id: number): Promise<void> {
-    await this.#ask('remove', { id });
+    try {
+      await this.#ask('removeLater', { id });
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOTSUP') throw error;
+      await this.#ask('remove', { id });
+    }
   }
 
   /** For a device whose process has ended: another one may serve it. */

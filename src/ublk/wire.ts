@@ -14,6 +14,7 @@ export const Control = {
   info: code(READ, CONTROL_SIZE, 0x02),
   add: code(WRITE_READ, CONTROL_SIZE, 0x04),
   remove: code(WRITE_READ, CONTROL_SIZE, 0x05),
+  removeLater: code(READ, CONTROL_SIZE, 0x14),
   start: code(WRITE_READ, CONTROL_SIZE, 0x06),
   stop: code(WRITE_READ, CONTROL_SIZE, 0x07),
   setParameters: code(WRITE_READ, CONTROL_SIZE, 0x08),

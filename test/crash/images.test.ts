@@ -19,6 +19,7 @@ const FORMATS: readonly (readonly [format: string, options: string])[] = [
   ['vdi', ''],
   ['vpc', ''],
   ['vmdk', ''],
+  ['vhdx', 'block_size=1M'],
 ];
 
 const FILLED = Array.from({ length: 256 }, (_, value) => Buffer.alloc(SECTOR, value));

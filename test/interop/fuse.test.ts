@@ -226,7 +226,20 @@ describe('an ordinary user', () => {
     assert.match(refused.stderr, /^nbdfuse: fusermount3: user has no write access to .*\/usr\n$/);
     const helpless = await run('setpriv', [...as, 'env', 'PATH=/nowhere', ...words]);
     assert.equal(helpless.status, 1);
+    assert.match(helpless.stderr, /^nbdfuse: fusermount3 is not installed: users other than root/);
   });
+});
+
+test('a kernel without FUSE', async t => {
+  if (!hasFuse(t) || !has(t, 'unshare', 'mount')) return;
+  if (!isRoot) return t.skip('needs root');
+  const point = join(temporaryFolder(t), 'disk');
+  writeFileSync(point, '');
+  const words = [process.execPath, PROGRAM, point, '--plugin', 'memory', '1M'];
+  const hidden = 'mount -t tmpfs tmpfs /dev && exec "$@"';
+  const { status, stderr } = await run('unshare', ['-m', 'sh', '-c', hidden, 'sh', ...words]);
+  assert.equal(status, 1);
+  assert.equal(stderr, 'nbdfuse: there is no /dev/fuse: the kernel needs its module fuse\n');
 });
 
 describe('the end', () => {

@@ -40,19 +40,21 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string | Uint8Array;
   readonly cwd?: string;
+  /** What takes so long hangs, in ms. */
+  readonly timeout?: number;
 }
 
 /** Runs a program of the system to its end. */
 export function run(
   command: string,
   args: readonly string[],
-  { env, input = '', cwd }: RunOptions = {},
+  { env, input = '', cwd, timeout = HANG_MS }: RunOptions = {},
 ): Promise<Outcome> {
   return new Promise((done, fail) => {
     const child = spawn(command, args, {
       env: { ...process.env, PATH: SYSTEM_PATH, NODE_OPTIONS: '', LC_ALL: 'C', ...env },
       cwd,
-      timeout: HANG_MS,
+      timeout,
       killSignal: 'SIGKILL',
     });
     const out: Buffer[] = [];

@@ -20,6 +20,8 @@ const MODULES = [
 ];
 const MEMORY_MIB = 1536;
 const DIST = resolve(import.meta.dirname, '../../dist');
+/** A script that takes so long hangs. */
+const HANG_MS = 240_000;
 const MARK = 'NBDPIPE-STATUS';
 
 /** The first program: all is mounted, and the script run where it finds what is here. */
@@ -53,14 +55,15 @@ export async function inMachine(t: TestContext, script: string, given?: string):
   const initramfs = join(temporaryFolder(t), 'initramfs');
   writeFileSync(initramfs, firstFiles(kernel.module, script, given));
   const root = 'local,id=host,path=/,security_model=none,readonly=on,multidevs=remap';
-  const { stdout, stderr } = await run('timeout', [
-    ...['-s', 'KILL', '200', 'qemu-system-x86_64', '-M', 'q35', '-accel', 'tcg,thread=single'],
-    ...['-cpu', 'max', '-smp', '1', '-m', String(MEMORY_MIB), '-nodefaults', '-no-reboot'],
+  const words = [
+    ...['-M', 'q35', '-accel', 'tcg,thread=single', '-cpu', 'max', '-smp', '1'],
+    ...['-m', String(MEMORY_MIB), '-nodefaults', '-no-reboot'],
     ...['-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
     ...['-fsdev', root, '-device', 'virtio-9p-pci,fsdev=host,mount_tag=host'],
     ...['-kernel', kernel.image, '-initrd', initramfs],
     ...['-append', 'console=ttyS0 quiet panic=-1 loglevel=1 mitigations=off'],
-  ]);
+  ];
+  const { stdout, stderr } = await run('qemu-system-x86_64', words, { timeout: HANG_MS });
   const text = stdout.replaceAll('\r', '');
   const [output = '', status] = text.split(`${MARK}=`);
   if (status?.startsWith('0\n')) return output;

@@ -1,3 +1,3 @@
 import { imageFilter } from '../../formats/image-filter.ts';
 
-export default imageFilter('qcow2');
+export default imageFilter('qcow2', { more: true });

@@ -48,7 +48,7 @@ async function openLuks(file: BlockDevice, context: OpenImage): Promise<Image> {
 }
 
 async function passphraseOf({ secret }: OpenImage): Promise<Buffer> {
-  if (!secret) throw new UsageError("Parameter 'key-secret' is required for cipher");
+  if (!secret) throw new UsageError('the volume is encrypted, and no passphrase was given');
   return secret();
 }
 

@@ -78,7 +78,7 @@ function cryptoField(at: number, length: number): Buffer {
 }
 
 async function luksOptions(options: Options, { secret }: OpenImage): Promise<CreateOptions> {
-  if (!secret) throw new UsageError("Parameter 'encrypt.key-secret' is required for cipher");
+  if (!secret) throw new UsageError('the image is encrypted, and no passphrase was given');
   return {
     passphrase: await secret(),
     cipherAlg: options['encrypt.cipher-alg'],

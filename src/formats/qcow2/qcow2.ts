@@ -1,10 +1,13 @@
+import { andThen } from '../../block/answer.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError, UsageError } from '../../block/errors.ts';
 import { depthContext } from '../../images/chain.ts';
 import { defineFormat, type Image, type ImageFacts, type OpenImage } from '../../images/image.ts';
 import { ImageFile } from '../../images/image-file.ts';
 import { type Bytes, mappedDevice } from '../../images/mapped-device.ts';
+import type { Mapping } from '../../images/run.ts';
 import { innerLuks } from '../inner-luks.ts';
+import { aesClusters } from './aes.ts';
 import { AMENDABLE, amendQcow2 } from './amend.ts';
 import { readBitmaps, type StoredBitmap } from './bitmap-directory.ts';
 import { Qcow2Bitmaps } from './bitmaps.ts';
@@ -14,12 +17,12 @@ import { compressedDevice } from './compressed.ts';
 import { createQcow2 } from './create.ts';
 import { cryptoHeader, EXTENSION, textOf } from './extensions.ts';
 import {
+  AES,
   AUTOCLEAR,
   clusterBitsOf,
   type Header,
   INCOMPATIBLE,
   LAZY_REFCOUNTS,
-  LUKS,
   parseHeader,
 } from './header.ts';
 import { L1 } from './l1.ts';
@@ -63,6 +66,9 @@ async function openQcow2(below: BlockDevice, context: OpenImage): Promise<Image>
   if (writable && header.incompatible & INCOMPATIBLE.corrupt && !context.checking) {
     throw new BlockError('EROFS', 'qcow2: Image is corrupt; cannot be opened read/write');
   }
+  if (writable && header.crypt === AES) {
+    throw new BlockError('EROFS', 'images with the unsafe encryption AES are only read');
+  }
   const { snapshots } = await readSnapshots(file, header);
   const backing = await backingOf(header, context);
   try {
@@ -93,6 +99,8 @@ interface Found {
 /** The bytes of clusters, in the clear. */
 interface DataBytes {
   readonly data: Bytes;
+  /** The disk where clusters are encrypted by where they are on it. */
+  readonly sealed?: Pick<BlockDevice, 'read'>;
   close?(): void | Promise<void>;
 }
 
@@ -109,7 +117,7 @@ async function dataFileOf(
 }
 
 async function dataOf(
-  { file, header }: State,
+  { clusters, file, header }: State,
   dataFile: ImageFile | undefined,
   { alone, secret }: OpenImage,
 ): Promise<DataBytes> {
@@ -121,10 +129,12 @@ async function dataOf(
     return { data: dataFile, close };
   }
   if (header.crypt === 0 || alone) return { data: file };
-  const crypto = header.crypt === LUKS ? cryptoHeader(header) : undefined;
-  if (!crypto)
-    throw new BlockError('ENOTSUP', 'images with the unsafe encryption AES are not read');
-  if (!secret) throw new UsageError("Parameter 'encrypt.key-secret' is required for cipher");
+  if (!secret) throw new UsageError('the image is encrypted, and no passphrase was given');
+  if (header.crypt === AES) {
+    return { data: file, sealed: aesClusters(file, clusters, await secret()) };
+  }
+  const crypto = cryptoHeader(header);
+  if (!crypto) throw new BlockError('EIO', 'the image has no header of LUKS');
   return innerLuks(file, crypto, await secret());
 }
 
@@ -162,16 +172,16 @@ interface Parts {
 
 function imageOf(
   state: State,
-  { backing, data: { data, close }, bitmaps, writable }: Parts,
+  { backing, data: { data, sealed, close }, bitmaps, writable }: Parts,
 ): Image {
   const { clusters, file, header } = state;
   const packed = new PackedClusters(file, clusters.cluster, header.compression, offset =>
     clusters.packedPlace(offset),
   );
   const disk: BlockDevice = mappedDevice({
-    mapping: clusters,
+    mapping: sealed ? sealedMapping(clusters) : clusters,
     data,
-    packed,
+    packed: sealed ?? packed,
     backing: backing?.device,
     allocation: writable ? clusters : undefined,
     preferred: clusters.cluster,
@@ -216,6 +226,17 @@ function imageOf(
     }),
   };
   return image;
+}
+
+/** Data is not to be read where it lies. */
+function sealedMapping(clusters: Clusters): Mapping {
+  return {
+    size: clusters.size,
+    find: (offset, length) =>
+      andThen(clusters.find(offset, length), run =>
+        run.kind === 'data' ? { ...run, kind: 'packed' } : run,
+      ),
+  };
 }
 
 /** What is new reads as zeroes, also where the backing file is longer than the disk was. */

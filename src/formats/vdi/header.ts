@@ -24,8 +24,9 @@ export const ALLOCATED_AT = 388;
 const SIGNATURE = 0xbeda107f;
 const VERSION = 0x00010001;
 const TEXT = '<<< nbdpipe Virtual Disk Image >>>\n';
-/** So many as qemu takes: 512 TiB. */
-const MOST_BLOCKS = 0x20000000;
+/** So many as qemu takes: almost 512 TiB. */
+const MOST_BLOCKS = 0x1fffff80;
+const MOST_SIZE = BigInt(MOST_BLOCKS) * BigInt(1 << 20);
 const [DYNAMIC, STATIC] = [1, 2];
 const [LINK_UUID, PARENT_UUID, UUID_BYTES] = [424, 440, 16];
 
@@ -48,7 +49,8 @@ export function parseVdi(bytes: Buffer): VdiHeader {
     static: type === STATIC,
     tableAt: bytes.readUInt32LE(340),
     dataAt: bytes.readUInt32LE(344),
-    size: bytes.readBigUInt64LE(368),
+    // VirtualBox makes odd ones.
+    size: ((bytes.readBigUInt64LE(368) + 511n) / 512n) * 512n,
     block: bytes.readUInt32LE(376),
     blocks: bytes.readUInt32LE(384),
     allocated: bytes.readUInt32LE(ALLOCATED_AT),
@@ -57,29 +59,44 @@ export function parseVdi(bytes: Buffer): VdiHeader {
   return header;
 }
 
+/** In the words of qemu, where it has some. */
 function check(header: VdiHeader, { sector, extra }: { sector: number; extra: number }): void {
   const { tableAt, dataAt, size, block, blocks } = header;
-  if (sector !== 512) throw wrong(`sectors of ${sector} bytes: expected 512`);
+  const unsupported = (what: string) =>
+    new BlockError('ENOTSUP', `unsupported VDI image (${what})`);
+  checkSize(size);
+  if (sector !== 512) throw unsupported(`sector size ${sector} is not 512`);
   if (block < 4096 || block > 1 << 28 || (block & (block - 1)) !== 0) {
-    throw wrong(`blocks of ${block} bytes: expected a power of two from 4096 to 256 MiB`);
+    throw unsupported(`block size ${block} is not ${VDI_BLOCK}`);
   }
-  if (extra !== 0) throw wrong(`${extra} bytes beside each block are not supported`);
-  if (blocks > MOST_BLOCKS) throw wrong(`${blocks} blocks: expected at most ${MOST_BLOCKS}`);
-  if (size > BigInt(blocks) * BigInt(block)) {
-    throw wrong(`a disk of ${size} bytes does not fit into ${blocks} blocks of ${block}`);
+  if (extra !== 0) throw unsupported(`${extra} bytes beside each block`);
+  const room = BigInt(blocks) * BigInt(block);
+  if (size > room) {
+    throw unsupported(`disk size ${size}, image bitmap has room for ${room}`);
+  }
+  if (blocks > MOST_BLOCKS) {
+    throw unsupported(`too many blocks ${blocks}, max is ${MOST_BLOCKS}`);
   }
   if (tableAt < VDI_HEADER || tableAt % 512 !== 0) throw wrong(`the table is at byte ${tableAt}`);
-  if (dataAt < tableAt + blocks * 4 || dataAt % 512 !== 0) {
-    throw wrong(`the data is at byte ${dataAt}, where the table is or between sectors`);
-  }
+  if (dataAt % 512 !== 0) throw wrong(`the data is at byte ${dataAt}, between sectors`);
+}
+
+function checkSize(size: bigint): void {
+  if (size <= MOST_SIZE) return;
+  const words = `size is 0x${size.toString(16)}, max supported is 0x${MOST_SIZE.toString(16)}`;
+  throw new BlockError('ENOTSUP', `Unsupported VDI image size (${words})`);
+}
+
+/** Before anything is written. @throws BlockError EINVAL data lies over the table. */
+export function checkPlaces({ tableAt, dataAt, blocks }: VdiHeader): void {
+  if (dataAt < tableAt + blocks * 4) throw wrong(`the data is at byte ${dataAt}, in the table`);
 }
 
 /** The header of a new image. */
-export function newVdi(size: bigint, isStatic: boolean): VdiHeader {
+export function newVdi(wanted: bigint, isStatic: boolean): VdiHeader {
+  const size = ((wanted + 511n) / 512n) * 512n;
+  checkSize(size);
   const blocks = Number((size + BigInt(VDI_BLOCK - 1)) / BigInt(VDI_BLOCK));
-  if (size > BigInt(MOST_BLOCKS) * BigInt(VDI_BLOCK)) {
-    throw wrong(`a disk of ${size} bytes is too large: expected at most 512 TiB`);
-  }
   const table = Math.ceil((blocks * 4) / 512) * 512;
   return {
     static: isStatic,

@@ -61,16 +61,16 @@ const WRONG: readonly (readonly [what: string, (bytes: Buffer) => void, message:
   ['parent', put(440, 1), /images over others/],
   ['table in the header', put(340, 0), /the table is at byte 0/],
   ['table between sectors', put(340, 513), /the table is at byte 513/],
-  ['data in the table', put(344, 512), /the data is at byte 512/],
-  ['data between sectors', put(344, 1025), /the data is at byte 1025/],
-  ['sectors', put(360, 4096), /sectors of 4096 bytes/],
-  ['size', put(372, 0xffff_ffff), /does not fit into 8 blocks/],
-  ['no blocks', put(376, 0), /blocks of 0 bytes/],
-  ['blocks', put(376, 0xffff_ffff), /blocks of 4294967295 bytes/],
-  ['odd blocks', put(376, 3 << 20), /blocks of 3145728 bytes/],
+  ['data in the table', put(344, 512), /the data is at byte 512, in the table/],
+  ['data between sectors', put(344, 1025), /the data is at byte 1025, between/],
+  ['sectors', put(360, 4096), /sector size 4096 is not 512/],
+  ['size', put(372, 0xff_ffff), /Unsupported VDI image size/],
+  ['no blocks', put(376, 0), /block size 0 is not 1048576/],
+  ['blocks', put(376, 0xffff_ffff), /block size 4294967295 is not/],
+  ['odd blocks', put(376, 3 << 20), /block size 3145728 is not/],
   ['extra', put(380, 512), /512 bytes beside each block/],
-  ['count', put(384, 0xffff_ffff), /4294967295 blocks/],
-  ['too few', put(384, 7), /does not fit into 7 blocks/],
+  ['count', put(384, 0xffff_ffff), /too many blocks 4294967295/],
+  ['too few', put(384, 7), /image bitmap has room for 7340032/],
   ['entry', put(512, 5), /block 5 lies beyond the end of the file/],
   ['largest entry', put(512, 0xffff_fffd), /lies beyond the end of the file/],
 ];
@@ -93,5 +93,23 @@ test('headers with wrong fields are refused with words', async () => {
 });
 
 test('a disk that is too large is refused', async () => {
-  await assert.rejects(image(1n << 50n), { message: /at most 512 TiB/ });
+  await assert.rejects(image(1n << 50n), { message: /Unsupported VDI image size/ });
+});
+
+test('a check finds blocks beyond the file, at one place, and a wrong count', async () => {
+  const file = await image();
+  const device = await open(file);
+  await device.write!(0n, Buffer.alloc(3 * MIB, 7));
+  await device.close!();
+  const checked = async () =>
+    (await openImage({ device: file }, { format: 'vdi', readOnly: true })).check!();
+  const good = await checked();
+  assert.deepEqual([good.corruptions, good.allocatedClusters, good.totalClusters], [0, 3, 8]);
+  file.bytes.writeUInt32LE(0, 512 + 4);
+  file.bytes.writeUInt32LE(77, 512 + 16);
+  assert.deepEqual((await checked()).findings, [
+    'ERROR: blocks 0 and 1 are at the same place, 1024',
+    'ERROR: block 4: the image is damaged: a block lies beyond the file, at 80741376',
+    'ERROR: allocated blocks mismatch, is 2, should be 3',
+  ]);
 });

@@ -5,7 +5,15 @@ import { defineFormat, type Image, type OpenImage } from '../../images/image.ts'
 import { ImageFile } from '../../images/image-file.ts';
 import { mappedDevice } from '../../images/mapped-device.ts';
 import { newFile } from '../../images/new-file.ts';
-import { ALLOCATED_AT, newVdi, parseVdi, VDI_HEADER, type VdiHeader, vdiBytes } from './header.ts';
+import {
+  ALLOCATED_AT,
+  checkPlaces,
+  newVdi,
+  parseVdi,
+  VDI_HEADER,
+  type VdiHeader,
+  vdiBytes,
+} from './header.ts';
 
 /** Entries of blocks without room: never written, and known to be zeroes. */
 const [FREE, ZERO] = [0xffff_ffff, 0xffff_fffe];
@@ -22,12 +30,15 @@ export const vdi = defineFormat({
   create: (file, size, { static: isStatic }) => createVdi(file, size, isStatic),
 });
 
-async function openVdi(below: BlockDevice, { readOnly }: OpenImage): Promise<Image> {
+async function openVdi(below: BlockDevice, { readOnly, checking }: OpenImage): Promise<Image> {
   const file = new ImageFile(below);
   const header = parseVdi(await file.bytes(0, VDI_HEADER));
   const map = new VdiMap(file, header);
   const writable = file.writable && !readOnly;
-  if (writable) await map.findEnd();
+  if (writable) {
+    checkPlaces(header);
+    if (!checking) await map.findEnd();
+  }
   const device = mappedDevice({
     mapping: map,
     data: file as unknown as BlockDevice,
@@ -42,20 +53,26 @@ async function openVdi(below: BlockDevice, { readOnly }: OpenImage): Promise<Ima
       }
     },
   });
-  const facts = { clusterSize: header.block };
-  return { format: 'vdi', device, facts, find: (offset, length) => map.find(offset, length) };
+  return {
+    format: 'vdi',
+    device,
+    facts: { clusterSize: header.block },
+    find: (offset, length) => map.find(offset, length),
+    // Blocks are counted before anything leads to them.
+    check: () => map.check(allocated => map.told - allocated),
+  };
 }
 
 class VdiMap extends BlockMap {
   readonly #header: VdiHeader;
-  /** Blocks that have room, and how many the header tells of. */
+  /** How many blocks have room, as the header says. */
+  told: number;
   #allocated: number;
-  #told: number;
 
   constructor(file: ImageFile, header: VdiHeader) {
     super({ file, size: header.size, block: header.block, entryBytes: 4 });
     this.#header = header;
-    this.#allocated = this.#told = header.allocated;
+    this.#allocated = this.told = header.allocated;
   }
 
   /** Where new blocks go: behind all others, whatever the header says of how many there are. */
@@ -105,10 +122,10 @@ class VdiMap extends BlockMap {
   }
 
   protected override async settle(): Promise<void> {
-    if (this.#allocated === this.#told) return;
+    if (this.#allocated === this.told) return;
     const count = Buffer.alloc(4);
     count.writeUInt32LE(this.#allocated);
-    this.#told = this.#allocated;
+    this.told = this.#allocated;
     await this.file.write(BigInt(ALLOCATED_AT), count);
   }
 }

@@ -45,11 +45,12 @@ async function openVhdx(below: BlockDevice, context: OpenImage): Promise<Image> 
   const writable = whole.writable && !context.readOnly;
   const { file, current } = await replayed(whole, found, writable);
   const { header } = current;
+  let hasReplayed = writable && current !== found;
   const { bat, metadata: region } = await readRegions(file, header);
   const items = parseItems(await file.bytes(region.at, METADATA_TABLE), region.length);
   const metadata = await parseMetadata(items, (at, length) => file.bytes(region.at + at, length));
   const blocks = new VhdxBlocks(file, bat, metadata);
-  await blocks.survey(writable);
+  await blocks.survey(writable && !context.checking);
   const { parent } = metadata;
   const backing = parent && !context.alone ? await parentOf(parent, context) : undefined;
   const disk = mappedDevice({
@@ -73,6 +74,12 @@ async function openVhdx(below: BlockDevice, context: OpenImage): Promise<Image> 
     facts: factsOf(metadata),
     backing,
     find: (offset, length) => blocks.find(offset, length),
+    check: async () => {
+      // Once: what is looked at again is as it should be.
+      const corruptionsFixed = hasReplayed ? 1 : 0;
+      hasReplayed = false;
+      return { ...(await blocks.check()), corruptionsFixed };
+    },
   };
   CONTENTS.set(image, guidText(header.dataGuid));
   return image;

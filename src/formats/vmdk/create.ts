@@ -30,9 +30,9 @@ export async function createVmdk(
   const { subformat, zeroed_grain: zero, backing_file: backing } = options;
   const isFlat = subformat.endsWith('Flat');
   if (backing !== undefined && isFlat) {
-    throw new UsageError('Flat image cannot have backing file');
+    throw new UsageError("Flat image can't have backing file");
   }
-  if (isFlat && zero) throw new UsageError('Flat image cannot enable zeroed grain');
+  if (isFlat && zero) throw new UsageError("Flat image can't enable zeroed grain");
   const rounded = ((size + 511n) / 512n) * 512n;
   if (rounded > 2n ** 53n - 1n) throw new BlockError('ENOSPC', 'vmdk: the disk is too large');
   const parts = partsOf(subformat, Number(rounded), context.name);

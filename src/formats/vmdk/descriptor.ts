@@ -66,12 +66,14 @@ function extentOf(line: string): ExtentLine | undefined {
   const [, access, sectors, type = '', name, offset] = EXTENT.exec(line) ?? [];
   const bytes = Number(sectors) * SECTOR;
   const start = Number(offset ?? 0) * SECTOR;
-  const shown = `'${harmless(line.slice(0, 100))}'`;
+  const invalid = () =>
+    new BlockError('EINVAL', `Invalid extent line: ${harmless(line.slice(0, 200))}`);
   if (!access || !Number.isSafeInteger(bytes) || !Number.isSafeInteger(start + bytes)) {
-    throw wrong(`Invalid extent line: ${shown}`);
+    throw invalid();
   }
-  if (name === undefined && type !== 'ZERO') throw wrong(`Invalid extent line: ${shown}`);
-  if (type === 'FLAT' && offset === undefined) throw wrong(`Invalid extent line: ${shown}`);
+  if (name === undefined && type !== 'ZERO') throw invalid();
+  const wantsOffset = { FLAT: true, VMFS: false }[type];
+  if (wantsOffset !== undefined && wantsOffset !== (offset !== undefined)) throw invalid();
   return { access: access as ExtentLine['access'], size: bytes, type, name, offset: start };
 }
 

@@ -44,7 +44,7 @@ export async function sparseHeader(file: ImageFile): Promise<SparseHeader | unde
 
 function whole(header: SparseHeader, size: number): SparseHeader {
   if (size >= header.dataAt) return header;
-  throw wrong(`File truncated, expecting at least ${header.dataAt} bytes`);
+  throw new BlockError('EINVAL', `File truncated, expecting at least ${header.dataAt} bytes`);
 }
 
 /** Opens an extent with grains. What it was given is closed with it. */

@@ -43,9 +43,6 @@ export function parseSparse(bytes: Buffer): SparseHeader {
   if (version < 1 || version > 3) {
     throw new BlockError('ENOTSUP', `vmdk: Unsupported VMDK version ${version}`);
   }
-  if (flags & FLAGS.newlines && !bytes.subarray(73, 77).equals(NEWLINES)) {
-    throw wrong('the file was damaged by a transfer as text');
-  }
   const compressed = (flags & FLAGS.compressed) !== 0;
   const compression = bytes.readUInt16LE(77);
   if (compressed && compression !== DEFLATE) {
@@ -55,7 +52,7 @@ export function parseSparse(bytes: Buffer): SparseHeader {
   const header: SparseHeader = {
     kind: 'KDMV',
     version,
-    size: place(12),
+    size: inBytes(bytes.readBigUInt64LE(12), 'L1 size too big'),
     grain: place(20),
     perTable: bytes.readUInt32LE(44),
     directoryAt: place(56),
@@ -67,7 +64,11 @@ export function parseSparse(bytes: Buffer): SparseHeader {
     compressed,
     markers: (flags & FLAGS.markers) !== 0,
   };
-  return checked(header);
+  checked(header);
+  if (flags & FLAGS.newlines && !bytes.subarray(73, 77).equals(NEWLINES)) {
+    throw wrong('the file was damaged by a transfer as text');
+  }
+  return header;
 }
 
 /** The older form, of ESX. @throws BlockError EINVAL */
@@ -90,10 +91,10 @@ export function parseCowd(bytes: Buffer): SparseHeader {
   });
 }
 
-function inBytes(sectors: bigint): number {
+function inBytes(sectors: bigint, tooMany = `vmdk: the header tells of sector ${sectors}`): number {
   const bytes = sectors * BigInt(SECTOR);
   if (bytes <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(bytes);
-  throw wrong(`the header tells of sector ${sectors}`);
+  throw new BlockError('EINVAL', tooMany);
 }
 
 export function tablesOf({ size, grain, perTable }: SparseHeader): number {
@@ -107,7 +108,7 @@ function checked(header: SparseHeader): SparseHeader {
   }
   if (perTable < 1 || perTable > 4096) throw wrong(`tables of ${perTable} entries`);
   const tables = tablesOf(header);
-  if (tables > MOST_TABLES) throw wrong(`L1 size too big: a directory of ${tables} tables`);
+  if (tables > MOST_TABLES) throw new BlockError('EINVAL', 'L1 size too big');
   if (directoryAt < HEADER || (secondAt !== undefined && secondAt < HEADER)) {
     throw wrong(`the directory is at byte ${Math.min(directoryAt, secondAt ?? directoryAt)}`);
   }

@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import { andThen } from '../../block/answer.ts';
 import { closeAll } from '../../block/close-all.ts';
 import { paddingDevice } from '../../block/constant.ts';
@@ -6,7 +7,7 @@ import { BlockError } from '../../block/errors.ts';
 import { joinDevices } from '../../block/join.ts';
 import { sliceDevice } from '../../block/slice.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
-import { defineFormat, type Image, type OpenImage } from '../../images/image.ts';
+import { type CheckReport, defineFormat, type Image, type OpenImage } from '../../images/image.ts';
 import { ImageFile } from '../../images/image-file.ts';
 import { harmless } from '../../protocol/text.ts';
 import { createVmdk } from './create.ts';
@@ -148,14 +149,55 @@ function imageOf(
         cid: descriptor.cid,
         'parent-cid': descriptor.parentCid,
         'create-type': descriptor.createType,
+        extents: factsOf(descriptor, extents, context.name),
       },
     },
     backing,
     ...(grains && { find: (offset: bigint, length: number) => grains.find(offset, length) }),
+    check: () => checkAll(extents),
     ...(grains?.header.compressed && { compressed: device }),
   };
   if (descriptor) CIDS.set(image, descriptor.cid);
   return image;
+}
+
+/** In qemu's words, for people. */
+function factsOf({ extents: lines }: Descriptor, extents: readonly Extent[], path?: string) {
+  const beside = (name = '') => join(dirname(path ?? ''), name);
+  return lines.map(({ size, name, type }, index) => {
+    const { grains } = extents[index] ?? {};
+    // A file that is the whole disk may have been renamed.
+    const isOwn = lines.length === 1 && grains !== undefined && type === 'SPARSE';
+    return {
+      'virtual-size': size,
+      filename: isOwn && path !== undefined ? path : beside(name),
+      ...(grains && { 'cluster-size': grains.cluster }),
+      format: type,
+      ...(grains?.header.compressed && { compressed: true }),
+    };
+  });
+}
+
+/** What is wrong with the grains of all extents. */
+async function checkAll(extents: readonly Extent[]): Promise<CheckReport> {
+  let sum: CheckReport = {
+    ...{ findings: [], corruptions: 0, leaks: 0, corruptionsFixed: 0, leaksFixed: 0, errors: 0 },
+    ...{ totalClusters: 0, allocatedClusters: 0, compressedClusters: 0 },
+  };
+  for (const { grains } of extents) {
+    if (!grains) continue;
+    const report = await grains.check();
+    const added = (key: keyof CheckReport) => (sum[key] as number) + (report[key] as number);
+    sum = {
+      ...sum,
+      findings: [...sum.findings, ...report.findings],
+      corruptions: added('corruptions'),
+      totalClusters: added('totalClusters'),
+      allocatedClusters: added('allocatedClusters'),
+      compressedClusters: added('compressedClusters'),
+    };
+  }
+  return sum;
 }
 
 /** The disk behind this one. @throws BlockError EINVAL it is another one now. */

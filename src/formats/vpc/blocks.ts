@@ -26,6 +26,10 @@ export class VpcBlocks extends BlockMap {
     this.#header = header;
   }
 
+  get #isOver(): boolean {
+    return this.#footer.kind === 'differencing';
+  }
+
   /** Finds where blocks end. @throws BlockError EIO the file ends before. */
   async findEnd(): Promise<void> {
     const { tableAt, entries, block, bitBytes } = this.#header;
@@ -51,7 +55,7 @@ export class VpcBlocks extends BlockMap {
 
   protected parse(bytes: Buffer, at: number): BlockEntry {
     const sector = bytes.readUInt32BE(at);
-    if (sector === ABSENT) return { kind: 'absent', at: 0 };
+    if (sector === ABSENT) return { kind: this.#isOver ? 'absent' : 'zero', at: 0 };
     const bits = sector * SECTOR;
     if (bits < this.#header.tableAt)
       throw new BlockError('EIO', 'vpc: a block lies over the header');
@@ -75,7 +79,7 @@ export class VpcBlocks extends BlockMap {
   protected override async begin(place: number): Promise<void> {
     const { bitBytes } = this.#header;
     await this.#writing;
-    const bits = Buffer.alloc(bitBytes, this.#footer.kind === 'differencing' ? 0 : 0xff);
+    const bits = Buffer.alloc(bitBytes, this.#isOver ? 0 : 0xff);
     await this.file.write(BigInt(place - bitBytes), bits);
   }
 

@@ -1,3 +1,4 @@
+import { BlockError } from '../../block/errors.ts';
 import { utf16 } from '../../images/parents.ts';
 import { checksum, FOOTER, wrong } from './footer.ts';
 
@@ -33,16 +34,18 @@ const BLOCK = 2 << 20;
 /** @throws BlockError EINVAL */
 export function parseDynamic(bytes: Buffer, size: bigint): DynamicHeader {
   if (bytes.toString('latin1', 0, 8) !== COOKIE) throw wrong('the header of the disk is missing');
-  if (bytes.readUInt32BE(CHECKSUM_AT) !== checksum(bytes, CHECKSUM_AT)) {
-    throw wrong('the header of the disk is damaged');
-  }
   const tableAt = bytes.readBigUInt64BE(16);
   const entries = bytes.readUInt32BE(28);
   const block = bytes.readUInt32BE(32);
+  if (entries > MOST_ENTRIES) {
+    throw new BlockError('EINVAL', `Max Table Entries too large (${entries})`);
+  }
+  if (bytes.readUInt32BE(CHECKSUM_AT) !== checksum(bytes, CHECKSUM_AT)) {
+    throw wrong('the header of the disk is damaged');
+  }
   if (block < 512 || block > MOST_BLOCK || (block & (block - 1)) !== 0) {
     throw wrong(`blocks of ${block} bytes: expected a power of two from 512 to 256 MiB`);
   }
-  if (entries > MOST_ENTRIES) throw wrong(`a table of ${entries} entries`);
   if (BigInt(entries) * BigInt(block) < size) throw wrong('the table is too small for the disk');
   if (tableAt < FOOTER || tableAt % 512n !== 0n || tableAt > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw wrong(`the table is at byte ${tableAt}`);

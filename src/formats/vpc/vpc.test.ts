@@ -133,7 +133,7 @@ const WRONG: readonly (readonly [what: string, (bytes: Buffer) => void, message:
   ['table', put(512 + 20, 0), /the table is at byte 0/],
   ['table between sectors', put(512 + 20, 1537), /the table is at byte 1537/],
   ['table far away', put(512 + 16, 0x7fff_ffff), /the table is at byte/],
-  ['entries', put(512 + 28, 0xffff_ffff), /a table of 4294967295 entries/],
+  ['entries', put(512 + 28, 0xffff_ffff), /Max Table Entries too large \(4294967295\)/],
   ['too few entries', put(512 + 28, 1), /table is too small/],
   ['no blocks', put(512 + 32, 0), /blocks of 0 bytes/],
   ['blocks', put(512 + 32, 0x8000_0000), /blocks of 2147483648 bytes/],

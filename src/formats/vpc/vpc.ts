@@ -92,6 +92,7 @@ async function openDynamic(file: ImageFile, footer: Footer, context: OpenImage):
     },
     backing,
     find: (offset, length) => blocks.find(offset, length),
+    check: () => blocks.check(),
   };
 }
 

@@ -14,6 +14,7 @@ export default definePlugin({
       choices: formatNames,
       help: 'Its format (default: as the file begins)',
     },
+    passphrase: { type: 'password', help: 'What opens an encrypted image' },
     snapshot: { type: 'string', help: 'An internal snapshot to show, by its id or name' },
     follow: {
       type: 'boolean',
@@ -21,15 +22,16 @@ export default definePlugin({
       help: 'Whether the files that the image names are opened, if they lie in its folder',
     },
   },
-  create({ file, format, snapshot, follow }) {
+  create({ file, format, passphrase, snapshot, follow }) {
     const files = follow ? filesBeside() : undefined;
+    const secret = passphrase === undefined ? undefined : () => Buffer.from(passphrase);
     return shareSource(
       sourceOf(async request => {
         const readOnly = request.readOnly || snapshot !== undefined;
         const { signal } = request;
         const opened = namedFile(file, readOnly);
         try {
-          const options = { format, files, readOnly, snapshot, signal };
+          const options = { format, files, readOnly, snapshot, signal, ...(secret && { secret }) };
           return (await openImage(opened, options)).device;
         } catch (error) {
           await opened.device.close?.();

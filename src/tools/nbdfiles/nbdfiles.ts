@@ -21,7 +21,13 @@ run(linked === undefined ? 'nbdfiles' : PREFIX + linked, argv =>
 
 async function dispatch(argv: readonly string[]): Promise<number> {
   const [first = '--help', ...rest] = argv;
-  if (first === '--link') return (await import('./link.ts')).link(rest);
+  if (first === '--link') {
+    const { link } = await import('../link.ts');
+    return link(
+      rest,
+      commandNames().map(name => PREFIX + name),
+    );
+  }
   if (!first.startsWith('-')) return runCommand('nbdfiles', first, rest);
   const { HELP, OPTIONS } = await import('./help.ts');
   const own = { name: 'nbdfiles', options: OPTIONS, help: () => HELP, version: versionText };

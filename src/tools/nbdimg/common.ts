@@ -9,6 +9,7 @@ export const COMMON = {
   quiet: { names: ['q', 'quiet'] },
   format: { names: ['f', 'format'], value: 'required' },
   share: { names: ['U', 'force-share'] },
+  noFollow: { names: ['no-follow'] },
 } as const satisfies Options;
 
 export const OUTPUT = {

@@ -25,6 +25,8 @@ KEY=VALUE,... Secrets come by --object secret,id=ID,file=FILE.
 
 Other options:
 
+    --no-follow          open no file that an image names
+    --link FOLDER        make a link with the name qemu-img
     -h, --help, -V, --version
 
 Examples:

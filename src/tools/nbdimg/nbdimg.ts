@@ -11,6 +11,7 @@ const hint = `Try '${PROGRAM} --help' for more information`;
 run(PROGRAM, async argv => {
   const [name, ...words] = argv;
   if (name === undefined) throw new UsageError('Not enough arguments', hint);
+  if (name === '--link') return (await import('../link.ts')).link(words, ['qemu-img']);
   if (name.startsWith('-')) {
     const about = {
       name: PROGRAM,

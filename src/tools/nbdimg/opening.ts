@@ -33,15 +33,17 @@ export interface Opened {
 
 /** Opens images by the names of a command line. */
 export class Opening {
+  readonly #files: Files | undefined;
   readonly #secrets: (id: string | undefined) => Buffer;
 
   constructor(given: Given) {
+    this.#files = given.has('noFollow') ? undefined : FILES;
     this.#secrets = secretsOf(given.all('object'));
   }
 
   /** The files that a new image may name. */
   neighbours(name: string): Neighbours {
-    return neighboursOf({ readOnly: true, files: FILES }, name);
+    return neighboursOf({ readOnly: true, files: this.#files }, name);
   }
 
   /** What gives the secret of an id. */
@@ -91,7 +93,7 @@ export class Opening {
       alone,
       checking,
       snapshot,
-      files: FILES,
+      files: this.#files,
       secret: () => this.#secrets(keySecret ?? other),
     };
   }
@@ -108,6 +110,7 @@ export const FILES: Files = {
       throw systemError(name, error);
     }
   },
+  create: (name, from) => plain.create(name, from ?? resolve('.', 'x')),
 };
 
 async function openDescribed({ file }: Described, readOnly: boolean): Promise<NamedFile> {

@@ -1,0 +1,127 @@
+/** nbdublk and the kernel's ublk driver. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { inMachine } from './machine.ts';
+
+/** Starts nbdublk with these words, waits for the device and has its process in $p. */
+const FUNCTIONS = `
+provide() {
+  rm -f /tmp/name
+  nbdublk "$@" > /tmp/name 2>> /tmp/errors & p=$!
+  until test -s /tmp/name; do kill -0 $p; sleep 0.1; done
+  device=$(cat /tmp/name)
+}
+ended() { if wait $p; then echo "ended with 0"; else echo "ended with $?"; fi; }
+`;
+
+test('a file system, discard and deletion; a signal while it is mounted', async t => {
+  const output = await inMachine(
+    t,
+    `${FUNCTIONS}
+    nbdkit -U /tmp/s -P /tmp/pid --filter=stats memory 128M statsfile=/tmp/stats
+    provide - --unix /tmp/s
+    mke2fs -q -t ext4 $device 64M
+    mount $device /mnt
+    cp -a /usr/share/perl5/Debian* /mnt
+    sync
+    diff -r /usr/share/perl5/Debian* /mnt/$(basename /usr/share/perl5/Debian*)
+    rm -r /mnt/Debian*
+    fstrim /mnt
+    umount /mnt
+    e2fsck -f -n $device
+    blkdiscard -f -o 64M -l 8M $device
+    blkdiscard -z -f -o 72M -l 8M $device
+    nbdublk --list
+    nbdublk --delete 0
+    ended
+    test ! -e $device
+    provide - --unix /tmp/s
+    mount $device /mnt
+    kill $p
+    ended
+    test ! -e $device && echo "nothing is left"
+    umount /mnt
+    kill $(cat /tmp/pid); while test -e /tmp/pid; do sleep 0.1; done
+    grep -E '^(trim|flush|write|zero):' /tmp/stats
+    cat /tmp/errors
+    `,
+  );
+  assert.match(output, /^dev id 0: nr_hw_queues 1 queue_depth 64$/m);
+  assert.deepEqual(output.match(/^ended with \d+$/gm), ['ended with 0', 'ended with 0']);
+  assert.match(output, /^nothing is left$/m);
+  for (const request of ['write', 'zero', 'trim', 'flush']) {
+    assert.match(output, new RegExp(`^${request}: [1-9]`, 'm'), output);
+  }
+  assert.doesNotMatch(output, /^nbdublk:/m);
+});
+
+test('whatever is written is read back, after nbdublk was killed, too', async t => {
+  const output = await inMachine(
+    t,
+    `${FUNCTIONS}
+    nbdkit -U /tmp/s memory 32M
+    provide --recoverable - --unix /tmp/s
+    fio --name=x --filename=$device --size=8M --rw=randrw --bsrange=512-64k --verify=crc32c \\
+      --direct=1 --ioengine=libaio --iodepth=16 --minimal > /dev/null
+    fio --name=y --filename=$device --offset=16M --size=8M --rw=write --bs=4k --verify=crc32c \\
+      --direct=1 --ioengine=libaio --iodepth=4 --rate=1m --minimal > /tmp/fio & fio=$!
+    sleep 2
+    kill -9 $p; wait $p || true
+    nbdublk --list
+    nbdublk --recover 0 --unix /tmp/s 2>> /tmp/errors & p=$!
+    wait $fio && echo "all is there"
+    nbdublk --delete 0
+    ended
+    cat /tmp/errors
+    `,
+  );
+  assert.match(output, /state QUIESCED/);
+  assert.match(output, /^all is there\nended with 0$/m);
+});
+
+test('what cannot be, in a line each; and a server that goes away', async t => {
+  const output = await inMachine(
+    t,
+    `${FUNCTIONS}
+    fails() { if "$@" > /dev/null 2> /tmp/words; then echo "no failure: $*"; fi; cat /tmp/words; }
+    fails nbdublk - --plugin memory 0
+    fails nbdublk - --plugin memory 1000
+    fails nbdublk --delete 7
+    fails nbdublk --recover 7 --plugin memory 1M
+    provide - --plugin pattern 1M
+    fails nbdublk 0 --plugin memory 1M
+    cat $device | cmp -n 8 - /dev/zero
+    kill $p; ended
+    provide -r - --plugin memory 1M
+    blockdev --getro $device
+    fails dd if=/dev/zero of=$device count=1
+    kill $p; ended
+    nbdkit -U /tmp/s -P /tmp/pid memory 32M
+    provide - --unix /tmp/s
+    kill -9 $(cat /tmp/pid)
+    fails timeout 20 dd if=/dev/zero of=$device bs=64k count=4 oflag=direct
+    ended
+    nbdublk --list
+    ls /dev/ublk*
+    tail -1 /tmp/errors
+    `,
+  );
+  const expected = [
+    /^nbdublk: the disk is empty: a device needs a sector$/m,
+    /^nbdublk: the disk has 1000 bytes: a device has whole sectors of 512 bytes$/m,
+    /^nbdublk: ublk: stop: no such device$/m,
+    /^nbdublk: ublk: info: no such device$/m,
+    /^nbdublk: ublk: add: file already exists$/m,
+    /^dd: (failed to open|error writing) '\/dev\/ublkb0': /m,
+    /^dd: error writing '\/dev\/ublkb0': Input\/output error$/m,
+    /^nbdublk: nbd\+unix:\S+: the server is gone, and so is the disk$/m,
+    /^\/dev\/ublk-control$/m,
+  ];
+  for (const line of expected) assert.match(output, line);
+  assert.doesNotMatch(output, /no failure/);
+  assert.deepEqual(output.match(/^ended with \d+$/gm), [
+    'ended with 0',
+    'ended with 0',
+    'ended with 1',
+  ]);
+});
