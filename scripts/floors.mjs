@@ -12,11 +12,7 @@ const FLOORS = [
   ['transport'],
   ['client'],
   ['formats'],
-<<<<<<< HEAD
   ['copy', 'content', 'fuse', 'ublk', 'scripts', 'http', 'inspect'],
-=======
-  ['copy', 'content', 'fuse', 'scripts', 'http', 'ublk'],
->>>>>>> helper-fuse
   ['plugins', 'filters'],
   ['server', 'handle'],
   ['tools', 'testing'],
