@@ -185,8 +185,11 @@ async function negotiateWith(
     return await Negotiation.begin(transport, options, release);
   } catch (error) {
     options.signal?.throwIfAborted();
-    // The connection may be reset just before the news of the server's end arrives.
-    const reason = await Promise.race([gone, delay(100, messageOf(error))]);
+    // The connection may be reset just before the news of the server's end arrives; nobody but the
+    // server has what is listening.
+    const { code } = error as NodeJS.ErrnoException;
+    const soon = delay(code === 'ECONNREFUSED' ? PATIENCE : 100, messageOf(error));
+    const reason = await Promise.race([gone, soon]);
     throw new BlockError('ECONNRESET', reason, { cause: error });
   }
 }
