@@ -188,7 +188,8 @@ async function negotiateWith(
     // The connection may be reset just before the news of the server's end arrives; nobody but the
     // server has what is listening.
     const { code } = error as NodeJS.ErrnoException;
-    const soon = delay(code === 'ECONNREFUSED' ? PATIENCE : 100, messageOf(error));
+    const ms = code === 'ECONNREFUSED' ? PATIENCE : 100;
+    const soon = delay(ms, messageOf(error), { ref: false });
     const reason = await Promise.race([gone, soon]);
     throw new BlockError('ECONNRESET', reason, { cause: error });
   }
