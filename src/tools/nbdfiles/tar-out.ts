@@ -1,6 +1,4 @@
-import { createWriteStream } from 'node:fs';
-import type { Writable } from 'node:stream';
-import { finished } from 'node:stream/promises';
+import { open } from 'node:fs/promises';
 import { BlockError, errnoOf, reasonOf, UsageError } from '../../block/errors.ts';
 import {
   type TarMember,
@@ -13,6 +11,7 @@ import type { FileType } from '../../formats/fs/file-system.ts';
 import { bytesOf } from '../../formats/fs/names.ts';
 import type { Place, Tree } from '../../formats/fs/tree.ts';
 import { print } from '../cli.ts';
+import { Buffered, type Write } from './buffered.ts';
 import type { FilesCommand, FilesLine } from './commands.ts';
 import { contentOf } from './content.ts';
 import { Failures, warn } from './failures.ts';
@@ -37,7 +36,8 @@ Puts a directory of disks into a tar archive, or to standard output with -:
     const status = statusWith(line, tree.mounts, 0);
     const top = await tree.find(directory);
     if (top.node.stat.type !== 'directory') throw new UsageError(`${directory}: is no directory`);
-    const write = archive === '-' ? { write: print, end: async () => {} } : fileWriter(archive);
+    const write =
+      archive === '-' ? { write: print, end: async () => {} } : await fileWriter(archive);
     const failures = new Failures(line);
     await writeTar(line, tree, top, { write: write.write, failed: failures.report });
     await write.end();
@@ -47,24 +47,17 @@ Puts a directory of disks into a tar archive, or to standard output with -:
 
 export default command;
 
-type Write = (bytes: Uint8Array) => Promise<void>;
-
-function fileWriter(name: string): { write: Write; end(): Promise<void> } {
-  const stream: Writable = createWriteStream(name);
-  const failure = finished(stream).catch((error: unknown) => {
+async function fileWriter(name: string): Promise<{ write: Write; end(): Promise<void> }> {
+  const failing = (error: unknown) => {
     throw new BlockError(errnoOf(error), `${name}: ${reasonOf(error)}`, { cause: error });
-  });
-  failure.catch(() => {});
-  const write = async (bytes: Uint8Array) => {
-    // What is written is kept until it is, and the bytes are others' soon.
-    if (stream.write(Buffer.from(bytes)) || stream.errored) return;
-    await Promise.race([failure, new Promise(resolve => stream.once('drain', resolve))]);
   };
+  const file = await open(name, 'w').catch(failing);
   return {
-    write,
-    async end() {
-      stream.end();
-      await failure;
+    write: async bytes => {
+      await file.writeFile(bytes).catch(failing);
+    },
+    end: async () => {
+      await file.close().catch(failing);
     },
   };
 }
@@ -88,11 +81,7 @@ async function writeTar(line: FilesLine, tree: Tree, top: Place, ends: Ends): Pr
   const { write, failed } = ends;
   const lead = top.path === '/' ? 1 : top.path.length + 1;
   const linked = new Map<string, Buffer>();
-  let written = 0n;
-  const put = async (bytes: Uint8Array) => {
-    written += BigInt(bytes.length);
-    await write(bytes);
-  };
+  const output = new Buffered(write);
   for await (const place of tree.walk(top, { failed })) {
     const { node, path, mount } = place;
     const type = TAR_TYPES[node.stat.type];
@@ -107,16 +96,17 @@ async function writeTar(line: FilesLine, tree: Tree, top: Place, ends: Ends): Pr
     const first = linked.get(key);
     if (key !== '' && !first) linked.set(key, name);
     try {
-      await put(tarHeader(await memberOf(place, first ? 'hardlink' : type, name, first)));
+      await output.put(tarHeader(await memberOf(place, first ? 'hardlink' : type, name, first)));
     } catch (error) {
       failed(path, error);
       continue;
     }
     if (type !== 'file' || first) continue;
-    for await (const bytes of contentOf(node)) await put(bytes);
-    await put(tarPadding(node.stat.size));
+    for await (const bytes of contentOf(node)) await output.put(bytes);
+    await output.put(tarPadding(node.stat.size));
   }
-  await put(tarEnd(written));
+  await output.put(tarEnd(output.total));
+  await output.flush();
 }
 
 async function memberOf(
