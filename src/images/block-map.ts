@@ -233,7 +233,7 @@ export abstract class BlockMap implements Mapping, Allocation {
   /** Changes what is at a place in a table. */
   protected async change(at: number, act: (slice: Buffer, within: number) => void): Promise<void> {
     const within = at % SLICE;
-    act(await this.tables.edit(at - within, within, this.#entryBytes), within);
+    await this.tables.edit(at - within, within, this.#entryBytes, slice => act(slice, within));
   }
 
   async #setBits(index: number, within: number, length: number): Promise<void> {
@@ -248,10 +248,11 @@ export abstract class BlockMap implements Mapping, Allocation {
       const isSet = (each: number) => this.#bitIn(slice, bits + (each >> 3) - start, each & 7);
       while (sector < told && isSet(sector)) sector++;
       if (sector === told) continue;
-      const changed = await this.bits.edit(start, at - start, bits + ((told + 7) >> 3) - at);
-      for (; sector < told; sector++) {
-        changed[bits + (sector >> 3) - start]! |= this.#maskOf(sector & 7);
-      }
+      await this.bits.edit(start, at - start, bits + ((told + 7) >> 3) - at, changed => {
+        for (; sector < told; sector++) {
+          changed[bits + (sector >> 3) - start]! |= this.#maskOf(sector & 7);
+        }
+      });
     }
   }
 

@@ -39,16 +39,22 @@ export class TableCache {
   }
 
   /**
-   * The slice that begins there, in which `length` bytes from `from` on are going to be changed, at
-   * once and without waiting for anything.
+   * Changes `length` bytes from `from` on of the slice that begins there. They are changed as they are
+   * noted: what is written in between would lack the change, and nobody would know.
+   * @returns what `change` gives.
    */
-  edit(start: number, from: number, length: number): Buffer | PromiseLike<Buffer> {
-    return andThen(this.get(start), read => {
+  edit<T>(
+    start: number,
+    from: number,
+    length: number,
+    change: (slice: Buffer) => T,
+  ): T | PromiseLike<T> {
+    return andThen(this.get(start), (read): T => {
       const changed = this.#changed.get(start) ?? { bytes: read, from, to: from };
       changed.from = Math.min(changed.from, from);
       changed.to = Math.max(changed.to, from + length);
       this.#changed.set(start, changed);
-      return changed.bytes;
+      return change(changed.bytes);
     });
   }
 

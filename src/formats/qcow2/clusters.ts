@@ -287,12 +287,13 @@ export class Clusters implements Mapping, Allocation {
     const table = await this.#ownTable(Math.floor(index / this.entries.perTable));
     const { bytes } = this.entries;
     const at = (index % this.#perSlice) * bytes;
-    const slice = await this.tables.edit(this.#sliceStart(table, index), at, bytes);
-    const before = this.#hostClusters(slice, at);
-    change(slice, at);
-    if (before.length === 0) return;
-    const now = this.#hostClusters(slice, at);
-    if (before[0] !== now[0] || before.length !== now.length) this.#freed.push(...before);
+    await this.tables.edit(this.#sliceStart(table, index), at, bytes, slice => {
+      const before = this.#hostClusters(slice, at);
+      change(slice, at);
+      if (before.length === 0) return;
+      const now = this.#hostClusters(slice, at);
+      if (before[0] !== now[0] || before.length !== now.length) this.#freed.push(...before);
+    });
   }
 
   /** The clusters of the file to which an entry refers. */
@@ -435,7 +436,9 @@ export class Clusters implements Mapping, Allocation {
       for await (const { slice, at, offset, own } of this.standardEntries(start)) {
         const now = await isOwn(Math.floor(offset / this.cluster));
         if (now === own) continue;
-        this.entries.mark(await this.tables.edit(slice, at, this.entries.bytes), at, now);
+        await this.tables.edit(slice, at, this.entries.bytes, bytes =>
+          this.entries.mark(bytes, at, now),
+        );
       }
     }
     await this.flush();

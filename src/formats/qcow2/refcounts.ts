@@ -1,4 +1,4 @@
-import { andThen, isPromise } from '../../block/answer.ts';
+import { isPromise } from '../../block/answer.ts';
 import { BlockError } from '../../block/errors.ts';
 import type { ImageFile } from '../../images/image-file.ts';
 import { TableCache } from '../../images/table-cache.ts';
@@ -80,7 +80,7 @@ export class Refcounts {
     if (before + by > this.max) {
       throw new BlockError('ENOSPC', `the image can count no more than ${this.max} references`);
     }
-    return andThen(this.#blocks.edit(at, ...this.#bytesOf(place, 1)), bytes => {
+    return this.#blocks.edit(at, ...this.#bytesOf(place, 1), bytes => {
       const count = readCount(bytes, place, order) + by;
       writeCount(bytes, place, order, count);
       if (count === 0) this.#cursor = Math.min(this.#cursor, index);
@@ -144,8 +144,9 @@ export class Refcounts {
       const limit = Math.min(this.#perSlice, place + most);
       let end = place + 1;
       while (end < limit && readCount(slice, end, order) === 0) end++;
-      const bytes = this.#blocks.edit(at, ...this.#bytesOf(place, end - place)) as Buffer;
-      for (let each = place; each < end; each++) writeCount(bytes, each, order, 1);
+      void this.#blocks.edit(at, ...this.#bytesOf(place, end - place), bytes => {
+        for (let each = place; each < end; each++) writeCount(bytes, each, order, 1);
+      });
       this.#cursor = begin + end;
       this.#file.end = Math.max(this.#file.end, this.#cursor * this.#clusterSize);
       return { first: begin + place, count: end - place };
@@ -174,8 +175,9 @@ export class Refcounts {
 
   async #write(index: number, count: number): Promise<void> {
     const place = index % this.#perSlice;
-    const bytes = await this.#blocks.edit(this.#sliceOf(index), ...this.#bytesOf(place, 1));
-    writeCount(bytes, place, this.#header.refcountOrder, count);
+    await this.#blocks.edit(this.#sliceOf(index), ...this.#bytesOf(place, 1), bytes =>
+      writeCount(bytes, place, this.#header.refcountOrder, count),
+    );
   }
 
   /** Sees to it that there are counters for a range of clusters. */
