@@ -19,8 +19,8 @@ export interface ImageFormat<D extends ParameterDeclarations = ParameterDeclarat
   open(file: BlockDevice, context: OpenImage): Promise<Image>;
   /** What one can choose of a new image: `-o` of nbdimg create. */
   readonly options?: D;
-  /** Those of the options that can be changed later. */
-  readonly amendable?: readonly string[];
+  /** What can be changed of an image later: `-o` of nbdimg amend. */
+  readonly amendOptions?: ParameterDeclarations;
   /** Makes a new image in a file, over whatever is there. @throws UsageError; BlockError */
   create?(
     file: BlockDevice,
@@ -125,11 +125,19 @@ export interface Image {
   readonly snapshots?: Snapshots | undefined;
   readonly bitmaps?: Bitmaps | undefined;
   /** Changes options that the image was made with. @throws UsageError; BlockError */
-  amend?(words: readonly RawParameter[]): Promise<void>;
+  amend?(words: readonly RawParameter[], amending: Amending): Promise<void>;
   /** Names another backing file, or none; what is in it is not looked at. */
   setBacking?(name: string | undefined, format: string | undefined): Promise<void>;
   /** Nothing of the disk is in the image any more: all of it is as the backing file has it. */
   empty?(): Promise<void>;
+}
+
+/** What changes of options may need. */
+export interface Amending {
+  /** The secret of an id. @throws UsageError there is none. */
+  secret(id: string | undefined): Buffer;
+  /** Also what cannot be undone. */
+  readonly force: boolean;
 }
 
 /** What an image says of itself. */

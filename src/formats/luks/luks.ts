@@ -4,6 +4,7 @@ import { readOnlyDevice } from '../../block/read-only.ts';
 import { wrapDevice } from '../../block/wrap.ts';
 import type { ParameterDeclarations, ParameterValues } from '../../declare/parameters.ts';
 import { defineFormat, type Image, type OpenImage } from '../../images/image.ts';
+import { AMEND_OPTIONS, amendLuks } from './amend.ts';
 import { bytesBeforeData, type CreateOptions, createLuks } from './create.ts';
 import { luksDevice, openVolume } from './device.ts';
 import { luksFacts } from './facts.ts';
@@ -25,6 +26,7 @@ export const luks = defineFormat({
   name: 'luks',
   open: openLuks,
   options: OPTIONS,
+  amendOptions: AMEND_OPTIONS,
   create: async (file, size, options, context) => {
     const chosen = createOptions(options, await passphraseOf(context));
     const all = BigInt(bytesBeforeData(chosen)) + ((size + 511n) / 512n) * 512n;
@@ -44,7 +46,13 @@ async function openLuks(file: BlockDevice, context: OpenImage): Promise<Image> {
   const specific = await luksFacts(file);
   const disk = context.alone ? await sealedDisk(file) : await clearDisk(file, context);
   const device = context.readOnly ? readOnlyDevice(disk) : disk;
-  return { format: 'luks', device, facts: { encrypted: true, specific } };
+  const amend: Image['amend'] = async (words, amending) => {
+    const passphrase = await passphraseOf(context);
+    await amendLuks(file, passphrase, words, amending);
+    passphrase.fill(0);
+  };
+  const facts = { encrypted: true, specific };
+  return { format: 'luks', device, facts, ...(!context.readOnly && { amend }) };
 }
 
 async function passphraseOf({ secret }: OpenImage): Promise<Buffer> {

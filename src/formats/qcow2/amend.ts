@@ -3,6 +3,7 @@ import type { RawParameter } from '../../declare/parameters.ts';
 import { EXTENSION, featureNameTable, withExtension } from './extensions.ts';
 import { Findings } from './findings.ts';
 import { AUTOCLEAR, type Header, INCOMPATIBLE, LAZY_REFCOUNTS } from './header.ts';
+import { OPTIONS } from './options.ts';
 import { rebuildRefcounts } from './rebuild.ts';
 import { Refcounts } from './refcounts.ts';
 import { References } from './references.ts';
@@ -10,15 +11,15 @@ import { snapshotTable } from './snapshot-table.ts';
 import { type State, saveHeader } from './state.ts';
 
 /** What can be changed of an image that is there. */
-export const AMENDABLE = [
-  'compat',
-  'data_file',
-  'data_file_raw',
-  'lazy_refcounts',
-  'refcount_bits',
-] as const;
+export const AMEND_OPTIONS = {
+  compat: OPTIONS.compat,
+  data_file: OPTIONS.data_file,
+  data_file_raw: OPTIONS.data_file_raw,
+  lazy_refcounts: OPTIONS.lazy_refcounts,
+  refcount_bits: OPTIONS.refcount_bits,
+};
 
-type Wish = Partial<Record<(typeof AMENDABLE)[number], string>>;
+type Wish = Partial<Record<keyof typeof AMEND_OPTIONS, string>>;
 
 /**
  * Changes options of an image. @param words checked before.

@@ -8,7 +8,7 @@ import { type Bytes, mappedDevice } from '../../images/mapped-device.ts';
 import type { Mapping } from '../../images/run.ts';
 import { innerLuks } from '../inner-luks.ts';
 import { aesClusters } from './aes.ts';
-import { AMENDABLE, amendQcow2 } from './amend.ts';
+import { AMEND_OPTIONS, amendQcow2 } from './amend.ts';
 import { readBitmaps, type StoredBitmap } from './bitmap-directory.ts';
 import { Qcow2Bitmaps } from './bitmaps.ts';
 import { checkQcow2 } from './check.ts';
@@ -40,7 +40,7 @@ export const qcow2 = defineFormat({
   name: 'qcow2',
   open: openQcow2,
   options: OPTIONS,
-  amendable: AMENDABLE,
+  amendOptions: AMEND_OPTIONS,
   create: async (file, size, options, context) => {
     const header = await createQcow2(file, size, options, context);
     const { preallocation, data_file, data_file_raw } = options;

@@ -22,19 +22,20 @@ const amend: Subcommand = {
     checkCache(given);
     if (wantsHelp(texts)) {
       const format = await formatFor(given.text('format') ?? 'qcow2');
-      const { amendable = [], options = {} } = format;
-      const some = Object.entries(options).filter(([key]) => amendable.includes(key));
-      await print(optionsHelp(`${format.name} amend`, Object.fromEntries(some)));
+      await print(optionsHelp(`${format.name} amend`, format.amendOptions ?? {}));
       return 0;
     }
     const wanted = { format: given.text('format'), options: given.has('imageOpts') };
-    const { image, close } = await new Opening(given).open(given.one, wanted);
+    const opening = new Opening(given);
+    const { image, close } = await opening.open(given.one, wanted);
     try {
       const format = await formatFor(image.format);
       if (!image.amend) {
         throw new UsageError(`Format driver '${image.format}' does not support option amendment`);
       }
-      await image.amend(checkedWords(format, texts.flatMap(splitOptions)));
+      const secret = (id: string | undefined) => opening.secret(id)();
+      const force = given.has('force');
+      await image.amend(checkedWords(format, texts.flatMap(splitOptions)), { secret, force });
     } finally {
       await close();
     }

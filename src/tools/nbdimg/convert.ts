@@ -10,7 +10,7 @@ import { CACHE, COMMON, checkCache, Given, PROGRESS, SOURCE_CACHE, sizeOf } from
 import { copyAbove } from './copy-above.ts';
 import { formatFor, makeImage } from './making.ts';
 import { type Opened, Opening } from './opening.ts';
-import { optionsHelp, splitOptions, wantsHelp } from './option-text.ts';
+import { createHelp, splitOptions, wantsHelp } from './option-text.ts';
 import { percentage } from './percentage.ts';
 import type { Subcommand } from './subcommands.ts';
 
@@ -47,8 +47,7 @@ const convert: Subcommand = {
     const given = new Given(line);
     const output = given.text('outputFormat') ?? 'raw';
     if (wantsHelp(given.all('options'))) {
-      const { options = {} } = await formatFor(output);
-      await print(optionsHelp(output, options));
+      await print(createHelp(output, (await formatFor(output)).options));
       return 0;
     }
     checkCache(given);

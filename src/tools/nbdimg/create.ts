@@ -2,7 +2,7 @@ import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.t
 import { COMMON, Given, neededSize } from './common.ts';
 import { formatFor, makeImage } from './making.ts';
 import { Opening } from './opening.ts';
-import { optionsHelp, splitOptions, wantsHelp } from './option-text.ts';
+import { createHelp, splitOptions, wantsHelp } from './option-text.ts';
 import type { Subcommand } from './subcommands.ts';
 
 const OPTIONS = {
@@ -21,8 +21,7 @@ const create: Subcommand = {
     const [name, size, ...more] = given.words;
     const texts = given.all('options');
     if (wantsHelp(texts)) {
-      const { options = {} } = await formatFor(format);
-      await print(optionsHelp(format, options));
+      await print(createHelp(format, (await formatFor(format)).options));
       return 0;
     }
     if (name === undefined) throw new UsageError('Expecting image file name');

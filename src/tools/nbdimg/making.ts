@@ -103,16 +103,9 @@ function understand(declared: ParameterDeclarations, given: readonly RawParamete
   return { words, values, size };
 }
 
-/** Options that can be changed of an image of a format, checked. @throws UsageError */
-export function checkedWords(
-  { amendable = [], options = {} }: ImageFormat,
-  words: readonly RawParameter[],
-) {
-  for (const { key = '' } of words) {
-    if (!amendable.includes(key)) throw new UsageError(`Invalid parameter '${key}'`);
-  }
-  return understand(options, words).words;
-}
+/** Options that are to be changed of an image, checked. @throws UsageError */
+export const checkedWords = ({ amendOptions = {} }: ImageFormat, words: readonly RawParameter[]) =>
+  understand(amendOptions, words).words;
 
 /** The options of a format, understood. @throws UsageError */
 export const valuesOf = ({ options = {} }: ImageFormat, words: readonly RawParameter[]) =>

@@ -34,20 +34,20 @@ const KINDS: Partial<Record<ParameterDeclaration['type'], string>> = {
   integer: 'num',
 };
 
-/** What `-o help` tells of the options of a format. */
-export function optionsHelp(format: string, options: ParameterDeclarations): string {
-  const all: ParameterDeclarations = {
-    ...options,
-    size: { type: 'size', help: 'Virtual disk size' },
-  };
-  const lines = Object.keys(all)
+/** What `-o help` tells of options. @param what they are of */
+export function optionsHelp(what: string, options: ParameterDeclarations): string {
+  const lines = Object.keys(options)
     .sort()
     .map(key => {
-      const { type, help } = all[key]!;
+      const { type, help } = options[key]!;
       return `  ${`${key}=<${KINDS[type] ?? 'str'}>`.padEnd(22)} - ${help}\n`;
     });
-  return `Supported ${format} options:\n${lines.join('')}`;
+  return `Supported ${what} options:\n${lines.join('')}`;
 }
+
+/** What `-o help` tells of the options of a new image. */
+export const createHelp = (format: string, options: ParameterDeclarations = {}) =>
+  optionsHelp(format, { ...options, size: { type: 'size', help: 'Virtual disk size' } });
 
 export const wantsHelp = (texts: readonly string[]) =>
   texts.some(text => text.split(',').some(word => word === 'help' || word === '?'));
