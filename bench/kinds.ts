@@ -97,14 +97,16 @@ interface FioOptions {
   readonly block?: string;
   /** Something is written first. */
   readonly fill?: boolean;
+  /** Another server than nbdkit with the plugin. */
+  readonly start?: typeof Served.start;
 }
 
 /** Random requests, counted by fio. */
 export function fio(
   name: string,
   goal: number,
-  plugin: (folder: string) => string[],
-  { rw = 'randread', depth, block = '4k', fill = false }: FioOptions,
+  plugin: (folder: string, side: Side) => string[],
+  { rw = 'randread', depth, block = '4k', fill = false, start = Served.start }: FioOptions,
 ): Workload {
   return {
     name: `fio ${name}, depth ${depth}`,
@@ -112,7 +114,7 @@ export function fio(
     goal,
     needs: ['nbdkit', 'fio'],
     start: async (side, folder) => {
-      const server = await Served.start(side, folder, plugin(folder));
+      const server = await start(side, folder, plugin(folder, side));
       if (fill) await run(copyIn(server.uri, folder));
       const job = ['--name=job', '--ioengine=nbd', `--uri=${server.uri}`, `--rw=${rw}`];
       const length = ['--size=1G', '--time_based', '--runtime=2', '--ramp_time=0.5'];

@@ -53,9 +53,14 @@ export class Served {
     this.uri = uri;
   }
 
-  static async start(side: Side, folder: string, words: readonly string[]): Promise<Served> {
-    const path = join(folder, `${side}-${Math.random().toString(36).slice(2)}`);
-    const [program, ...rest] = [...command(side, 'nbdkit'), '-f', '-U', path, ...words];
+  static start(side: Side, folder: string, words: readonly string[]): Promise<Served> {
+    return Served.by(folder, path => [...command(side, 'nbdkit'), '-f', '-U', path, ...words]);
+  }
+
+  /** @param words of a server that listens at a path. */
+  static async by(folder: string, words: (path: string) => readonly string[]): Promise<Served> {
+    const path = join(folder, `socket-${Math.random().toString(36).slice(2)}`);
+    const [program, ...rest] = words(path);
     // What filters keep belongs where the benchmark's own files are.
     const env = { ...process.env, TMPDIR: folder };
     const child = spawn(program!, rest, { env, stdio: ['ignore', 'ignore', 'inherit'] });

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { connect } from '../src/client/connect.ts';
 import { FUSE_WORKLOADS } from './fuse.ts';
+import { IMAGE_WORKLOADS } from './images.ts';
 import {
   connections,
   copyIn,
@@ -253,6 +254,7 @@ export const WORKLOADS: readonly Workload[] = [
   },
   ...TOOL_WORKLOADS,
   ...FUSE_WORKLOADS,
+  ...IMAGE_WORKLOADS,
   connections,
   encrypted('read', 1),
   encrypted('write', 1),

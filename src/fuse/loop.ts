@@ -8,15 +8,9 @@ import { FuseIo } from '../posix/fuse-io.ts';
 import { streamHandle } from '../posix/stream-handle.ts';
 import { giveBuffer, takeBuffer } from '../transport/buffers.ts';
 import { Watch } from '../transport/watch.ts';
+import { encodeReplyHeader } from './replies.ts';
 import type { FuseSession, Reply } from './session.ts';
-import {
-  decodeHeader,
-  decodeInterrupt,
-  encodeReplyHeader,
-  Opcode,
-  REQUEST_SIZE,
-  type RequestHeader,
-} from './wire.ts';
+import { decodeHeader, decodeInterrupt, Opcode, REQUEST_SIZE, type RequestHeader } from './wire.ts';
 
 const { EINTR, EIO, ENOENT, ENODEV } = constants.errno;
 /** After so many requests in a row the event loop gets its turn. */

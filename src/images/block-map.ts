@@ -38,6 +38,8 @@ const SLICE = 4096;
 const BITS_SLICE = 512;
 /** Changed tables are written when there are so many bytes of them. */
 const MOST_WAITING = 8 << 20;
+/** Lines that are said of what is wrong with an image. */
+const MOST_FINDINGS = 1000;
 
 /**
  * The mapping of formats that have an entry for each block of the disk, and put new blocks at the end
@@ -255,41 +257,44 @@ export abstract class BlockMap implements Mapping, Allocation {
 
   /**
    * Looks at each entry: none leads beyond the file, and no two to the same place.
-   * @param leaksIn how many blocks have room in the file that nothing leads to; below 0: lack it.
+   * @param leaksIn of formats that count blocks: how many have room that nothing leads to; below 0:
+   * how many lack it.
    */
-  async check(leaksIn: (allocated: number) => number = () => 0): Promise<CheckReport> {
+  async check(leaksIn?: (allocated: number) => number): Promise<CheckReport> {
     const findings: string[] = [];
-    const places = new Map<number, number>();
-    let compressedClusters = 0;
+    let corruptions = 0;
+    const found = (what: string) => {
+      corruptions += 1;
+      if (findings.length < MOST_FINDINGS) findings.push(`ERROR: ${what}`);
+    };
+    const places: number[] = [];
     const totalClusters = Math.ceil(Number(this.size) / this.cluster);
     for (let index = 0; index < totalClusters; index++) {
       try {
-        const { kind, at } = await this.entryOf(index);
-        if (at === 0) continue;
-        if (kind === 'packed') compressedClusters += 1;
-        const other = places.get(at);
-        if (other === undefined) places.set(at, index);
-        else findings.push(`ERROR: blocks ${other} and ${index} are at the same place, ${at}`);
+        const { at } = await this.entryOf(index);
+        if (at !== 0) places.push(at);
       } catch (error) {
         if (errnoOf(error) !== 'EIO') throw error;
-        findings.push(`ERROR: block ${index}: ${messageOf(error)}`);
+        found(`block ${index}: ${messageOf(error)}`);
       }
     }
-    const leaks = leaksIn(places.size);
-    if (leaks !== 0) {
-      const should = places.size + leaks;
-      findings.push(`ERROR: allocated blocks mismatch, is ${places.size}, should be ${should}`);
+    const sorted = Float64Array.from(places).sort();
+    for (let index = 1; index < sorted.length; index++) {
+      if (sorted[index] === sorted[index - 1]) found(`two blocks are at ${sorted[index]}`);
     }
+    const leaks = leaksIn?.(places.length) ?? 0;
+    const should = places.length + leaks;
+    const mismatch = `allocated blocks mismatch, is ${places.length}, should be ${should}`;
+    if (leaks < 0) found(mismatch);
+    else if (leaks > 0) findings.push(`Leaked: ${mismatch}`);
     return {
       findings,
-      corruptions: findings.length - (leaks > 0 ? 1 : 0),
+      corruptions,
       leaks: Math.max(0, leaks),
       corruptionsFixed: 0,
       leaksFixed: 0,
       errors: 0,
-      totalClusters,
-      allocatedClusters: places.size,
-      compressedClusters,
+      ...(leaksIn && { totalClusters, allocatedClusters: places.length }),
     };
   }
 

@@ -21,16 +21,12 @@ const FORMATS: readonly (readonly [format: string, options: string])[] = [
   ['vdi', ''],
   ['vdi', 'static=on'],
   ['vpc', ''],
-  ['vpc', 'force_size=on'],
   ['vpc', 'subformat=fixed'],
   ['vhdx', ''],
-  ['vhdx', 'block_size=1M,block_state_zero=off'],
   ['vhdx', 'subformat=fixed'],
   ['vmdk', ''],
-  ['vmdk', 'zeroed_grain=on,adapter_type=lsilogic'],
   ['vmdk', 'subformat=monolithicFlat'],
   ['vmdk', 'subformat=twoGbMaxExtentSparse'],
-  ['vmdk', 'subformat=twoGbMaxExtentFlat'],
 ];
 
 /** Formats without a check answer 63. */

@@ -21,7 +21,7 @@ const MODULES = [
 const MEMORY_MIB = 1536;
 const DIST = resolve(import.meta.dirname, '../../dist');
 /** A script that takes so long hangs. */
-const HANG_MS = 240_000;
+const HANG_MS = 400_000;
 const MARK = 'NBDPIPE-STATUS';
 
 /** The first program: all is mounted, and the script run where it finds what is here. */

@@ -61,9 +61,9 @@ test('whatever is written is read back, after nbdublk was killed, too', async t 
     `${FUNCTIONS}
     nbdkit -U /tmp/s memory 32M
     provide --recoverable - --unix /tmp/s
-    fio --name=x --filename=$device --size=8M --rw=randrw --bsrange=512-64k --verify=crc32c \\
+    fio --name=x --filename=$device --size=2M --rw=randrw --bsrange=512-64k --verify=crc32c \\
       --direct=1 --ioengine=libaio --iodepth=16 --minimal > /dev/null
-    fio --name=y --filename=$device --offset=16M --size=8M --rw=write --bs=4k --verify=crc32c \\
+    fio --name=y --filename=$device --offset=16M --size=4M --rw=write --bs=4k --verify=crc32c \\
       --direct=1 --ioengine=libaio --iodepth=4 --rate=1m --minimal > /tmp/fio & fio=$!
     sleep 2
     kill -9 $p; wait $p || true

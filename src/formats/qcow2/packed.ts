@@ -4,6 +4,7 @@ import type { BlockDevice, Data, ReadOptions, RequestOptions } from '../../block
 import { BlockError, messageOf } from '../../block/errors.ts';
 import { readInto } from '../../block/read-into.ts';
 import type { Coding } from '../../codecs/coding.ts';
+import { decodeHere } from '../../codecs/decode-here.ts';
 import { decoders, type SharedBytes } from '../../codecs/threads.ts';
 import type { ImageFile } from '../../images/image-file.ts';
 
@@ -11,6 +12,8 @@ const SECTOR = 512;
 /** Of decoded clusters that are kept. */
 const BUDGET = 8 << 20;
 const LEAST = 4;
+/** Clusters of so many bytes are decoded sooner than another thread is awake. */
+const HERE = 256 << 10;
 
 /** Where in the file a compressed cluster is, in bytes: it ends somewhere before `end`. */
 export interface PackedPlace {
@@ -47,7 +50,7 @@ export class PackedClusters implements Pick<BlockDevice, 'read'> {
   readonly #cluster: number;
   readonly #coding: Coding;
   readonly #placeOf: (offset: bigint) => PackedPlace | PromiseLike<PackedPlace>;
-  readonly #kept: BlockCache<number, SharedBytes, Promise<SharedBytes>>;
+  readonly #kept: BlockCache<number, Uint8Array, Promise<Uint8Array>>;
 
   /** @param placeOf tells where the compressed cluster is that has an offset of the disk. */
   constructor(
@@ -85,12 +88,15 @@ export class PackedClusters implements Pick<BlockDevice, 'read'> {
     return this.#kept.get(place.start, own => this.#decode(place, own), options);
   }
 
-  async #decode(place: PackedPlace, options: RequestOptions): Promise<SharedBytes> {
+  async #decode(place: PackedPlace, options: RequestOptions): Promise<Uint8Array> {
     const input = new Uint8Array(place.end - place.start);
     await readInto(this.#file, BigInt(place.start), input, options);
-    const bytes = new Uint8Array(new SharedArrayBuffer(this.#cluster));
+    const isShort = this.#cluster <= HERE;
+    const memory = isShort ? new ArrayBuffer(this.#cluster) : new SharedArrayBuffer(this.#cluster);
+    const bytes = new Uint8Array(memory);
     try {
-      await decoders.decode(this.#coding, input, () => bytes, options);
+      if (isShort) await decodeHere(this.#coding, input, bytes);
+      else await decoders.decode(this.#coding, input, () => bytes as SharedBytes, options);
     } catch (error) {
       options.signal?.throwIfAborted();
       const words = `a compressed cluster at ${place.start} cannot be read: ${messageOf(error)}`;

@@ -105,11 +105,14 @@ test('a check finds blocks beyond the file, at one place, and a wrong count', as
     (await openImage({ device: file }, { format: 'vdi', readOnly: true })).check!();
   const good = await checked();
   assert.deepEqual([good.corruptions, good.allocatedClusters, good.totalClusters], [0, 3, 8]);
+  file.bytes.writeUInt32LE(4, 388);
+  const leaking = await checked();
+  assert.deepEqual([leaking.corruptions, leaking.leaks], [0, 1]);
+  file.bytes.writeUInt32LE(3, 388);
   file.bytes.writeUInt32LE(0, 512 + 4);
   file.bytes.writeUInt32LE(77, 512 + 16);
   assert.deepEqual((await checked()).findings, [
-    'ERROR: blocks 0 and 1 are at the same place, 1024',
     'ERROR: block 4: the image is damaged: a block lies beyond the file, at 80741376',
-    'ERROR: allocated blocks mismatch, is 2, should be 3',
+    'ERROR: two blocks are at 1024',
   ]);
 });

@@ -3,7 +3,6 @@ import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { readOnlyDevice } from '../../block/read-only.ts';
 import { sliceDevice } from '../../block/slice.ts';
-import { PASS, wrapDevice } from '../../block/wrap.ts';
 import type { Neighbours } from '../../images/image.ts';
 import { ImageFile } from '../../images/image-file.ts';
 import { mappedDevice } from '../../images/mapped-device.ts';
@@ -11,6 +10,7 @@ import { harmless } from '../../protocol/text.ts';
 import { type ExtentLine, SECTOR, wrong } from './descriptor.ts';
 import { Grains } from './grains.ts';
 import { PackedGrains, packingDevice } from './packed.ts';
+import { openSeSparse } from './se-sparse.ts';
 import { HEADER, isInFooter, parseCowd, parseSparse, type SparseHeader } from './sparse-header.ts';
 
 /** A part of the disk that is open. */
@@ -23,7 +23,7 @@ export interface Extent {
 /** How a part of the disk is opened. */
 export interface Opening {
   readonly readOnly: boolean;
-  /** What shows where it has nothing; it is not closed with the extent. */
+  /** What shows where it has nothing; its `close` does nothing. */
   readonly backing?: BlockDevice | undefined;
 }
 
@@ -61,7 +61,7 @@ export async function openSparse(
     mapping: grains,
     data: file as unknown as BlockDevice,
     packed: header.compressed ? new PackedGrains(file, grains) : undefined,
-    backing: backing && wrapDevice(backing, { ...PASS, close: () => {} }),
+    backing,
     allocation: writable && !header.compressed ? grains : undefined,
     preferred: header.grain,
     close: async () => {
@@ -88,7 +88,7 @@ export async function openLine(
     throw new BlockError('ENOTSUP', 'vmdk: extents without access are not supported');
   }
   if (type === 'ZERO') return { device: paddingDevice(BigInt(size)) };
-  if (!['FLAT', 'VMFS', 'SPARSE', 'VMFSSPARSE'].includes(type)) {
+  if (!['FLAT', 'VMFS', 'SPARSE', 'VMFSSPARSE', 'SESPARSE'].includes(type)) {
     throw new BlockError('ENOTSUP', `vmdk: Unsupported extent type '${harmless(type)}'`);
   }
   const readOnly = opening.readOnly || access === 'RDONLY';
@@ -96,6 +96,7 @@ export async function openLine(
   try {
     if (type === 'FLAT' || type === 'VMFS') return { device: flat(below, size, offset, readOnly) };
     const file = new ImageFile(below);
+    if (type === 'SESPARSE') return await openSeSparse(file, size, opening);
     const header = await sparseHeader(file);
     if (!header) throw wrong(`'${harmless(name!)}' is no sparse extent`);
     if (header.size < size) {

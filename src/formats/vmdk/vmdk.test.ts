@@ -179,7 +179,7 @@ const TEXTS: readonly (readonly [lines: string, message: RegExp])[] = [
   ['RW 8 FLAT "data" 1', /a flat extent ends at byte 4608, its file at 4096/],
   ['RW 9 FLAT "data" 0', /a flat extent ends at byte 4608/],
   ['RW 8 VMFSRDM "data"', /Unsupported extent type 'VMFSRDM'/],
-  ['RW 8 SESPARSE "data"', /Unsupported extent type 'SESPARSE'/],
+  ['RW 8 SESPARSE "data"', /no seSparse one/],
   ['NOACCESS 8 FLAT "data" 0', /extents without access/],
   ['RW 8 SPARSE "data"', /'data' is no sparse extent/],
   ['RW 8 SPARSE "a.vmdk"', /'a.vmdk' is no sparse extent/],
@@ -259,5 +259,71 @@ test('headers with wrong fields are refused with words', async () => {
   for (const length of [0, 4, 511, 512, 4096]) {
     const cut = new GrowingMemory(good.subarray(0, length));
     await assert.rejects(open(cut), { name: 'BlockError' }, `${length} bytes`);
+  }
+});
+
+/** An extent of ESX with a table, and grains that are there, zeroes, unmapped and absent. */
+function seSparse(): Buffer {
+  const sectors = (count: number) => count * 512;
+  const bytes = Buffer.alloc(sectors(200));
+  const words: readonly (readonly [at: number, value: bigint])[] = [
+    [0, 0xcafebaben],
+    [8, 0x200000001n],
+    [16, 64n],
+    [24, 8n],
+    [32, 64n],
+    [80, 1n],
+    [128, 2n],
+    [144, 4n],
+    [192, 72n],
+    [sectors(1), 0xcafecafen],
+    [sectors(2), 0x1000000000000000n],
+    [sectors(4), 0x3002000000000000n],
+    [sectors(4) + 8, 0x2000000000000000n],
+    [sectors(4) + 16, 0x1000000000000000n],
+  ];
+  for (const [at, value] of words) bytes.writeBigUInt64LE(value, at);
+  bytes.fill(7, sectors(72 + 16), sectors(72 + 24));
+  return bytes;
+}
+
+test('seSparse extents are read', async t => {
+  const folder = temporaryFolder(t);
+  const [path, extent] = ['a.vmdk', 'a-sesparse.vmdk'].map(name => join(folder, name));
+  writeFileSync(path!, '# Disk DescriptorFile\nRW 64 SESPARSE "a-sesparse.vmdk"\n');
+  const good = seSparse();
+  writeFileSync(extent!, good);
+  const { device } = await openImageFile(path!);
+  assert.equal(device.write, undefined);
+  const read = await readBytes(device, 0n, 32_768);
+  for (const [at, byte] of read.entries()) assert.equal(byte, at < 4096 ? 7 : 0);
+  await device.close!();
+  for (const [at, value, message] of [
+    [8, 1n, /Unsupported version of seSparse/],
+    [24, 16n, /Unsupported grain size: 16/],
+    [32, 1n, /Unsupported grain table size: 1/],
+    [16, 8n, /the extent has 4096 bytes/],
+    [128, 2n ** 63n, /the header tells of sector/],
+    [128, 2n ** 40n, /the file is cut short/],
+    [512, 0n, /the second header is damaged/],
+    [512 + 24, 1n, /Image is dirty/],
+  ] as const) {
+    const bytes = Buffer.from(good);
+    bytes.writeBigUInt64LE(value, at);
+    writeFileSync(extent!, bytes);
+    await assert.rejects(openImageFile(path!), { name: 'BlockError', message });
+  }
+  for (const [at, value, message] of [
+    [1024, 5n, /the directory is damaged/],
+    [2048, 5n, /a grain of the kind 0/],
+    [2048, 0x4000000000000000n, /a grain of the kind 4/],
+    [2048, 0x3fffffffffffffffn, /lies beyond the file/],
+  ] as const) {
+    const bytes = Buffer.from(good);
+    bytes.writeBigUInt64LE(value, at);
+    writeFileSync(extent!, bytes);
+    const broken = (await openImageFile(path!)).device;
+    await assert.rejects(async () => broken.read(0n, 512), { errno: 'EIO', message });
+    await broken.close!();
   }
 });
