@@ -53,7 +53,8 @@ export async function attach(
 
 /**
  * Serves a device whose process has been killed, with the disk that it had.
- * @throws SystemError there is no such device, or it cannot be recovered.
+ * @throws BlockError another program has made it; SystemError there is no such device, or it cannot be
+ *   recovered.
  */
 export async function recover(
   control: UblkControl,
@@ -62,6 +63,12 @@ export async function recover(
   onError: (error: unknown) => void,
 ): Promise<Attached> {
   const info = await control.info(id);
+  if (info.queues !== 1) {
+    throw new BlockError(
+      'EINVAL',
+      `the device has ${info.queues} queues: another program has made it`,
+    );
+  }
   await control.startRecovery(id);
   return serve(control, info, disk, onError, () => control.endRecovery(id));
 }

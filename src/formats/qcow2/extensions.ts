@@ -90,7 +90,7 @@ export function writeExtensions(extensions: readonly Extension[]): Buffer {
 
 /** The text of an extension. */
 export function textOf(extensions: readonly Extension[], type: number): string | undefined {
-  return extensions.find(each => each.type === type)?.data.toString('utf8');
+  return extensions.findLast(each => each.type === type)?.data.toString('utf8');
 }
 
 /** The extensions with one that has this text, or without it, in its place. */

@@ -4,6 +4,7 @@ import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.t
 import { joinDevices } from '../../block/join.ts';
 import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { copy } from '../../copy/copy.ts';
+import type { RawParameter } from '../../declare/parameters.ts';
 import type { Image } from '../../images/image.ts';
 import { CACHE, COMMON, checkCache, Given, PROGRESS, SOURCE_CACHE, sizeOf } from './common.ts';
 import { copyAbove } from './copy-above.ts';
@@ -159,8 +160,7 @@ async function convertTo(
     if (backing !== undefined && !given.has('noCreate') && !isFull(given)) {
       await copyAbove(sources[0]!.image, to, advance);
     } else {
-      // What is encrypted holds something else where nothing was written.
-      const isBlank = target.image.facts.encrypted !== true || target.image.find !== undefined;
+      const isBlank = isZeroWhenNew(target.image, chosen);
       await copyAll(source, to, { given, isBlank }, advance);
     }
     await target.image.device.flush?.();
@@ -172,6 +172,12 @@ async function convertTo(
   } finally {
     await target.close();
   }
+}
+
+/** Whether nothing need be written where there are zeroes: room that is encrypted reads as anything. */
+function isZeroWhenNew({ facts, find }: Image, options: readonly RawParameter[]): boolean {
+  const { value = 'off' } = options.find(({ key }) => key === 'preallocation') ?? {};
+  return !facts.encrypted || (find !== undefined && value === 'off');
 }
 
 /** All is to be allocated. */

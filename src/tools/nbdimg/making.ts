@@ -43,6 +43,9 @@ export async function makeImage(opening: Opening, wish: Wish): Promise<Making> {
     throw new UsageError(`Format driver '${wish.format}' does not support image creation`);
   const { words, values, size: given } = understand(declared, wish.words);
   const text = (key: string) => words.findLast(word => word.key === key)?.value;
+  if (given !== undefined && wish.size !== undefined) {
+    throw new UsageError('The image size must be specified only once');
+  }
   const backing = text('backing_file');
   if (backing !== undefined && !Object.hasOwn(declared, 'backing_file')) {
     throw new UsageError(`Backing file not supported for file format '${wish.format}'`);
@@ -159,7 +162,8 @@ async function sizeOfBacking(
 ): Promise<bigint | undefined> {
   if (backing === undefined || unsafe) return undefined;
   try {
-    const opened = await opening.open(fullName(backing, name), { readOnly: true, format });
+    const wanted = { readOnly: true, alone: true, format };
+    const opened = await opening.open(fullName(backing, name), wanted);
     await opened.close();
     return opened.image.device.size;
   } catch (error) {
