@@ -1,7 +1,7 @@
 /** The package as it is published: what it exports, from ES modules and CommonJS, with types. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { run, runWell } from './interop/programs.ts';
 import { temporaryFolder } from './peer/wire.ts';
@@ -37,7 +37,9 @@ test('a program finds it all in the tarball, with types', async t => {
   mkdirSync(place, { recursive: true });
   await runWell('tar', ['-xzf', tarball, '-C', place, '--strip-components=1'], options);
   for (const name of [...Object.keys(dependencies), '@types']) {
-    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+    const link = join(folder, 'node_modules', name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(join(root, 'node_modules', name), link);
   }
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   writeFileSync(join(folder, 'program.ts'), PROGRAM);

@@ -24,7 +24,7 @@ export interface TreeOptions {
 /** Sizes at which file systems change how they keep a file. */
 const SIZES = [0, 1, 30, 59, 60, 61, 200, 511, 512, 513, 2047, 4096, 4097, 12 * 1024 + 1, 150_000];
 /** So many names need more than one block. */
-const MANY = 120;
+const MANY = 60;
 /** A second that every file system can say, even FAT. */
 const TIME = 1_600_000_000;
 

@@ -1,13 +1,15 @@
 import { zeroes } from '../../block/data.ts';
-import type {
-  BlockDevice,
-  Data,
-  Extent,
-  ExtentsOptions,
-  ReadOptions,
-  RequestOptions,
+import {
+  type BlockDevice,
+  type Data,
+  type Extent,
+  type ExtentsOptions,
+  MAX_SIZE,
+  type ReadOptions,
+  type RequestOptions,
 } from '../../block/device.ts';
 import { ExtentList } from '../../block/extents.ts';
+import { damaged } from './damaged.ts';
 
 /** What bytes are read from: `Pages`, or something that decodes. */
 export type Readable = Pick<BlockDevice, 'read'>;
@@ -28,8 +30,12 @@ export type FindRun = (offset: bigint, options: RequestOptions) => Run | Promise
 /** Runs that are gone through for one answer. */
 const MOST_RUNS = 4096;
 
-/** The content of a file that lies in runs, which are found when they are needed. */
+/**
+ * The content of a file that lies in runs, which are found when they are needed.
+ * @throws BlockError EIO it is longer than a device can be.
+ */
 export function fileDevice(size: bigint, find: FindRun): BlockDevice {
+  if (size > MAX_SIZE) throw damaged('file', `it has ${size} bytes`);
   let last: Run | undefined;
   const runAt = async (offset: bigint, options: RequestOptions): Promise<Run> => {
     if (!last || offset < last.start || offset >= last.end) last = await find(offset, options);

@@ -25,6 +25,8 @@ export interface WalkOptions extends RequestOptions {
 
 /** As the kernel has it. */
 const MOST_LINKS = 40;
+/** Directories in each other: a path of Linux has no more. */
+const DEEPEST = 2048;
 /** Steps of one search; more are a trap. */
 const MOST_STEPS = 8192;
 
@@ -101,6 +103,7 @@ export class Tree {
       const id = `${place.mount.path} ${place.node.id}`;
       if (seen.has(id)) throw damaged(place.path, 'the directory is in two places');
       seen.add(id);
+      if (left.length > DEEPEST) throw damaged(place.path, 'the directories are too deep');
       left.push([...(await this.children(place, { signal }))].reverse());
     };
     const attempt = async <T>(path: string, act: () => Promise<T>): Promise<T | undefined> => {

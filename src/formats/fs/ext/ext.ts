@@ -16,6 +16,8 @@ import { replayedDevice } from './replayed.ts';
 import { isSuperblock, readSuperblock, SUPERBLOCK, type Superblock } from './superblock.ts';
 
 const ROOT = 2;
+/** Bytes; room for more names than are listed. */
+const LONGEST_DIRECTORY = 1n << 31n;
 /** Bytes of content in the map of an inode; the rest is an attribute. */
 const INLINE = 60;
 const INLINE_REST = 'system.data';
@@ -141,6 +143,7 @@ class Volume {
       return parts.flatMap(part => namesIn(part, what, undefined));
     }
     const { blockSize } = this.superblock;
+    if (inode.stat.size > LONGEST_DIRECTORY) throw damaged(what, `it has ${inode.stat.size} bytes`);
     const content = await this.content(inode, options);
     const found: Named[] = [];
     for (let at = 0n; at < content.size; at += BigInt(blockSize)) {

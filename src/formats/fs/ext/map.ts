@@ -29,6 +29,9 @@ export function mappedDevice(
   const { blockSize, blocks } = superblock;
   const find = inode.extents ? findExtent : findIndirect;
   const unit = BigInt(blockSize);
+  if (size > BigInt(MOST_BLOCKS) * unit) {
+    throw damaged(`ext: inode ${inode.number}`, `it has ${size} bytes`);
+  }
   return fileDevice(size, async (offset, options): Promise<Run> => {
     const block = Number(offset / unit);
     const { first, count, at, unwritten } = await find(

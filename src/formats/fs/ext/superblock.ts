@@ -5,6 +5,10 @@ import { nameOf } from '../names.ts';
 /** Where the superblock begins, and its length, in bytes. */
 export const SUPERBLOCK = { offset: 1024, length: 1024 } as const;
 
+/** mke2fs makes no smaller groups, and a petabyte has no more of the usual ones. */
+const FEWEST_IN_GROUP = 256;
+const MOST_GROUPS = 1 << 23;
+
 /** Bits of the field of features that whoever reads has to know. */
 const INCOMPAT = {
   recover: 4,
@@ -96,12 +100,13 @@ export function readSuperblock(bytes: Buffer): Superblock {
   if (descriptorSize < 32 || descriptorSize > blockSize)
     throw bad(`a group descriptor of ${descriptorSize} bytes`);
   if (!Number.isSafeInteger(blocks * blockSize)) throw bad(`${blocks} blocks`);
-  if (blocksPerGroup === 0 || blocksPerGroup > blockSize * 8 * 65536)
+  if (blocksPerGroup < FEWEST_IN_GROUP || blocksPerGroup > blockSize * 8 * 65536)
     throw bad('the number of blocks of a group');
   if (inodesPerGroup === 0 || inodesPerGroup > blockSize * 8)
     throw bad('the number of inodes of a group');
   if (firstBlock >= blocks) throw bad('the first block is past the last');
   const groups = Math.ceil((blocks - firstBlock) / blocksPerGroup);
+  if (groups > MOST_GROUPS) throw bad(`${groups} groups`);
   if (groups * inodesPerGroup < u32(0)) throw bad(`${u32(0)} inodes`);
   const uuid = bytes.subarray(104, 120);
   const seed = incompat & INCOMPAT.checksumSeed ? u32(0x270) : crc32c(~0, uuid);

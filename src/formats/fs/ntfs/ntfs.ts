@@ -4,6 +4,7 @@ import { damaged, LONGEST_LINK, unsupported, wrongType } from '../damaged.ts';
 import { bytesDevice } from '../file-device.ts';
 import type { Entry, FileSystem, FileSystemFormat, Node, Stat, Usage } from '../file-system.ts';
 import { Pages } from '../pages.ts';
+import { bitsSet } from './bitmap.ts';
 import { type Boot, isBoot, readBoot } from './boot.ts';
 import { namesIn } from './index.ts';
 import { ATTRIBUTE, type Attribute, numberOf, parseRecord, type Record } from './record.ts';
@@ -258,29 +259,4 @@ function flagsOf({ attributes }: Found): number {
 /** Tenths of microseconds since 1601. */
 function timeOf(time: bigint): bigint {
   return (time - 116_444_736_000_000_000n) * 100n;
-}
-
-const PIECE = 1 << 20;
-const BITS = Uint8Array.from(
-  { length: 256 },
-  (_, byte) => byte.toString(2).replaceAll('0', '').length,
-);
-
-/** How many of the first bits of a bitmap are set. */
-async function bitsSet(
-  bitmap: BlockDevice | undefined,
-  bits: number,
-  options?: RequestOptions,
-): Promise<number> {
-  let count = 0;
-  const whole = Math.floor(bits / 8);
-  const bytes = Math.min(Number(bitmap?.size ?? 0n), Math.ceil(bits / 8));
-  for (let at = 0; at < bytes; at += PIECE) {
-    const part = contiguous(await bitmap!.read(BigInt(at), Math.min(PIECE, bytes - at), options));
-    for (const [index, byte] of part.entries()) {
-      const shown = at + index < whole ? byte : byte & ((1 << (bits % 8)) - 1);
-      count += BITS[shown]!;
-    }
-  }
-  return count;
 }
