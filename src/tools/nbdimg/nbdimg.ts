@@ -17,6 +17,8 @@ run(PROGRAM, async argv => {
       name: PROGRAM,
       options: { ...STANDARD, help: { names: ['h', 'help'] } },
       help: () => HELP,
+      pages: () => ['nbdimg'],
+      wordsAfter: async () => ({ words: Object.keys(SUBCOMMANDS) }),
     };
     const line = await understand(
       { ...about, version: () => `${PROGRAM} version 7.2.0 (nbdpipe)\n` },
@@ -29,7 +31,8 @@ run(PROGRAM, async argv => {
   if (!load) throw new UsageError(`Command not found: ${name}`, hint);
   const subcommand: Subcommand = await load();
   const options = { ...subcommand.options, ...STANDARD, help: { names: ['h', 'help'] } };
-  const line = await understand({ name: `${PROGRAM} ${name}`, options, help: () => HELP }, words);
+  const about = { name: `${PROGRAM} ${name}`, options, help: () => HELP };
+  const line = await understand({ ...about, pages: () => ['nbdimg'] }, words);
   if (!line) return 0;
   compilePatiently();
   return subcommand.run(line, { print: text => print(text) });
