@@ -38,7 +38,7 @@ const OPTIONS = {
 
 /** Requests of the copy: one for each processor and some to wait. */
 const REQUESTS = 16;
-const REQUEST = 1 << 20;
+const REQUEST = 2 << 20;
 const SPARSE = 4096;
 
 const convert: Subcommand = {
