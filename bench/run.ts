@@ -1,5 +1,6 @@
 /** `npm run bench [-- --only REGEX] [--rounds N] [--json FILE]`: ours beside the C tools. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FOLDER, prepare, type Workload } from './kinds.ts';
@@ -56,7 +57,13 @@ function row({ name, unit, ours, peer, ratio, goal }: Result): string {
 
 const chosen = WORKLOADS.filter(({ name }) => new RegExp(values.only).test(name));
 const folder = mkdtempSync(join(FOLDER, 'nbdpipe-bench-'));
-const clean = () => rmSync(folder, { recursive: true, force: true });
+/** What nbdfuse shows in the folder is given up first. */
+const clean = () => {
+  for (const [, point] of readFileSync('/proc/mounts', 'utf8').matchAll(/^\S+ (\S+) fuse/gm)) {
+    if (point!.startsWith(folder)) spawnSync('umount', ['--lazy', point!]);
+  }
+  rmSync(folder, { recursive: true, force: true });
+};
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     clean();
