@@ -86,11 +86,6 @@ export abstract class BlockMap implements Mapping, Allocation {
   protected begin?(place: number): Promise<void>;
   /** What is written between the data and the tables that lead to it. */
   protected settle?(): Promise<void>;
-  /** How the tables are written; in place unless a format does it otherwise. */
-  protected writeTables(): Promise<boolean> {
-    return this.tables.write();
-  }
-
   find(offset: bigint, length: number): Run | PromiseLike<Run> {
     const index = Number(offset / BigInt(this.cluster));
     const within = Number(offset % BigInt(this.cluster));
@@ -306,11 +301,18 @@ export abstract class BlockMap implements Mapping, Allocation {
     return next;
   }
 
+  /** What comes in between is for the next time: its data may not be there yet. */
   async #writeAll(): Promise<void> {
-    await this.settle?.();
-    await this.bits.write();
-    await this.file.flush();
-    if (await this.writeTables()) await this.file.flush();
+    const [bits, tables] = [this.bits.take(), this.tables.take()];
+    try {
+      await this.settle?.();
+      await this.file.flush();
+      if (await bits.write()) await this.file.flush();
+      if (await tables.write()) await this.file.flush();
+    } finally {
+      bits.giveBack();
+      tables.giveBack();
+    }
   }
 }
 

@@ -9,6 +9,24 @@ interface Changed {
   to: number;
 }
 
+const UNCHANGED = { from: Number.MAX_SAFE_INTEGER, to: 0 };
+
+/** Changes of a slice as they were when they were taken. */
+interface Taken {
+  readonly start: number;
+  readonly changed: Changed;
+  readonly from: number;
+  readonly bytes: Buffer;
+}
+
+/** Changes that were taken, to be written or given back. */
+export interface TakenTables {
+  /** Writes them, after all that was taken before. @returns whether there was anything. */
+  write(): Promise<boolean>;
+  /** What was not written is changed as before. */
+  giveBack(): void;
+}
+
 /**
  * Tables of an image in slices: those in use, as many as the budget allows, and those that were
  * changed, until they are written.
@@ -19,6 +37,7 @@ export class TableCache {
   readonly slice: number;
   readonly #kept: BlockCache<number, Buffer>;
   readonly #changed = new Map<number, Changed>();
+  #writing: Promise<unknown> = Promise.resolve();
 
   constructor(file: ImageFile, slice: number, budget: number) {
     this.#file = file;
@@ -67,40 +86,52 @@ export class TableCache {
     }
   }
 
-  /** Forgets what was there, which is not in use any more. */
-  forget(start: number, length: number): void {
-    for (let at = start; at < start + length; at += this.slice) {
-      this.#kept.delete(at);
-      this.#changed.delete(at);
+  /** Takes what is changed now, for it to be written later: no change that comes in between. */
+  take(): TakenTables {
+    const taken: Taken[] = [];
+    for (const [start, changed] of this.#changed) {
+      const { from, to } = changed;
+      if (to === 0) continue;
+      taken.push({ start, changed, from, bytes: Buffer.from(changed.bytes.subarray(from, to)) });
+      Object.assign(changed, UNCHANGED);
     }
+    taken.sort((a, b) => a.start - b.start);
+    return {
+      write: () => {
+        // Not before what was taken earlier, nor is that forgotten by whoever waits for all.
+        const written = this.#writing.then(() => this.#write(taken));
+        this.#writing = written.catch(() => {});
+        return written;
+      },
+      giveBack: () => {
+        for (const { changed, from, bytes } of taken.splice(0)) {
+          changed.from = Math.min(changed.from, from);
+          changed.to = Math.max(changed.to, from + bytes.length);
+        }
+      },
+    };
   }
 
-  /** Forgets what is unchanged in memory, as the file was changed below. */
-  clear(): void {
-    this.#kept.clear();
-    this.#changed.clear();
-  }
-
-  /** Writes what was changed. @returns whether there was anything. */
+  /** Writes what is changed now. @returns whether there was anything. */
   async write(): Promise<boolean> {
-    const changes = [...this.#changed].sort(([a], [b]) => a - b);
-    for (const [start, changed] of changes) {
-      const { bytes, from, to } = changed;
-      changed.from = bytes.length;
-      changed.to = 0;
-      try {
-        // A copy: it may be changed again meanwhile.
-        await this.#file.write(BigInt(start + from), Buffer.from(bytes.subarray(from, to)));
-      } catch (error) {
-        changed.from = Math.min(changed.from, from);
-        changed.to = Math.max(changed.to, to);
-        throw error;
-      }
-      if (changed.to === 0 && this.#changed.get(start) === changed) {
-        this.#changed.delete(start);
-        void this.#kept.get(start, () => bytes);
-      }
+    const taken = this.take();
+    try {
+      return await taken.write();
+    } finally {
+      taken.giveBack();
     }
-    return changes.length > 0;
+  }
+
+  async #write(taken: Taken[]): Promise<boolean> {
+    const some = taken.length > 0;
+    for (let next = taken[0]; next; next = taken[0]) {
+      const { start, changed, from, bytes } = next;
+      await this.#file.write(BigInt(start + from), bytes);
+      taken.shift();
+      if (changed.to !== 0 || this.#changed.get(start) !== changed) continue;
+      this.#changed.delete(start);
+      void this.#kept.get(start, () => changed.bytes);
+    }
+    return some;
   }
 }

@@ -54,13 +54,13 @@ class Expected {
 }
 
 for (const [format, options] of FORMATS) {
-  fuzz(`power loss, ${format} ${options}`, random => crash(format, options, random), 0.3);
+  fuzz(`power loss, ${format} ${options}`, random => crash(format, options, random), 0.3, 'crash');
 }
 
 async function crash(format: string, options: string, random: Random): Promise<void> {
   const file = new LosingMemory(Buffer.alloc(0));
   await makeImage(file, format, BigInt(SIZE), options);
-  file.flush();
+  await file.flush();
   const { device } = await openImage({ device: file }, { format, readOnly: false });
   const expected = new Expected();
   for (let step = 3 + random.below(16); step > 0; step--) {
@@ -69,7 +69,17 @@ async function crash(format: string, options: string, random: Random): Promise<v
     await device.flush!();
     await expected.flushed(device);
   }
-  await holds(file.afterLoss(random), format, expected);
+  // In the middle of requests, and of a flush.
+  const under = [
+    device.flush!(),
+    act(device, expected, random, 0),
+    act(device, expected, random, 2),
+  ];
+  const late = Promise.allSettled(under);
+  for (let turns = random.below(120); turns > 0; turns--) await null;
+  const bytes = file.afterLoss(random);
+  await late;
+  await holds(bytes, format, expected);
 }
 
 /** One request, in a third of the disk of its own. */

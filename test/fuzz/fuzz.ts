@@ -11,9 +11,14 @@ const HANG_MS = 20_000;
 /**
  * Plays rounds until the time is over, each with numbers of its own seed. The first round that
  * fails says how to play it again.
- * @param share of the time, for fuzzers that are many.
+ * @param share of the time, for fuzzers that are many. @param script of npm that plays them.
  */
-export function fuzz(name: string, round: (random: Random) => Promise<void>, share = 1): void {
+export function fuzz(
+  name: string,
+  round: (random: Random) => Promise<void>,
+  share = 1,
+  script = 'fuzz',
+): void {
   test(`fuzz: ${name}`, async t => {
     const end = Date.now() + SECONDS * 1000 * share;
     let rounds = 0;
@@ -21,7 +26,7 @@ export function fuzz(name: string, round: (random: Random) => Promise<void>, sha
       try {
         await inTime(round(new Random(seed)));
       } catch (error) {
-        const again = `NBDPIPE_FUZZ_SEED=${seed} NBDPIPE_FUZZ_SECONDS=0 npm run fuzz`;
+        const again = `NBDPIPE_FUZZ_SEED=${seed} NBDPIPE_FUZZ_SECONDS=0 npm run ${script}`;
         throw new Error(`the round of seed ${seed} failed; play it again with ${again}`, {
           cause: error,
         });

@@ -85,14 +85,14 @@ export class GrowingMemory implements BlockDevice {
     return Buffer.from(this.bytes.subarray(start, start + length));
   }
 
-  write(offset: bigint, data: Uint8Array): void {
+  write(offset: bigint, data: Uint8Array): void | Promise<void> {
     if (Number(offset) + data.length > this.bytes.length) {
       throw new RangeError(`${data.length} bytes at ${offset} of ${this.bytes.length}`);
     }
     this.bytes.set(data, Number(offset));
   }
 
-  flush(): void {}
+  flush(): void | Promise<void> {}
 
   resize(size: bigint): void {
     if (size > MOST_MEMORY) throw new BlockError('ENOSPC', `${size} bytes are too many`);

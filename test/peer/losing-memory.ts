@@ -13,7 +13,13 @@ export class LosingMemory extends GrowingMemory {
   /** Nothing was written behind it. */
   #end = 0;
 
-  override write(offset: bigint, data: Uint8Array): void {
+  /** Takes some turns: others act while it is under way. */
+  override async write(offset: bigint, data: Uint8Array): Promise<void> {
+    this.#put(offset, data);
+    for (let turns = data.length % 7; turns > 0; turns--) await null;
+  }
+
+  #put(offset: bigint, data: Uint8Array): void {
     const first = Number(offset) - (Number(offset) % SECTOR);
     const end = Number(offset) + data.length;
     for (let at = first; at < end; at += SECTOR) {
@@ -28,8 +34,9 @@ export class LosingMemory extends GrowingMemory {
     return Buffer.from(this.bytes.subarray(at, at + SECTOR));
   }
 
-  override flush(): void {
+  override async flush(): Promise<void> {
     this.#states.clear();
+    for (let turns = 5; turns > 0; turns--) await null;
   }
 
   /** What is in the file after the power has come back. */

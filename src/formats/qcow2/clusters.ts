@@ -46,7 +46,7 @@ export class Clusters implements Mapping, Allocation {
   readonly tables: TableCache;
   readonly #perSlice: number;
   /** Clusters that nothing refers to as soon as all is written. */
-  #freed: number[] = [];
+  readonly #freed: number[] = [];
   #flushing: Promise<void> | undefined;
   #nextFlush: Promise<void> | undefined;
 
@@ -354,16 +354,26 @@ export class Clusters implements Mapping, Allocation {
     return this.#flushing;
   }
 
-  /** What is referred to before what refers to it; what is freed last. */
+  /**
+   * What is referred to before what refers to it; what is freed last. What is committed meanwhile is
+   * for the next time: neither its data nor its counters need be there yet.
+   */
   async #writeAll(): Promise<void> {
-    const freed = this.#freed;
-    this.#freed = [];
-    await this.#dataFile?.flush();
-    await this.refcounts!.writeBlocks();
-    await this.#file.flush();
-    if (await this.tables.write()) await this.#file.flush();
-    if (await this.l1.write(this.#file)) await this.#file.flush();
-    for (const index of freed) await this.#release(index);
+    const freed = this.#freed.splice(0);
+    const [tables, l1] = [this.tables.take(), this.l1.take(this.#file)];
+    try {
+      await this.#dataFile?.flush();
+      await this.refcounts!.writeBlocks();
+      await this.#file.flush();
+      if (await tables.write()) await this.#file.flush();
+      if (await l1.write()) await this.#file.flush();
+      // One that cannot be freed is leaked, and keeps no other back.
+      while (freed.length > 0) await this.#release(freed.shift()!);
+    } finally {
+      tables.giveBack();
+      l1.giveBack();
+      this.#freed.push(...freed);
+    }
   }
 
   async #release(index: number): Promise<void> {

@@ -1,4 +1,5 @@
 import type { ImageFile } from '../../images/image-file.ts';
+import type { TakenTables } from '../../images/table-cache.ts';
 import { COPIED, offsetAt, writeEntry } from './offsets.ts';
 
 /** The first table of a mapping: where the second ones are. */
@@ -54,15 +55,26 @@ export class L1 {
     writeEntry(bytes, at, this.offsets[index]!, this.own[index] === 1);
   }
 
-  /** Writes what was changed. @returns whether there was anything. */
-  async write(file: ImageFile): Promise<boolean> {
-    const changes = [...this.#changed];
-    const entry = Buffer.alloc(8);
-    for (const index of changes) {
+  /** Takes what is changed now, as a TableCache does. */
+  take(file: ImageFile): TakenTables {
+    const taken = [...this.#changed].map(index => {
+      const entry = Buffer.alloc(8);
       this.#put(entry, 0, index);
-      await file.write(BigInt(this.at + index * 8), entry);
-      this.#changed.delete(index);
-    }
-    return changes.length > 0;
+      return { index, entry };
+    });
+    this.#changed.clear();
+    return {
+      write: async () => {
+        const some = taken.length > 0;
+        for (let next = taken[0]; next; next = taken[0]) {
+          await file.write(BigInt(this.at + next.index * 8), next.entry);
+          taken.shift();
+        }
+        return some;
+      },
+      giveBack: () => {
+        for (const { index } of taken.splice(0)) this.#changed.add(index);
+      },
+    };
   }
 }
