@@ -37,6 +37,8 @@ export class Clusters implements Mapping, Allocation {
   readonly entries: Entries;
   /** Version 2 cannot say it. */
   readonly zero: Allocation['zero'];
+  /** Is told of compressed bytes that nothing leads to any more. */
+  packedGone?: (place: PackedPlace) => void;
   readonly #file: ImageFile;
   readonly #header: Header;
   /** Absent: for reading only. */
@@ -289,10 +291,14 @@ export class Clusters implements Mapping, Allocation {
     const at = (index % this.#perSlice) * bytes;
     await this.tables.edit(this.#sliceStart(table, index), at, bytes, slice => {
       const before = this.#hostClusters(slice, at);
+      const isPacked = this.entries.read(slice, at, 0).kind === 'packed';
+      const packed = isPacked ? packedAt(slice, at, this.#header.clusterBits) : undefined;
       change(slice, at);
       if (before.length === 0) return;
-      const now = this.#hostClusters(slice, at);
-      if (before[0] !== now[0] || before.length !== now.length) this.#freed.push(...before);
+      if (packed) this.packedGone?.(packed);
+      // Compressed bytes have references of their own, wherever they are.
+      const stays = !packed && before[0] === this.#hostClusters(slice, at)[0];
+      if (!stays) this.#freed.push(...before);
     });
   }
 
@@ -378,7 +384,9 @@ export class Clusters implements Mapping, Allocation {
 
   async #release(index: number): Promise<void> {
     const { trim } = this.#file.device;
-    if ((await this.refcounts!.get(index)) === 1 && trim) {
+    const isLast = (await this.refcounts!.get(index)) === 1;
+    // More may be written to a partial cluster meanwhile.
+    if (isLast && trim && this.refcounts!.partial !== index) {
       await trim.call(this.#file.device, BigInt(index * this.cluster), this.cluster);
     }
     await this.refcounts!.change(index, -1);

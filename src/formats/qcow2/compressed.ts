@@ -84,28 +84,28 @@ class Packer {
 
   /** Room for so many bytes, less than a cluster: behind the last ones, or at a new cluster. */
   async #place(length: number): Promise<number> {
-    const { refcounts, file } = this.#state;
+    const { refcounts } = this.#state;
     const size = this.cluster;
-    const within = this.#next % size;
     const last = Math.floor(this.#next / size);
-    if (within === 0 || (await refcounts.get(last)) >= refcounts.max) return this.#begin(length);
-    if (within + length > size) {
-      const { first } = await refcounts.allocate(1);
-      await file.grow((first + 1) * size);
-      if (first !== last + 1) return this.#advance(first * size, length);
-    }
-    await refcounts.change(last, 1);
-    return this.#advance(this.#next, length);
+    const goesOn = refcounts.partial === last;
+    const fits = goesOn && (this.#next % size) + length <= size;
+    const next = fits ? undefined : await this.#newCluster();
+    const isBeside = fits || (goesOn && next === (last + 1) * size);
+    if (isBeside && (await refcounts.share(last))) return this.#advance(this.#next, length);
+    return this.#advance(next ?? (await this.#newCluster()), length);
   }
 
-  async #begin(length: number): Promise<number> {
+  async #newCluster(): Promise<number> {
     const { first } = await this.#state.refcounts.allocate(1);
     await this.#state.file.grow((first + 1) * this.cluster);
-    return this.#advance(first * this.cluster, length);
+    return first * this.cluster;
   }
 
+  /** What comes next goes behind these bytes, if there is room in their last cluster. */
   #advance(at: number, length: number): number {
     this.#next = at + length;
+    const isFull = this.#next % this.cluster === 0;
+    this.#state.refcounts.partial = isFull ? undefined : Math.floor(this.#next / this.cluster);
     return at;
   }
 }

@@ -1,3 +1,4 @@
+import { andThen } from '../../block/answer.ts';
 import { BlockCache, Budget } from '../../block/block-cache.ts';
 import { sliceData, viewsOf } from '../../block/data.ts';
 import type { BlockDevice, Data, ReadOptions, RequestOptions } from '../../block/device.ts';
@@ -83,9 +84,11 @@ export class PackedClusters implements Pick<BlockDevice, 'read'> {
     this.#kept.delete(place.start);
   }
 
-  async #decoded(offset: bigint, options?: RequestOptions): Promise<Uint8Array> {
-    const place = await this.#placeOf(offset);
-    return this.#kept.get(place.start, own => this.#decode(place, own), options);
+  /** Asks for what is at a place as soon as that is known, before it can be somebody else's. */
+  #decoded(offset: bigint, options?: RequestOptions): PromiseLike<Uint8Array> {
+    const decode = (place: PackedPlace) =>
+      this.#kept.get(place.start, own => this.#decode(place, own), options);
+    return Promise.resolve(andThen(this.#placeOf(offset), decode));
   }
 
   async #decode(place: PackedPlace, options: RequestOptions): Promise<Uint8Array> {

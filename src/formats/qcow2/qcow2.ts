@@ -178,6 +178,7 @@ function imageOf(
   const packed = new PackedClusters(file, clusters.cluster, header.compression, offset =>
     clusters.packedPlace(offset),
   );
+  clusters.packedGone = place => packed.forget(place);
   const disk: BlockDevice = mappedDevice({
     mapping: sealed ? sealedMapping(clusters) : clusters,
     data,

@@ -30,6 +30,8 @@ export class Refcounts {
   readonly max: number;
   /** Where the blocks are, 0 where there is none. */
   table: Float64Array;
+  /** A cluster of compressed bytes that has room for more, until it is free. */
+  partial: number | undefined;
   /** No cluster before this one is free. */
   #cursor = 0;
   #busy: Promise<unknown> | undefined;
@@ -69,22 +71,41 @@ export class Refcounts {
 
   /**
    * One reference more, or one less, to a cluster that is in use.
-   * @returns how many there are now. @throws BlockError EIO there is none; ENOSPC too many.
+   * @throws BlockError EIO there is none; ENOSPC too many.
    */
-  async change(index: number, by: 1 | -1): Promise<number> {
+  async change(index: number, by: 1 | -1): Promise<void> {
+    await this.#edit(index, count => {
+      if (count === 0) throw this.#damaged(index);
+      if (count + by <= this.max) return count + by;
+      throw new BlockError('ENOSPC', `the image can count no more than ${this.max} references`);
+    });
+  }
+
+  /**
+   * One reference more to the partial cluster.
+   * @returns false where it is another one, or full of references.
+   */
+  async share(index: number): Promise<boolean> {
+    let shared = false;
+    await this.#edit(index, count => {
+      shared = this.partial === index && count < this.max;
+      return shared ? count + 1 : count;
+    });
+    return shared;
+  }
+
+  /** Gives a counter a new value, which follows from the one that it has then. */
+  async #edit(index: number, change: (count: number) => number): Promise<void> {
     const at = this.#sliceOf(index);
+    if (at === 0) throw this.#damaged(index);
     const place = index % this.#perSlice;
     const order = this.#header.refcountOrder;
-    const before = await this.get(index);
-    if (at === 0 || before === 0) throw this.#damaged(index);
-    if (before + by > this.max) {
-      throw new BlockError('ENOSPC', `the image can count no more than ${this.max} references`);
-    }
-    return this.#blocks.edit(at, ...this.#bytesOf(place, 1), bytes => {
-      const count = readCount(bytes, place, order) + by;
+    await this.#blocks.edit(at, ...this.#bytesOf(place, 1), bytes => {
+      const count = change(readCount(bytes, place, order));
       writeCount(bytes, place, order, count);
-      if (count === 0) this.#cursor = Math.min(this.#cursor, index);
-      return count;
+      if (count > 0) return;
+      this.#cursor = Math.min(this.#cursor, index);
+      if (this.partial === index) this.partial = undefined;
     });
   }
 
@@ -109,7 +130,7 @@ export class Refcounts {
         // A new block of counters is in the way of the row.
         if (first * this.#clusterSize < this.#file.end) continue;
         await this.#file.grow((first + count) * this.#clusterSize);
-        for (let index = first; index < first + count; index++) await this.#write(index, 1);
+        for (let index = first; index < first + count; index++) await this.put(index, 1);
         return first;
       }
     });
@@ -168,16 +189,8 @@ export class Refcounts {
   }
 
   /** Sets a counter that there is to what it should be. */
-  async put(index: number, count: number): Promise<void> {
-    await this.#write(index, count);
-    if (count === 0) this.#cursor = Math.min(this.#cursor, index);
-  }
-
-  async #write(index: number, count: number): Promise<void> {
-    const place = index % this.#perSlice;
-    await this.#blocks.edit(this.#sliceOf(index), ...this.#bytesOf(place, 1), bytes =>
-      writeCount(bytes, place, this.#header.refcountOrder, count),
-    );
+  put(index: number, count: number): Promise<void> {
+    return this.#edit(index, () => count);
   }
 
   /** Sees to it that there are counters for a range of clusters. */
@@ -237,7 +250,7 @@ export class Refcounts {
     await this.#file.grow(end * size);
     for (const at of added) this.#blocks.create(at, Buffer.alloc(size));
     this.table = table;
-    for (let index = first; index < end; index++) await this.#write(index, 1);
+    for (let index = first; index < end; index++) await this.put(index, 1);
     await this.writeBlocks();
     await this.#file.write(BigInt(first * size), bytesOfTable(table));
     await this.#file.flush();
