@@ -4,12 +4,12 @@ import type { ImageFormat } from '../images/image.ts';
 /** The formats of images by qemu's names, loaded when first used. */
 const FORMATS: Readonly<Record<string, () => Promise<ImageFormat>>> = {
   raw: async () => (await import('./raw/raw.ts')).raw,
-  qcow2: async () => (await import('./qcow2/qcow2.ts')).qcow2 as ImageFormat,
-  luks: async () => (await import('./luks/luks.ts')).luks as ImageFormat,
-  vdi: async () => (await import('./vdi/vdi.ts')).vdi as unknown as ImageFormat,
-  vpc: async () => (await import('./vpc/vpc.ts')).vpc as unknown as ImageFormat,
-  vmdk: async () => (await import('./vmdk/vmdk.ts')).vmdk as unknown as ImageFormat,
-  vhdx: async () => (await import('./vhdx/vhdx.ts')).vhdx as unknown as ImageFormat,
+  qcow2: async () => (await import('./qcow2/qcow2.ts')).qcow2,
+  luks: async () => (await import('./luks/luks.ts')).luks,
+  vdi: async () => (await import('./vdi/vdi.ts')).vdi,
+  vpc: async () => (await import('./vpc/vpc.ts')).vpc,
+  vmdk: async () => (await import('./vmdk/vmdk.ts')).vmdk,
+  vhdx: async () => (await import('./vhdx/vhdx.ts')).vhdx,
 };
 
 export const formatNames: readonly string[] = Object.keys(FORMATS);

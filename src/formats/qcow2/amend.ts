@@ -9,6 +9,7 @@ import { Refcounts } from './refcounts.ts';
 import { References } from './references.ts';
 import { snapshotTable } from './snapshot-table.ts';
 import { type State, saveHeader } from './state.ts';
+import { withoutZeroFlags } from './walk.ts';
 
 /** What can be changed of an image that is there. */
 export const AMEND_OPTIONS = {
@@ -109,7 +110,7 @@ async function setRefcountBits(state: State, bits: number, old: boolean): Promis
 
 /** Version 2 knows no zeroes but those of clusters that are nowhere, and nothing of what came later. */
 async function downgrade(state: State): Promise<void> {
-  const { header, clusters, snapshots } = state;
+  const { header, snapshots } = state;
   if (header.refcountOrder !== 4) throw new UsageError('compat=0.10 requires refcount_bits=16');
   const { dataFile, compression, extendedL2 } = INCOMPATIBLE;
   if (header.incompatible & (dataFile | compression | extendedL2)) {
@@ -118,7 +119,7 @@ async function downgrade(state: State): Promise<void> {
   if (snapshots.some(({ diskSize }) => diskSize !== header.size)) {
     throw new BlockError('ENOTSUP', 'Internal snapshots prevent downgrade of image');
   }
-  await clusters.withoutZeroFlags(snapshots.length > 0);
+  await withoutZeroFlags(state);
   header.version = 2;
   header.extensions = header.extensions.filter(({ type }) => type !== EXTENSION.featureNames);
   Object.assign(header, { incompatible: 0n, compatible: 0n, autoclear: 0n });

@@ -6,6 +6,7 @@ import { rebuildRefcounts } from './rebuild.ts';
 import { References } from './references.ts';
 import { snapshotTable } from './snapshot-table.ts';
 import { type State, saveHeader } from './state.ts';
+import { markOwn, standardEntries } from './walk.ts';
 
 /** More clusters than any list of them may have: as qemu, 2^31. */
 const MOST_CLUSTERS = 2 ** 31;
@@ -172,13 +173,13 @@ async function checkCopied(state: State, findings: Findings, repair: Repair): Pr
       const entry = `l1_entry=${entryText(start, own)} refcount=${counted}`;
       note(`L2 cluster: l1_index=${index} ${entry}`);
     }
-    for await (const entry of clusters.standardEntries(start)) {
+    for await (const entry of standardEntries(clusters, start)) {
       const found = await refcounts.get(Math.floor(entry.offset / size));
       if ((found === 1) === entry.own) continue;
       note(`data cluster: l2_entry=${entry.text} refcount=${found}`);
     }
   }
-  if (mends && wrong > 0) await clusters.markOwn();
+  if (mends && wrong > 0) await markOwn(state);
   findings[mends ? 'corruptionsFixed' : 'corruptions'] += wrong;
 }
 

@@ -1,8 +1,6 @@
 import { andThen } from '../../block/answer.ts';
 import { BlockError } from '../../block/errors.ts';
 import type { ImageFile } from '../../images/image-file.ts';
-import { MappedReads } from '../../images/mapped-device.ts';
-import { MappedWrites } from '../../images/mapped-writes.ts';
 import type { Allocation, Mapping, Place, Run } from '../../images/run.ts';
 import { TableCache } from '../../images/table-cache.ts';
 import { Entries, type Entry } from './entries.ts';
@@ -43,7 +41,8 @@ export class Clusters implements Mapping, Allocation {
   readonly #header: Header;
   /** Absent: for reading only. */
   refcounts: Refcounts | undefined;
-  readonly #backed: boolean;
+  /** Something shows where the image has nothing. */
+  readonly backed: boolean;
   readonly #dataFile: ImageFile | undefined;
   readonly tables: TableCache;
   readonly #perSlice: number;
@@ -56,7 +55,7 @@ export class Clusters implements Mapping, Allocation {
     this.#file = file;
     this.#header = header;
     this.refcounts = refcounts;
-    this.#backed = backed;
+    this.backed = backed;
     this.#dataFile = dataFile;
     this.l1 = l1;
     this.entries = new Entries(header);
@@ -215,7 +214,7 @@ export class Clusters implements Mapping, Allocation {
   async #zero(offset: bigint, length: number, mayTrim: boolean): Promise<void> {
     await this.#eachCluster(offset, length, (_from, within, span, entry) => {
       const whole = span === this.cluster;
-      if (isNowhere(entry) && whole && !this.#backed) return undefined;
+      if (isNowhere(entry) && whole && !this.backed) return undefined;
       const { partSize, parts } = this.entries;
       const gives = whole && (mayTrim || !hasRoom(entry)) && !this.#dataFile;
       return (slice, at) => {
@@ -228,9 +227,9 @@ export class Clusters implements Mapping, Allocation {
 
   async discard(offset: bigint, length: number): Promise<void> {
     const { knowsZero, parts } = this.entries;
-    if (this.#dataFile || (this.#backed && !knowsZero)) return;
+    if (this.#dataFile || (this.backed && !knowsZero)) return;
     await this.#eachCluster(offset, length, (_from, _within, _span, entry) => {
-      const isZero = !this.#backed || (entry.kind === 'zero' && parts === 1);
+      const isZero = !this.backed || (entry.kind === 'zero' && parts === 1);
       if (isNowhere(entry) && isZero) return undefined;
       return (slice, at) => this.entries.clear(slice, at, knowsZero);
     });
@@ -277,7 +276,7 @@ export class Clusters implements Mapping, Allocation {
   async #entryOf(offset: bigint): Promise<Entry | 'nothing'> {
     const index = Number(offset >> this.entries.clusterBits);
     const start = this.l1.offsets[Math.floor(index / this.entries.perTable)]!;
-    if (start === 0) return this.#backed ? NOTHING : 'nothing';
+    if (start === 0) return this.backed ? NOTHING : 'nothing';
     const slice = await this.#slice(start, index);
     const part = Math.floor(Number(offset & BigInt(this.cluster - 1)) / this.entries.partSize);
     return this.entries.read(slice, (index % this.#perSlice) * this.entries.bytes, part);
@@ -290,20 +289,20 @@ export class Clusters implements Mapping, Allocation {
     const { bytes } = this.entries;
     const at = (index % this.#perSlice) * bytes;
     await this.tables.edit(this.#sliceStart(table, index), at, bytes, slice => {
-      const before = this.#hostClusters(slice, at);
+      const before = this.hostClusters(slice, at);
       const isPacked = this.entries.read(slice, at, 0).kind === 'packed';
       const packed = isPacked ? packedAt(slice, at, this.#header.clusterBits) : undefined;
       change(slice, at);
       if (before.length === 0) return;
       if (packed) this.packedGone?.(packed);
       // Compressed bytes have references of their own, wherever they are.
-      const stays = !packed && before[0] === this.#hostClusters(slice, at)[0];
+      const stays = !packed && before[0] === this.hostClusters(slice, at)[0];
       if (!stays) this.#freed.push(...before);
     });
   }
 
-  /** The clusters of the file to which an entry refers. */
-  #hostClusters(slice: Buffer, at: number): number[] {
+  /** The clusters of the file, by their numbers, to which an entry refers. */
+  hostClusters(slice: Buffer, at: number): number[] {
     const { kind, offset } = this.entries.read(slice, at, 0);
     if (kind === 'packed') {
       const { start, end } = packedAt(slice, at, this.#header.clusterBits);
@@ -396,70 +395,6 @@ export class Clusters implements Mapping, Allocation {
   async close(): Promise<void> {
     await this.flush();
     if (await this.refcounts!.writeBlocks()) await this.#file.flush();
-  }
-
-  /** The clusters of the file, by their numbers, to which each entry of a mapping refers. */
-  async *references(l1: L1): AsyncGenerator<readonly number[]> {
-    for (const start of l1.offsets) {
-      if (start === 0) continue;
-      for (let at = start; at < start + this.cluster; at += this.tables.slice) {
-        const slice = await this.tables.get(at);
-        for (let entry = 0; entry < slice.length; entry += this.entries.bytes) {
-          const hosts = this.#hostClusters(slice, entry);
-          if (hosts.length > 0) yield hosts;
-        }
-      }
-      yield [start / this.cluster];
-    }
-  }
-
-  /** The entries of a table that lead to clusters which are not compressed. */
-  async *standardEntries(table: number) {
-    for (let start = table; start < table + this.cluster; start += this.tables.slice) {
-      const slice = await this.tables.get(start);
-      for (let at = 0; at < slice.length; at += this.entries.bytes) {
-        const { kind, offset, own } = this.entries.read(slice, at, 0);
-        if (kind === 'packed' || offset === 0 || this.#dataFile) continue;
-        yield { slice: start, at, offset, own, text: slice.readBigUInt64BE(at).toString(16) };
-      }
-    }
-  }
-
-  /**
-   * No entry says that its cluster is zeroes: it is nowhere, or is given zeroes.
-   * @param shared some may be of snapshots. @throws BlockError ENOTSUP those cannot be changed
-   */
-  async withoutZeroFlags(shared: boolean): Promise<void> {
-    const disk = new MappedReads({ mapping: this, data: this.#file, close: async () => {} });
-    const writes = new MappedWrites(disk, this.#file, this);
-    for (let at = 0n; at < this.size; ) {
-      const left = this.size - at;
-      const run = await this.find(at, left < 2n ** 30n ? Number(left) : 2 ** 30);
-      if (run.kind === 'zero') {
-        if (shared) throw new BlockError('ENOTSUP', 'snapshots have clusters of zeroes');
-        if (!this.#backed) await this.forget(at, at + BigInt(run.length));
-        else await writes.fill(at, run.length);
-      }
-      at += BigInt(run.length);
-    }
-    await this.flush();
-  }
-
-  /** Notes anew what nothing else refers to; whoever changed reference counts calls it. */
-  async markOwn(): Promise<void> {
-    const isOwn = async (host: number) => (await this.refcounts!.get(host)) === 1;
-    for (const [index, start] of this.l1.offsets.entries()) {
-      if (start === 0) continue;
-      this.l1.mark(index, await isOwn(start / this.cluster));
-      for await (const { slice, at, offset, own } of this.standardEntries(start)) {
-        const now = await isOwn(Math.floor(offset / this.cluster));
-        if (now === own) continue;
-        await this.tables.edit(slice, at, this.entries.bytes, bytes =>
-          this.entries.mark(bytes, at, now),
-        );
-      }
-    }
-    await this.flush();
   }
 }
 

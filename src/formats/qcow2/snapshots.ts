@@ -5,6 +5,7 @@ import { l1EntriesFor } from './header.ts';
 import { L1 } from './l1.ts';
 import { type StoredSnapshot, snapshotTable } from './snapshot-table.ts';
 import { giveBack, type State, saveSize, store } from './state.ts';
+import { markOwn, references } from './walk.ts';
 
 /** The internal snapshots of an image that is open for writing. */
 export function snapshotsOf(state: State): Snapshots {
@@ -50,7 +51,7 @@ async function create(state: State, name: string): Promise<void> {
     unknown: Buffer.alloc(0),
   };
   await replaceTable(state, [...state.snapshots, snapshot]);
-  await clusters.markOwn();
+  await markOwn(state);
 }
 
 async function apply(state: State, snapshot: StoredSnapshot): Promise<void> {
@@ -77,7 +78,7 @@ async function apply(state: State, snapshot: StoredSnapshot): Promise<void> {
   clusters.l1 = active;
   await refer(state, before, -1);
   await giveBack(state, before.at, before.entries * 8);
-  await clusters.markOwn();
+  await markOwn(state);
 }
 
 async function remove(state: State, snapshot: StoredSnapshot): Promise<void> {
@@ -87,7 +88,7 @@ async function remove(state: State, snapshot: StoredSnapshot): Promise<void> {
   await replaceTable(state, others);
   await refer(state, l1, -1);
   await giveBack(state, snapshot.l1Offset, snapshot.l1Entries * 8);
-  await state.clusters.markOwn();
+  await markOwn(state);
 }
 
 /** The mapping of a snapshot, for reading. */
@@ -103,7 +104,7 @@ export function l1Of(
 
 /** One reference more, or one less, to all that a mapping leads to. */
 async function refer({ clusters, refcounts }: State, l1: L1, by: 1 | -1): Promise<void> {
-  for await (const hosts of clusters.references(l1)) {
+  for await (const hosts of references(clusters, l1)) {
     for (const host of hosts) await refcounts.change(host, by);
   }
 }

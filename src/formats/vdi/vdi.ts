@@ -41,7 +41,7 @@ async function openVdi(below: BlockDevice, { readOnly, checking }: OpenImage): P
   }
   const device = mappedDevice({
     mapping: map,
-    data: file as unknown as BlockDevice,
+    data: file,
     allocation: writable ? map : undefined,
     preferred: header.block,
     close: async () => {

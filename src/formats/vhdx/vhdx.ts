@@ -55,7 +55,7 @@ async function openVhdx(below: BlockDevice, context: OpenImage): Promise<Image> 
   const backing = parent && !context.alone ? await parentOf(parent, context) : undefined;
   const disk = mappedDevice({
     mapping: blocks,
-    data: file as unknown as BlockDevice,
+    data: file,
     backing: backing?.device,
     allocation: writable ? blocks : undefined,
     preferred: metadata.block,

@@ -59,7 +59,7 @@ export async function openSparse(
   const writable = file.writable && !readOnly && !isFixed;
   const disk = mappedDevice({
     mapping: grains,
-    data: file as unknown as BlockDevice,
+    data: file,
     packed: header.compressed ? new PackedGrains(file, grains) : undefined,
     backing,
     allocation: writable && !header.compressed ? grains : undefined,

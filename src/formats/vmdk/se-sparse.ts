@@ -35,8 +35,8 @@ export async function openSeSparse(
 ): Promise<Extent> {
   const grains = new SeGrains(file, await readLayout(file, size));
   const close = () => file.close();
-  const data = file as unknown as Parameters<typeof mappedDevice>[0]['data'];
-  return { device: mappedDevice({ mapping: grains, data, backing, preferred: GRAIN, close }) };
+  const parts = { mapping: grains, data: file, backing, preferred: GRAIN, close };
+  return { device: mappedDevice(parts) };
 }
 
 async function readLayout(file: ImageFile, size: number): Promise<Layout> {

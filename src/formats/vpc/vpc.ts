@@ -71,7 +71,7 @@ async function openDynamic(file: ImageFile, footer: Footer, context: OpenImage):
   const backing = isOver && !context.alone ? await parentOf(file, header, context) : undefined;
   const device = mappedDevice({
     mapping: blocks,
-    data: file as unknown as BlockDevice,
+    data: file,
     backing: backing?.device,
     allocation: writable ? blocks : undefined,
     preferred: header.block,
