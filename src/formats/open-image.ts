@@ -1,4 +1,4 @@
-import { closeAll } from '../block/close-all.ts';
+import { discard } from '../block/close-all.ts';
 import { BlockError, messageOf } from '../block/errors.ts';
 import type { Files, Image, NamedFile, Neighbours, OpenImage } from '../images/image.ts';
 import { harmless } from '../protocol/text.ts';
@@ -22,6 +22,20 @@ export interface OpenImageOptions extends Omit<OpenImage, 'neighbours' | 'name'>
  */
 export function openImage(file: NamedFile, options: OpenImageOptions): Promise<Image> {
   return openIn(file, options, []);
+}
+
+/** Opens the image in a file that is closed with it, and also when this fails. @throws as above */
+export function openImageFile(file: NamedFile, options: OpenImageOptions): Promise<Image> {
+  return owning(file, () => openIn(file, options, []));
+}
+
+async function owning(file: NamedFile, open: () => Promise<Image>): Promise<Image> {
+  try {
+    return await open();
+  } catch (error) {
+    await discard(file.device);
+    throw error;
+  }
 }
 
 /** @param chain the files over this one. */
@@ -54,22 +68,16 @@ export function neighboursOf(
     ...(options.files?.create && { create: name => options.files!.create!(name, from) }),
     image: async (name, format) => {
       const file = await open(name, true);
-      try {
+      return owning(file, async () => {
         refuseLoop(file, name, chain);
-      } catch (error) {
-        await closeAll([file.device]);
-        throw error;
-      }
-      try {
-        return await openIn(
-          file,
-          { ...options, format, readOnly: true, snapshot: undefined },
-          chain,
-        );
-      } catch (error) {
-        const words = `Could not open backing file: '${harmless(name)}': ${messageOf(error)}`;
-        throw new BlockError('EIO', words, { cause: error });
-      }
+        const below = { ...options, format, readOnly: true, snapshot: undefined };
+        try {
+          return await openIn(file, below, chain);
+        } catch (error) {
+          const words = `Could not open backing file: '${harmless(name)}': ${messageOf(error)}`;
+          throw new BlockError('EIO', words, { cause: error });
+        }
+      });
     },
   };
 }

@@ -196,18 +196,12 @@ async function imageOrigin(
   format: string,
   { readOnly = false }: OpenOptions,
 ): Promise<Origin> {
-  const { openImage } = await import('../formats/open-image.ts');
+  const { openImageFile } = await import('../formats/open-image.ts');
   const { filesBeside, namedFile } = await import('../stores/file/beside.ts');
   const told = format === 'auto' ? undefined : format;
   const open = async ({ signal }: RequestOptions) => {
-    const file = namedFile(path, readOnly);
-    try {
-      const options = { format: told, files: filesBeside(), readOnly, signal };
-      return (await openImage(file, options)).device;
-    } catch (error) {
-      await file.device.close?.();
-      throw error;
-    }
+    const options = { format: told, files: filesBeside(), readOnly, signal };
+    return (await openImageFile(namedFile(path, readOnly), options)).device;
   };
   return { exportName: '', open, close: nothing };
 }

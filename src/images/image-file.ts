@@ -1,5 +1,5 @@
 import { alignedDevice } from '../block/aligned.ts';
-import { andThen, isPromise } from '../block/answer.ts';
+import { andThen } from '../block/answer.ts';
 import { viewsOf, zeroes } from '../block/data.ts';
 import type {
   BlockDevice,
@@ -107,7 +107,7 @@ export class ImageFile {
 
   /** Gives back what is behind the end. */
   async trimEnd(): Promise<void> {
-    if (isPromise(this.#growing)) await this.#growing;
+    await this.#growing;
     if (this.device.resize && this.#size > this.end && this.#size !== this.#before) {
       await this.#resize(this.end);
     }

@@ -1,7 +1,7 @@
 import { shareSource } from '../../block/shared.ts';
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
 import { formatNames } from '../../formats/formats.ts';
-import { openImage } from '../../formats/open-image.ts';
+import { openImageFile } from '../../formats/open-image.ts';
 import { filesBeside, namedFile } from '../../stores/file/beside.ts';
 
 export default definePlugin({
@@ -29,14 +29,8 @@ export default definePlugin({
       sourceOf(async request => {
         const readOnly = request.readOnly || snapshot !== undefined;
         const { signal } = request;
-        const opened = namedFile(file, readOnly);
-        try {
-          const options = { format, files, readOnly, snapshot, signal, ...(secret && { secret }) };
-          return (await openImage(opened, options)).device;
-        } catch (error) {
-          await opened.device.close?.();
-          throw error;
-        }
+        const options = { format, files, readOnly, snapshot, signal, ...(secret && { secret }) };
+        return (await openImageFile(namedFile(file, readOnly), options)).device;
       }),
     );
   },

@@ -1,4 +1,5 @@
 import { UsageError } from '../../block/errors.ts';
+import { print } from '../cli.ts';
 import { CACHE, COMMON, checkCache, Given, PROGRESS } from './common.ts';
 import { checkedWords, formatFor } from './making.ts';
 import { Opening } from './opening.ts';
@@ -15,7 +16,7 @@ const OPTIONS = {
 
 const amend: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     const texts = given.all('options');
     if (texts.length === 0) throw new UsageError('Must specify options (-o)');

@@ -1,5 +1,6 @@
 import { UsageError } from '../../block/errors.ts';
 import { runSlots } from '../../copy/slots.ts';
+import { print } from '../cli.ts';
 import { CACHE, COMMON, checkCache, Given, sizeOf } from './common.ts';
 import { Opening } from './opening.ts';
 import type { Subcommand } from './subcommands.ts';
@@ -22,7 +23,7 @@ const OPTIONS = {
 
 const bench: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     checkCache(given);
     const number = (key: string, otherwise: number, what: string) => {

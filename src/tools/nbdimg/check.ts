@@ -1,5 +1,6 @@
 import { UsageError } from '../../block/errors.ts';
 import type { CheckReport } from '../../images/image.ts';
+import { print } from '../cli.ts';
 import { COMMON, checkCache, Given, OUTPUT, SOURCE_CACHE } from './common.ts';
 import { Opening } from './opening.ts';
 import { warn } from './program.ts';
@@ -16,7 +17,7 @@ const [FAILED, CORRUPT, LEAKS, NO_CHECK] = [1, 2, 3, 63] as const;
 
 const check: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     const repair = repairOf(given.text('repair'));
     const { json, one } = given;

@@ -1,5 +1,6 @@
 import { BlockError, UsageError } from '../../block/errors.ts';
 import type { Image } from '../../images/image.ts';
+import { print } from '../cli.ts';
 import { CACHE, COMMON, checkCache, Given, PROGRESS } from './common.ts';
 import { copyAbove } from './copy-above.ts';
 import { fullName, Opening } from './opening.ts';
@@ -17,7 +18,7 @@ const OPTIONS = {
 
 const commit: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     checkCache(given);
     const { one } = given;

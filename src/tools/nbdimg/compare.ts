@@ -3,6 +3,7 @@ import type { BlockDevice } from '../../block/device.ts';
 import { allExtents } from '../../block/emulate.ts';
 import { messageOf } from '../../block/errors.ts';
 import { mismatch } from '../../block/verify.ts';
+import { print } from '../cli.ts';
 import { COMMON, checkCache, Given, PROGRESS, SOURCE_CACHE, usage } from './common.ts';
 import { Opening } from './opening.ts';
 import { percentage } from './percentage.ts';
@@ -22,7 +23,7 @@ const [SAME, DIFFERENT, FAILED] = [0, 1, 2] as const;
 
 const compare: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     checkCache(given);
     const [first, second, ...more] = given.words;

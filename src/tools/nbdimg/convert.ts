@@ -6,6 +6,7 @@ import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { copy } from '../../copy/copy.ts';
 import type { RawParameter } from '../../declare/parameters.ts';
 import type { Image } from '../../images/image.ts';
+import { print } from '../cli.ts';
 import { CACHE, COMMON, checkCache, Given, PROGRESS, SOURCE_CACHE, sizeOf } from './common.ts';
 import { copyAbove } from './copy-above.ts';
 import { formatFor, makeImage } from './making.ts';
@@ -43,7 +44,7 @@ const SPARSE = 4096;
 
 const convert: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     const output = given.text('outputFormat') ?? 'raw';
     if (wantsHelp(given.all('options'))) {

@@ -1,4 +1,5 @@
 import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import { print } from '../cli.ts';
 import { COMMON, Given, neededSize } from './common.ts';
 import { formatFor, makeImage } from './making.ts';
 import { Opening } from './opening.ts';
@@ -15,7 +16,7 @@ const OPTIONS = {
 
 const create: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     const format = given.text('format') ?? 'raw';
     const [name, size, ...more] = given.words;

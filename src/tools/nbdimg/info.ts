@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { UsageError } from '../../block/errors.ts';
 import type { ImageFacts } from '../../images/image.ts';
+import { print } from '../cli.ts';
 import { COMMON, Given, humanSize, OUTPUT } from './common.ts';
 import { fullName, type Opened, Opening } from './opening.ts';
 import { snapshotTable } from './snapshot-table.ts';
@@ -10,7 +11,7 @@ const OPTIONS = { ...COMMON, ...OUTPUT, chain: { names: ['backing-chain'] } } as
 
 const info: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     const { json, one } = given;
     const chain = await infosOf(new Opening(given), one, given);

@@ -1,6 +1,7 @@
 import { UsageError } from '../../block/errors.ts';
 import { type ChainRun, findInChain } from '../../images/chain.ts';
 import type { Image } from '../../images/image.ts';
+import { print } from '../cli.ts';
 import { COMMON, Given, neededSize, OUTPUT } from './common.ts';
 import { fullName, Opening } from './opening.ts';
 import type { Subcommand } from './subcommands.ts';
@@ -21,7 +22,7 @@ interface Run extends ChainRun {
 
 const map: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     const { json, one } = given;
     const number = (key: string, what: string) => {

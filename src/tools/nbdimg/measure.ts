@@ -2,6 +2,7 @@ import type { BlockDevice } from '../../block/device.ts';
 import { allExtents } from '../../block/emulate.ts';
 import { UsageError } from '../../block/errors.ts';
 import type { MeasuredDisk } from '../../images/image.ts';
+import { print } from '../cli.ts';
 import { COMMON, Given, neededSize, OUTPUT } from './common.ts';
 import { formatFor, valuesOf } from './making.ts';
 import { Opening } from './opening.ts';
@@ -19,7 +20,7 @@ const OPTIONS = {
 
 const measure: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     const { json } = given;
     const output = given.text('outputFormat') ?? 'raw';

@@ -1,9 +1,11 @@
 import { dirname, resolve } from 'node:path';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, reasonOf, UsageError } from '../../block/errors.ts';
+import { PASS, wrapDevice } from '../../block/wrap.ts';
 import { formatNames } from '../../formats/formats.ts';
-import { neighboursOf, openImage } from '../../formats/open-image.ts';
+import { neighboursOf, openImageFile } from '../../formats/open-image.ts';
 import type { Files, Image, NamedFile, Neighbours } from '../../images/image.ts';
+import { BASE_ALLOCATION } from '../../protocol/constants.ts';
 import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
 import { createdFile, filesBeside, namedFile } from '../../stores/file/beside.ts';
 import type { Given } from './common.ts';
@@ -56,13 +58,8 @@ export class Opening {
     try {
       const described = this.#describe(name, wanted);
       const file = await openDescribed(described, wanted.readOnly ?? false);
-      try {
-        const image = await openImage(file, this.#options(described, wanted));
-        return { image, name: displayName(described), close: async () => image.device.close?.() };
-      } catch (error) {
-        await file.device.close?.();
-        throw error;
-      }
+      const image = await openImageFile(file, this.#options(described, wanted));
+      return { image, name: displayName(described), close: async () => image.device.close?.() };
     } catch (error) {
       const words = `Could not open '${name}': ${messageOf(error)}`;
       if (error instanceof UsageError) throw error;
@@ -114,16 +111,11 @@ export const FILES: Files = {
 };
 
 async function openDescribed({ file }: Described, readOnly: boolean): Promise<NamedFile> {
-  if (isNbdUri(file)) {
-    const { openTarget } = await import('../target.ts');
-    const target = await openTarget({ word: file });
-    const negotiation = await target.negotiate({ contexts: ['base:allocation'] });
-    return { device: await negotiation.go(target.exportName), name: undefined };
-  }
+  if (isNbdUri(file)) return { device: await openServer(file) };
   if (isWebUrl(file)) {
     const { openWebDevice } = await import('../web.ts');
-    const { device } = await openWebDevice(file);
-    return { device, name: undefined };
+    const { device, close } = await openWebDevice(file);
+    return { device: wrapDevice(device, { ...PASS, close }) };
   }
   const name = file.replace(/^file:/, '');
   try {
@@ -136,6 +128,13 @@ async function openDescribed({ file }: Described, readOnly: boolean): Promise<Na
   } catch (error) {
     throw systemError(name, error);
   }
+}
+
+/** The export that an NBD URI names. */
+async function openServer(uri: string): Promise<BlockDevice> {
+  const { enter, openTarget } = await import('../target.ts');
+  const target = await openTarget({ word: uri });
+  return enter(await target.negotiate({ contexts: [BASE_ALLOCATION] }), target.exportName);
 }
 
 /** What the system says, as it says it to C programs. */
@@ -155,7 +154,7 @@ function displayName({ file }: Described): string {
 
 /** A new file, or what is to be written over. @throws BlockError */
 export async function newFile(name: string): Promise<BlockDevice> {
-  if (isNbdUri(name)) return (await openDescribed({ file: name }, false)).device;
+  if (isNbdUri(name)) return openServer(name);
   const path = name.replace(/^file:/, '');
   try {
     return createdFile(path);

@@ -1,4 +1,5 @@
 import { BlockError, UsageError } from '../../block/errors.ts';
+import { print } from '../cli.ts';
 import { COMMON, Given, neededSize, usage } from './common.ts';
 import { Opening } from './opening.ts';
 import { warn } from './program.ts';
@@ -12,7 +13,7 @@ const OPTIONS = {
 
 const resize: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const { given, size: text } = takeSize(line);
     const { one } = given;
     const relative = text[0] === '+' || text[0] === '-';

@@ -1,5 +1,6 @@
 import { BlockError, errnoOf, messageOf } from '../../block/errors.ts';
 import type { Snapshots } from '../../images/image.ts';
+import { print } from '../cli.ts';
 import { COMMON, Given, usage } from './common.ts';
 import { Opening } from './opening.ts';
 import { snapshotTable } from './snapshot-table.ts';
@@ -18,7 +19,7 @@ const VERBS = { apply: 'apply', create: 'create', remove: 'delete' } as const;
 
 const snapshot: Subcommand = {
   options: OPTIONS,
-  async run(line, { print }) {
+  async run(line) {
     const given = new Given(line);
     const actions = ACTIONS.filter(action => given.has(action));
     if (actions.length + Number(given.has('list')) > 1) {

@@ -4,7 +4,7 @@ import type { CommandLine, Options } from '../cli.ts';
 export interface Subcommand {
   readonly options: Options;
   /** @returns the exit status. */
-  run(line: CommandLine<string>, world: { print(text: string): Promise<void> }): Promise<number>;
+  run(line: CommandLine<string>): Promise<number>;
 }
 
 const load = (module: Promise<{ default: Subcommand }>) =>
