@@ -5,7 +5,7 @@ import { joinDevices } from '../../block/join.ts';
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
 import { fat32Device } from '../../formats/fat32/fat32.ts';
 import { mbrSector, SECTOR } from '../../formats/partition-table/mbr.ts';
-import { lazyFile, readTree } from './files.ts';
+import { lazyFile, readTree } from '../../content/fat/files.ts';
 
 const FAT32_LBA = 0x0c;
 /** Sectors in front of the partition. */
