@@ -16,6 +16,8 @@ export interface ExtWishes {
   readonly label: string;
   /** Where in the file it begins, in bytes. */
   readonly start: number;
+  /** In bytes; what suits it unless said. */
+  readonly blockSize?: number | undefined;
 }
 
 /** The size of a file system, or the free space that it is to have. In bytes. */
@@ -55,15 +57,11 @@ export function checkExtLabel(label: string): void {
  * Writes a file system into an open file, which is emptied first.
  * @throws UsageError the directory cannot be read or does not fit; BlockError EIO mke2fs fails.
  */
-export async function makeExt(
-  fd: number,
-  wishes: ExtWishes,
-  wanted: WantedSize,
-): Promise<MadeExt> {
+export async function makeExt(fd: number, wishes: ExtWishes, wanted: WantedSize): Promise<MadeExt> {
   const contents = await contentsOf(wishes.dir);
   const warnings: string[] = [];
   const write = async (bytes: number): Promise<MadeExt> => {
-    const layout = layoutOf(bytes, contents);
+    const layout = layoutOf(bytes, contents, wishes.blockSize);
     const words = await runMke2fs(fd, wishes, layout);
     if (words !== '') warnings.push(words);
     return { size: layout.size, warnings };

@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ default: FilesCommand }>
   diff: () => import('./diff.ts'),
   filesystems: () => import('./filesystems.ts'),
   ls: () => import('./ls.ts'),
+  'make-fs': () => import('./making/make-fs.ts'),
   'tar-out': () => import('./tar-out.ts'),
 };
 

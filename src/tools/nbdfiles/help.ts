@@ -14,6 +14,7 @@ Files inside of disks, without a virtual machine:
     nbdfiles diff -a DISK -A DISK
     nbdfiles tar-out -a DISK DIRECTORY ARCHIVE
     nbdfiles copy-out -a DISK PATH ... FOLDER
+    nbdfiles make-fs [-t TYPE] [-s SIZE] [-F FORMAT] INPUT DISK
 
 A DISK is a file, an NBD URI, an address on the web, or [ COMMAND ARGUMENTS ... ].
 See nbdfiles COMMAND --help.
