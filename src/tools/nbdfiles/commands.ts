@@ -22,8 +22,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ default: FilesCommand }>
   df: () => import('./df.ts'),
   diff: () => import('./diff.ts'),
   filesystems: () => import('./filesystems.ts'),
+  inspector: () => import('./inspector.ts'),
   ls: () => import('./ls.ts'),
   'make-fs': () => import('./making/make-fs.ts'),
+  tail: () => import('./tail.ts'),
   'tar-out': () => import('./tar-out.ts'),
 };
 

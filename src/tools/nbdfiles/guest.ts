@@ -19,6 +19,8 @@ import { has, type Source } from './sources.ts';
 /** The disks of one machine, with what is on them. */
 export interface Guest extends Inventory {
   readonly mountables: readonly Mountable[];
+  /** Closes the disks, which happens anyway at the end. */
+  close(): Promise<void>;
 }
 
 /** Done, but with a file system whose log holds changes that were not seen. */
@@ -31,11 +33,20 @@ export const STALE = 3;
 export async function openGuest(line: FilesLine, sources: readonly Source[]): Promise<Guest> {
   if (sources.length === 0) throw new UsageError('which disk? expected -a DISK, see --help');
   const disks: BlockDevice[] = [];
-  atEnd(() => closeAll(disks));
+  const close = () => closeAll(disks.splice(0));
+  const forget = atEnd(close);
   for (const source of sources) disks.push(await openDisk(source));
   const failed = (name: string, words: string) => warn(line, `${name}: ${words}`);
   const inventory = await listVolumes(disks, failed, keysOf(line));
-  return { ...inventory, mountables: await openFileSystems(inventory.volumes, failed) };
+  const mountables = await openFileSystems(inventory.volumes, failed);
+  return {
+    ...inventory,
+    mountables,
+    close: () => {
+      forget();
+      return close();
+    },
+  };
 }
 
 /** What the command line, or the system on the disks, mounts at `/` and below. */
