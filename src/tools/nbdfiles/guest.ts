@@ -27,15 +27,19 @@ export interface Guest extends Inventory {
 export const STALE = 3;
 
 /**
- * Opens disks for reading. File systems that cannot be opened are named on standard error.
+ * Opens disks, for reading unless told. File systems that cannot be opened are named on standard error.
  * @throws UsageError there is no disk; BlockError that begins with the disk's name.
  */
-export async function openGuest(line: FilesLine, sources: readonly Source[]): Promise<Guest> {
+export async function openGuest(
+  line: FilesLine,
+  sources: readonly Source[],
+  readOnly = true,
+): Promise<Guest> {
   if (sources.length === 0) throw new UsageError('which disk? expected -a DISK, see --help');
   const disks: BlockDevice[] = [];
   const close = () => closeAll(disks.splice(0));
   const forget = atEnd(close);
-  for (const source of sources) disks.push(await openDisk(source));
+  for (const source of sources) disks.push(await openDisk(source, readOnly));
   const failed = (name: string, words: string) => warn(line, `${name}: ${words}`);
   const inventory = await listVolumes(disks, failed, keysOf(line));
   const mountables = await openFileSystems(inventory.volumes, failed);

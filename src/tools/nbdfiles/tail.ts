@@ -1,13 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UsageError } from '../../block/errors.ts';
-import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
 import { print } from '../cli.ts';
 import { untilSignal } from '../until-signal.ts';
 import type { FilesCommand, FilesLine } from './commands.ts';
 import { Follower } from './follower.ts';
 import { mountedTree, openGuest } from './guest.ts';
-import { GUEST_OPTIONS, MOUNT_OPTIONS, type Source } from './sources.ts';
+import { GUEST_OPTIONS, isFile, MOUNT_OPTIONS, type Source } from './sources.ts';
 import { splitWords } from './words.ts';
 
 /** Between two looks at disks, in ms: those of this machine tell when they have changed. */
@@ -55,16 +54,12 @@ async function lookInto(
 /** Until one of the disks is another, as far as that is seen from outside, or nobody waits. */
 async function changed(sources: readonly Source[], signal: AbortSignal): Promise<void> {
   const names = sources.map(({ what }) => what);
-  const local = names.filter(isLocal);
+  const local = names.filter(isFile);
   const before = await versionOf(local);
   const pause = (ms: number) => sleep(ms, undefined, { signal }).catch(() => {});
   if (local.length < names.length) return pause(REMOTE);
   do await pause(LOCAL);
   while (!signal.aborted && (await versionOf(local)) === before);
-}
-
-function isLocal(what: Source['what']): what is string {
-  return typeof what === 'string' && !isNbdUri(what) && !isWebUrl(what);
 }
 
 async function versionOf(names: readonly string[]): Promise<string> {

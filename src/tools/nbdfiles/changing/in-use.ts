@@ -1,0 +1,68 @@
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { BlockError, errnoOf, reasonOf } from '../../../block/errors.ts';
+import { lockFile } from '../../../posix/lock.ts';
+import { atEnd } from '../../ending.ts';
+import { isFile, type Source } from '../sources.ts';
+
+const BLOCK_DEVICES = '/sys/block';
+
+/**
+ * Keeps the files of disks from being used by others until the program ends.
+ * @throws BlockError EBUSY somebody uses one: as a loop or mounted block device, or a program that
+ * locks what it uses, as qemu does.
+ */
+export function claim(sources: readonly Source[]): void {
+  // What is not there is told of when it is opened.
+  for (const { what } of sources) if (isFile(what) && existsSync(what)) claimFile(what);
+}
+
+function claimFile(name: string): void {
+  const loop = loopOver(realpathSync(name));
+  if (loop !== undefined) throw inUse(name, `/dev/${loop} shows it`);
+  const fd = openAlone(name);
+  atEnd(async () => closeSync(fd));
+  if (!lockFile(fd, true)) throw inUse(name, 'another program has locked it');
+}
+
+function openAlone(name: string): number {
+  try {
+    // Of a block device that is mounted there is no such descriptor.
+    return openSync(name, constants.O_RDWR | constants.O_EXCL | constants.O_NONBLOCK);
+  } catch (error) {
+    if (errnoOf(error) === 'EBUSY') throw inUse(name, 'it is mounted');
+    throw new BlockError(errnoOf(error), `${name}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function inUse(name: string, why: string): BlockError {
+  return new BlockError('EBUSY', `${name}: is in use: ${why}`);
+}
+
+/** The loop device that shows a file. */
+function loopOver(path: string): string | undefined {
+  return loops().find(name => {
+    try {
+      const file = join(BLOCK_DEVICES, name, 'loop/backing_file');
+      return readFileSync(file, 'utf8').trim() === path;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function loops(): string[] {
+  try {
+    return readdirSync(BLOCK_DEVICES).filter(name => name.startsWith('loop'));
+  } catch {
+    return [];
+  }
+}
