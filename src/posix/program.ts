@@ -37,13 +37,13 @@ export interface ProgramOptions {
   readonly output?: number;
   /** A descriptor that it finds as /dev/fd/3. */
   readonly file?: number;
-  /** Which line of its complaint says why it failed; the last unless said. */
+  /** Where its complaint says why it failed, which end of it is kept; the last line unless said. */
   readonly reason?: 'first' | 'last';
 }
 
 /**
  * Runs a program of the system to its end, with what it starts; both are ended with this process.
- * @returns what it wrote to standard error, at most the last 4096 characters.
+ * @returns what it wrote to standard error, at most 4096 characters.
  * @throws BlockError EIO naming the program, how it ended and a line of its complaint.
  */
 export async function runProgram(
@@ -59,7 +59,8 @@ export async function runProgram(
   const forget = atExit(() => endGroup(child.pid));
   let complaint = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-    complaint = (complaint + text).slice(-MAX_COMPLAINT);
+    const whole = complaint + text;
+    complaint = reason === 'first' ? whole.slice(0, MAX_COMPLAINT) : whole.slice(-MAX_COMPLAINT);
   });
   try {
     const failure = await new Promise<string | undefined>(resolve => {

@@ -25,7 +25,8 @@ export async function runDebugfs(
 ): Promise<void> {
   writeFileSync(script, Buffer.concat(commands.map(lineOf)), { mode: 0o600 });
   const variables = { LC_ALL: 'C', DEBUGFS_PAGER: '__none__' };
-  const words = await runProgram('debugfs', ['-w', '-f', script, path], { variables });
+  const options = { variables, reason: 'first' } as const;
+  const words = await runProgram('debugfs', ['-w', '-f', script, path], options);
   const complaint = words.split('\n').find(line => line.trim() !== '' && !GREETING.test(line));
   if (complaint !== undefined) throw new BlockError('EIO', `debugfs: ${complaint.trim()}`);
 }

@@ -1,8 +1,8 @@
 import type { BigIntStats } from 'node:fs';
 import { lstat, readdir, readlink } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { BlockError, errnoOf, reasonOf } from '../../../block/errors.ts';
-import { nameOf } from '../../../formats/fs/names.ts';
+import { bytesOf, nameOf } from '../../../formats/fs/names.ts';
 import type { Place } from '../../../formats/fs/tree.ts';
 import type { Batch, Wishes } from './batch.ts';
 import type { Editor } from './editor.ts';
@@ -27,7 +27,14 @@ export class Importer {
     this.#leftOut = leftOut;
   }
 
-  /** @throws BlockError a file cannot be read, or something else is in its place. */
+  /** All that is in a folder. @throws as `copy` */
+  async copyAll(folder: string, directory: string): Promise<void> {
+    const names = await readable(folder, readdir(folder, { encoding: 'buffer' }));
+    const paths = names.map(name => join(folder, nameOf(name)));
+    await this.copy(paths, directory);
+  }
+
+  /** @param local as `nameOf` has them. @throws BlockError a file cannot be read, or something else is in its place. */
   async copy(local: readonly string[], directory: string): Promise<void> {
     const parent = await this.#editor.tree.find(directory);
     if (parent.node.stat.type !== 'directory') {
@@ -36,8 +43,8 @@ export class Importer {
     await this.#editor.change(parent, async batch => {
       const existing = await this.#existing(parent);
       for (const path of local) {
-        const name = Buffer.from(basename(resolve(path)));
-        await this.#one(batch, Buffer.from(resolve(path)), nameOf(name), existing);
+        const whole = resolve(path);
+        await this.#one(batch, bytesOf(whole), basename(whole), existing);
       }
     });
   }

@@ -10,27 +10,34 @@ import {
 import { join } from 'node:path';
 import { BlockError, errnoOf, reasonOf } from '../../../block/errors.ts';
 import { lockFile } from '../../../posix/lock.ts';
-import { atEnd } from '../../ending.ts';
 import { isFile, type Source } from '../sources.ts';
 
 const BLOCK_DEVICES = '/sys/block';
 
 /**
- * Keeps the files of disks from being used by others until the program ends.
- * @throws BlockError EBUSY somebody uses one: as a loop or mounted block device, or a program that
+ * Keeps the files of disks from being used by others.
+ * @returns what ends that. @throws BlockError EBUSY somebody uses one: as a loop or mounted block device, or a program that
  * locks what it uses, as qemu does.
  */
-export function claim(sources: readonly Source[]): void {
-  // What is not there is told of when it is opened.
-  for (const { what } of sources) if (isFile(what) && existsSync(what)) claimFile(what);
-}
-
-function claimFile(name: string): void {
-  const loop = loopOver(realpathSync(name));
-  if (loop !== undefined) throw inUse(name, `/dev/${loop} shows it`);
-  const fd = openAlone(name);
-  atEnd(async () => closeSync(fd));
-  if (!lockFile(fd, true)) throw inUse(name, 'another program has locked it');
+export function claim(sources: readonly Source[]): () => void {
+  const fds: number[] = [];
+  const release = () => {
+    for (const fd of fds) closeSync(fd);
+  };
+  try {
+    for (const { what } of sources) {
+      // What is not there is told of when it is opened.
+      if (!isFile(what) || !existsSync(what)) continue;
+      const loop = loopOver(realpathSync(what));
+      if (loop !== undefined) throw inUse(what, `/dev/${loop} shows it`);
+      fds.push(openAlone(what));
+      if (!lockFile(fds.at(-1)!, true)) throw inUse(what, 'another program has locked it');
+    }
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return release;
 }
 
 function openAlone(name: string): number {

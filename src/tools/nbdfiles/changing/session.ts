@@ -16,14 +16,29 @@ export async function changing(
   act: (editor: Editor) => Promise<void>,
 ): Promise<number> {
   if (sources.length === 0) throw new UsageError('which disk? expected -a DISK, see --help');
-  claim(sources);
-  const guest = await openGuest(line, sources, false);
-  const editor = new Editor(await mountedTree(line, guest), guest.mountables);
+  const release = claim(sources);
+  try {
+    const guest = await openGuest(line, sources, false);
+    try {
+      await edited(line, new Editor(await mountedTree(line, guest), guest.mountables), act);
+    } finally {
+      await guest.close();
+    }
+  } finally {
+    release();
+  }
+  return 0;
+}
+
+async function edited(
+  line: FilesLine,
+  editor: Editor,
+  act: (editor: Editor) => Promise<void>,
+): Promise<void> {
   try {
     await act(editor);
     if (!has(line, 'dryRun')) await editor.commit();
   } finally {
     await editor.close();
   }
-  return 0;
 }

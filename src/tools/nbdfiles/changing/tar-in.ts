@@ -1,5 +1,3 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { UsageError } from '../../../block/errors.ts';
 import type { FilesCommand } from '../commands.ts';
 import { warn } from '../failures.ts';
@@ -24,8 +22,7 @@ Unpacks a tar archive (- is standard input) into a directory of disks:
     const leftOut = (path: string, type: string) => warn(line, `${path}: a ${type} is left out`);
     return withInput(archive, folder =>
       changing(line, sourcesOf(line, 'add'), editor => {
-        const all = readdirSync(folder).map(name => join(folder, name));
-        return new Importer(editor, leftOut).copy(all, directory);
+        return new Importer(editor, leftOut).copyAll(folder, directory);
       }),
     );
   },
