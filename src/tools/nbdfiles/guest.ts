@@ -1,8 +1,8 @@
 import { closeAll } from '../../block/close-all.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { UsageError } from '../../block/errors.ts';
-import { type Mount, Tree } from '../../formats/fs/tree.ts';
-import { canonicalName, findSystems, mountableOf } from '../../inspect/system.ts';
+import type { Mount, Tree } from '../../formats/fs/tree.ts';
+import * as mounted from '../../inspect/mounted.ts';
 import {
   type Inventory,
   listVolumes,
@@ -53,37 +53,10 @@ export async function openGuest(
   };
 }
 
-/** What the command line, or the system on the disks, mounts at `/` and below. */
-export async function mountedTree(line: FilesLine, guest: Guest): Promise<Tree> {
-  const given = line.given.filter(({ key }) => key === 'mount').map(({ value }) => value!);
-  if (given.length > 0) return new Tree(given.map(text => mountOf(text, guest)));
-  const systems = await findSystems(guest.mountables);
-  if (systems.length === 1) return new Tree(systems[0]!.mounts);
-  const [only, ...others] = guest.mountables;
-  if (systems.length === 0 && only && others.length === 0) {
-    return new Tree([{ path: '/', fileSystem: only.fileSystem }]);
-  }
-  const names = guest.mountables.map(({ name }) => name).join(', ');
-  const found = systems.length === 0 ? 'no operating system' : 'several operating systems';
-  throw new UsageError(
-    names === ''
-      ? 'there is no file system that can be read'
-      : `${found} found: say what to read with -m, one of ${names}`,
-  );
-}
-
-/** DEVICE[:MOUNTPOINT[:OPTIONS[:TYPE]]] */
-function mountOf(text: string, { mountables }: Guest): Mount {
-  const prefix = text.startsWith('btrfsvol:') ? 'btrfsvol:' : '';
-  const [name = '', at = '/', settings = ''] = text.slice(prefix.length).split(':');
-  const wanted = prefix + canonicalName(name);
-  const exact = mountables.find(candidate => candidate.name === wanted);
-  const found = exact ? (mountableOf(exact.name, settings, mountables) ?? exact) : undefined;
-  if (!found) {
-    const names = mountables.map(candidate => candidate.name).join(', ') || 'none';
-    throw new UsageError(`--mount: ${name}: no such file system: there is ${names}`);
-  }
-  return { path: `/${at.split('/').filter(Boolean).join('/')}`, fileSystem: found.fileSystem };
+/** What the command line, or the system on the disks, mounts at `/` and below. @throws UsageError */
+export function mountedTree(line: FilesLine, { mountables }: Guest): Promise<Tree> {
+  const mounts = line.given.filter(({ key }) => key === 'mount').map(({ value }) => value!);
+  return mounted.mountedTree(mountables, { mounts, option: '--mount' });
 }
 
 /**
