@@ -47,6 +47,13 @@ async function diskOf(t: TestContext, hostname = 'box'): Promise<Disk | undefine
   writeFileSync(join(tree, 'etc/fstab'), 'LABEL=home /home ext4 defaults 0 2\n');
   writeFileSync(join(tree, 'etc/hostname'), `${hostname}\n`);
   symlinkSync('etc/hostname', join(tree, 'name'));
+  mkdirSync(join(tree, 'boot'));
+  for (const version of ['6.1.0-10', '6.1.0-9']) {
+    writeFileSync(join(tree, `boot/vmlinuz-${version}`), `kernel ${version}`);
+    writeFileSync(join(tree, `boot/initrd.img-${version}`), `initrd ${version}`);
+  }
+  mkdirSync(join(tree, 'var/log'), { recursive: true });
+  writeFileSync(join(tree, 'var/log/syslog'), 'a line\n');
   const home = join(folder, 'home');
   mkdirSync(join(home, 'me'), { recursive: true });
   writeFileSync(join(home, 'me/big'), Buffer.alloc(300_000, 'big '));
@@ -131,6 +138,16 @@ test('diff', async t => {
   const said = await printed('diff', '--checksum', '-a', first.image, '-A', second.image);
   assert.match(said, /^= - 0644 +4 [\da-f]{32} \/etc\/hostname$/m);
   assert.match(said, /^-box\n\+other\n@@ End of diff @@$/m);
+});
+
+test('log and get-kernel', async t => {
+  const disk = await diskOf(t);
+  if (!disk) return;
+  const { folder, image } = disk;
+  assert.equal(await printed('log', '-a', image), 'a line\n');
+  await printed('get-kernel', '-q', '--unversioned-names', '-o', folder, '-a', image);
+  assert.equal(readFileSync(join(folder, 'vmlinuz'), 'utf8'), 'kernel 6.1.0-10');
+  assert.equal(readFileSync(join(folder, 'initrd.img'), 'utf8'), 'initrd 6.1.0-10');
 });
 
 test('inspector', async t => {

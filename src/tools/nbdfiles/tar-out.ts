@@ -1,5 +1,4 @@
-import { open } from 'node:fs/promises';
-import { BlockError, errnoOf, reasonOf, UsageError } from '../../block/errors.ts';
+import { UsageError } from '../../block/errors.ts';
 import {
   type TarMember,
   type TarType,
@@ -15,6 +14,7 @@ import { Buffered, type Write } from './buffered.ts';
 import type { FilesCommand, FilesLine } from './commands.ts';
 import { contentOf } from './content.ts';
 import { Failures, warn } from './failures.ts';
+import { fileWriter } from './file-writer.ts';
 import { mountedTree, openGuest, statusWith } from './guest.ts';
 import { GUEST_OPTIONS, MOUNT_OPTIONS, sourcesOf } from './sources.ts';
 
@@ -46,21 +46,6 @@ Puts a directory of disks into a tar archive, or to standard output with -:
 };
 
 export default command;
-
-async function fileWriter(name: string): Promise<{ write: Write; end(): Promise<void> }> {
-  const failing = (error: unknown) => {
-    throw new BlockError(errnoOf(error), `${name}: ${reasonOf(error)}`, { cause: error });
-  };
-  const file = await open(name, 'w').catch(failing);
-  return {
-    write: async bytes => {
-      await file.writeFile(bytes).catch(failing);
-    },
-    end: async () => {
-      await file.close().catch(failing);
-    },
-  };
-}
 
 const TAR_TYPES: Readonly<Partial<Record<FileType, TarType>>> = {
   file: 'file',
