@@ -60,6 +60,31 @@ describe('copy', () => {
     }
   });
 
+  test('in order: writes begin one after the other, and go on side by side', async () => {
+    const from = content(64_000);
+    from.fill(0, 10_000, 14_000);
+    const read = async (offset: bigint, length: number) => {
+      for (let turns = (Number(offset) * 7) % 40; turns > 0; turns--) await null;
+      return from.subarray(Number(offset), Number(offset) + length);
+    };
+    const to = new StrictDevice(Buffer.alloc(64_000));
+    const begun: bigint[] = [];
+    const destination: BlockDevice = Object.assign(Object.create(to), {
+      write: (offset: bigint, data: Uint8Array) => {
+        begun.push(offset);
+        return to.write(offset, data);
+      },
+    });
+    const source = { size: 64_000n, read };
+    await copy(source, destination, { requestSize: 1024, sparse: 512, inOrder: true });
+    assert.ok(to.bytes.equals(from));
+    assert.ok(to.most > 2);
+    assert.deepEqual(
+      begun,
+      begun.toSorted((a, b) => Number(a - b)),
+    );
+  });
+
   test('all connections of both ends are used, and flushed', async () => {
     const bytes = Buffer.alloc(50_000);
     const sources = Array.from({ length: 3 }, () => new StrictDevice(content(50_000)));

@@ -73,7 +73,7 @@ export abstract class BlockMap implements Mapping, Allocation {
   }
 
   /** Where the entry of a block is in the file; undefined: there is no table with it. */
-  protected abstract entryAt(index: number): number | undefined | PromiseLike<number | undefined>;
+  protected abstract entryAt(index: number): number | undefined;
   /** @throws BlockError EIO the entry makes no sense. */
   protected abstract parse(bytes: Buffer, at: number, index: number): BlockEntry;
   /** Says in an entry where the data of its block is. */
@@ -89,13 +89,12 @@ export abstract class BlockMap implements Mapping, Allocation {
   find(offset: bigint, length: number): Run | PromiseLike<Run> {
     const index = Number(offset / BigInt(this.cluster));
     const within = Number(offset % BigInt(this.cluster));
-    return andThen(this.entryAt(index), at => {
-      if (at === undefined) return nothing(Math.min(length, this.cluster - within));
-      const start = at - (at % SLICE);
-      return andThen(this.tables.get(start), slice =>
-        this.#runIn(slice, start, { index, at, within, length }),
-      );
-    });
+    const at = this.entryAt(index);
+    if (at === undefined) return nothing(Math.min(length, this.cluster - within));
+    const start = at - (at % SLICE);
+    return andThen(this.tables.get(start), slice =>
+      this.#runIn(slice, start, { index, at, within, length }),
+    );
   }
 
   /** @throws BlockError EIO the data begins where there is no file. */
@@ -122,8 +121,7 @@ export abstract class BlockMap implements Mapping, Allocation {
     }
     for (let next = index + 1; done < length; next++) {
       const entryAt = this.entryAt(next);
-      if (entryAt === undefined || isPromise(entryAt)) break;
-      if (entryAt < start || entryAt + this.#entryBytes > start + slice.length) break;
+      if (!this.#isIn(start, entryAt)) break;
       const entry = this.parse(slice, entryAt - start, next);
       if (entry.kind !== first.kind || entry.bits !== undefined) break;
       const follows = first.at + within + done;
@@ -167,7 +165,7 @@ export abstract class BlockMap implements Mapping, Allocation {
   }
 
   protected async entryOf(index: number): Promise<BlockEntry> {
-    const at = await this.entryAt(index);
+    const at = this.entryAt(index);
     if (at === undefined) return { kind: 'absent', at: 0 };
     const slice = await this.tables.get(at - (at % SLICE));
     return this.#parsed(slice, at % SLICE, index);
@@ -180,7 +178,7 @@ export abstract class BlockMap implements Mapping, Allocation {
     const room = Math.min(length, this.cluster - within);
     const entry = await this.entryOf(index);
     if (entry.at !== 0) return { at: entry.at + within, length: room, fresh: false };
-    const wanted = await this.#withoutRoom(index, Math.ceil((within + length) / this.cluster));
+    const wanted = this.#withoutRoom(index, Math.ceil((within + length) / this.cluster));
     const { at, count } = this.take(wanted);
     await this.file.grow(at + count * this.cluster);
     const fresh = this.file.growsAsZeroes;
@@ -191,10 +189,27 @@ export abstract class BlockMap implements Mapping, Allocation {
     return { at: at + within, length: Math.min(length, count * this.cluster - within), fresh };
   }
 
-  async #withoutRoom(index: number, most: number): Promise<number> {
+  /**
+   * How many blocks in a row have no place, from one that has none on. It is known at once, so that
+   * whoever asks first has room first.
+   */
+  #withoutRoom(index: number, most: number): number {
+    const first = this.entryAt(index);
+    if (first === undefined) return 1;
+    const start = first - (first % SLICE);
+    const slice = this.tables.get(start);
+    if (isPromise(slice)) return 1;
     let count = 1;
-    while (count < most && (await this.entryOf(index + count)).at === 0) count++;
+    for (; count < most; count++) {
+      const at = this.entryAt(index + count);
+      if (!this.#isIn(start, at) || this.parse(slice, at - start, index + count).at !== 0) break;
+    }
     return count;
+  }
+
+  /** Whether an entry is in the slice that begins there. */
+  #isIn(start: number, at: number | undefined): at is number {
+    return at !== undefined && at >= start && at + this.#entryBytes <= start + SLICE;
   }
 
   async commit(offset: bigint, { at, length }: Place): Promise<void> {
@@ -218,7 +233,7 @@ export abstract class BlockMap implements Mapping, Allocation {
     index: number,
     act: (slice: Buffer, within: number) => void,
   ): Promise<void> {
-    const at = await this.entryAt(index);
+    const at = this.entryAt(index);
     if (at === undefined) throw new BlockError('EIO', 'the image has no table for this block');
     await this.change(at, act);
     const second = this.secondEntryAt?.(index);
