@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { StrictDevice } from '../../test/peer/strict-device.ts';
 import type { BlockDevice, Extent } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
@@ -67,18 +68,22 @@ describe('copy', () => {
       for (let turns = (Number(offset) * 7) % 40; turns > 0; turns--) await null;
       return from.subarray(Number(offset), Number(offset) + length);
     };
-    const to = new StrictDevice(Buffer.alloc(64_000));
+    const to = Buffer.alloc(64_000);
     const begun: bigint[] = [];
-    const destination: BlockDevice = Object.assign(Object.create(to), {
-      write: (offset: bigint, data: Uint8Array) => {
+    const destination: BlockDevice = {
+      size: 64_000n,
+      read: () => assert.fail('nothing is to be read'),
+      zero: () => {},
+      write: async (offset, data) => {
+        to.set(data, Number(offset));
         begun.push(offset);
-        return to.write(offset, data);
+        // Nothing is done before some are under way.
+        while (begun.length < 5) await turn();
       },
-    });
+    };
     const source = { size: 64_000n, read };
     await copy(source, destination, { requestSize: 1024, sparse: 512, inOrder: true });
-    assert.ok(to.bytes.equals(from));
-    assert.ok(to.most > 2);
+    assert.ok(to.equals(from));
     assert.deepEqual(
       begun,
       begun.toSorted((a, b) => Number(a - b)),

@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers';
+
 /** The turn of one of several that go on side by side, and begin in order. */
 export interface Turn {
   /** All before have begun. */
@@ -6,22 +8,19 @@ export interface Turn {
   readonly begun: () => void;
 }
 
-/** Gives turns in the order in which they are asked for. */
+/**
+ * Gives turns in the order in which they are asked for. The next one comes when what this one could
+ * do at once has been done: nobody overtakes it on a shorter way.
+ */
 export class InTurn {
   #before: Promise<void> = Promise.resolve();
 
   next(): Turn {
     const come = this.#before;
-    const { promise, resolve } = withResolvers();
-    this.#before = promise;
-    return { come, begun: resolve };
+    let resolve: () => void;
+    this.#before = new Promise(settle => {
+      resolve = settle;
+    });
+    return { come, begun: () => void setImmediate(resolve) };
   }
-}
-
-function withResolvers() {
-  let resolve!: () => void;
-  const promise = new Promise<void>(settle => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }
