@@ -1,4 +1,4 @@
-import { andThen, isPromise } from '../block/answer.ts';
+import { andThen } from '../block/answer.ts';
 import { zeroRange } from '../block/emulate.ts';
 import { BlockError, errnoOf, messageOf } from '../block/errors.ts';
 import type { CheckReport } from './image.ts';
@@ -197,8 +197,8 @@ export abstract class BlockMap implements Mapping, Allocation {
     const first = this.entryAt(index);
     if (first === undefined) return 1;
     const start = first - (first % SLICE);
-    const slice = this.tables.get(start);
-    if (isPromise(slice)) return 1;
+    const slice = this.tables.peek(start);
+    if (!slice) return 1;
     let count = 1;
     for (; count < most; count++) {
       const at = this.entryAt(index + count);

@@ -39,6 +39,8 @@ export class MappedWrites {
         return this.write(offset, data, options);
       });
     }
+    // Whoever is alone asks again, and hears what is wrong.
+    if (isPromise(run)) run.then(undefined, () => {});
     return this.#alone(offset, data.length, options, () => this.#put(offset, data, options));
   }
 

@@ -57,6 +57,11 @@ export class TableCache {
     return this.#kept.get(start, options => this.#file.bytes(start, this.slice, options));
   }
 
+  /** The slice that begins there, if it is in memory. */
+  peek(start: number): Buffer | undefined {
+    return this.#changed.get(start)?.bytes ?? this.#kept.peek(start);
+  }
+
   /**
    * Changes `length` bytes from `from` on of the slice that begins there. They are changed as they are
    * noted: what is written in between would lack the change, and nobody would know.
