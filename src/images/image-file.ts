@@ -13,6 +13,8 @@ import { BlockError } from '../block/errors.ts';
 
 /** A file grows by so many bytes at least, and loses at the end what it does not need. */
 const STEP = 16 << 20;
+/** As long as it is not as large as that. */
+const SMALL_STEP = 1 << 20;
 
 /**
  * The file of an image, which is read past its end as zeroes and grows as it is written. Offsets are
@@ -88,11 +90,11 @@ export class ImageFile {
 
   async #grow(end: number): Promise<void> {
     while (end > this.#size) {
-      this.#growing ??= this.#resize(Math.ceil(Math.max(end, this.end) / STEP) * STEP).finally(
-        () => {
-          this.#growing = undefined;
-        },
-      );
+      const wanted = Math.max(end, this.end);
+      const step = wanted < STEP ? SMALL_STEP : STEP;
+      this.#growing ??= this.#resize(Math.ceil(wanted / step) * step).finally(() => {
+        this.#growing = undefined;
+      });
       await this.#growing;
     }
   }

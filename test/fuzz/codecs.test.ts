@@ -160,7 +160,7 @@ for (const [name, codec] of Object.entries(CODECS)) {
         decodesOrRefuses(name, () => decode(mutate(changed, random)), refusal);
       }
     },
-    1 / Object.keys(CODECS).length,
+    { share: 1 / Object.keys(CODECS).length },
   );
 }
 
