@@ -3,6 +3,7 @@ import { zeroRange } from '../block/emulate.ts';
 import { BlockError, errnoOf, messageOf } from '../block/errors.ts';
 import type { CheckReport } from './image.ts';
 import type { ImageFile } from './image-file.ts';
+import { Leaving, type ReadsUnderWay } from './reads-under-way.ts';
 import type { Allocation, Mapping, Place, Run, RunKind } from './run.ts';
 import { TableCache } from './table-cache.ts';
 
@@ -56,11 +57,21 @@ export abstract class BlockMap implements Mapping, Allocation {
   readonly #sector: number;
   readonly #highestFirst: boolean;
   readonly #size: number;
+  readonly reads: ReadsUnderWay;
+  zeroUnit: Allocation['zeroUnit'];
+  zero: Allocation['zero'];
+  discard: Allocation['discard'];
+  /** Places that no entry leads to as soon as all is written, later on, and now. */
+  readonly #freed: number[] = [];
+  readonly #leaving: Leaving<number>;
+  protected readonly free: number[] = [];
   #flushing: Promise<void> = Promise.resolve();
 
   constructor(options: BlockMapOptions) {
     const { file, size, block, entryBytes, sector = 512, unit = block } = options;
     this.file = file;
+    this.reads = file.reads;
+    this.#leaving = new Leaving(file.reads);
     this.size = size;
     this.cluster = block;
     this.unit = unit;
@@ -179,12 +190,15 @@ export abstract class BlockMap implements Mapping, Allocation {
     const entry = await this.entryOf(index);
     if (entry.at !== 0) return { at: entry.at + within, length: room, fresh: false };
     const wanted = this.#withoutRoom(index, Math.ceil((within + length) / this.cluster));
-    const { at, count } = this.take(wanted);
+    const again = this.free.pop();
+    const { at, count } = again === undefined ? this.take(wanted) : { at: again, count: 1 };
     await this.file.grow(at + count * this.cluster);
-    const fresh = this.file.growsAsZeroes;
-    if (!fresh && this.unit < this.cluster) {
-      await zeroRange(this.file.device, BigInt(at), count * this.cluster);
+    const isFresh = again === undefined && this.file.growsAsZeroes;
+    const isZeroed = !isFresh && (again !== undefined || this.unit < this.cluster);
+    if (isZeroed) {
+      await zeroRange(this.file.device, BigInt(at), count * this.cluster, { mayTrim: true });
     }
+    const fresh = isFresh || isZeroed;
     await this.begin?.(at);
     return { at: at + within, length: Math.min(length, count * this.cluster - within), fresh };
   }
@@ -244,6 +258,48 @@ export abstract class BlockMap implements Mapping, Allocation {
   protected async change(at: number, act: (slice: Buffer, within: number) => void): Promise<void> {
     const within = at % SLICE;
     await this.tables.edit(at - within, within, this.#entryBytes, slice => act(slice, within));
+  }
+
+  /**
+   * Sees to it that blocks which are zeroes take no room.
+   * @param put says so in an entry; undefined: the format cannot, and only the file below gives room
+   * back. @param backed something else shows where there is nothing.
+   */
+  protected knowsZero(
+    put: ((slice: Buffer, within: number) => void) | undefined,
+    backed = false,
+  ): void {
+    this.zeroUnit = this.cluster;
+    const zero = async (index: number, mayTrim: boolean) => {
+      const { kind, at, bits } = await this.entryOf(index);
+      if (kind === 'zero' || (kind === 'absent' && !backed)) return;
+      const stays = kind === 'data' && !mayTrim && (bits === undefined || !backed);
+      if (stays || !put) await zeroRange(this.file.device, BigInt(at), this.cluster, { mayTrim });
+      else {
+        await this.changeEntry(index, put);
+        if (kind === 'data') this.#freed.push(at);
+      }
+    };
+    this.zero = async (offset, length, mayTrim) => {
+      const first = Number(offset / BigInt(this.cluster));
+      const count = Math.ceil(length / this.cluster);
+      for (let index = first; index < first + count; index++) await zero(index, mayTrim);
+    };
+    this.discard = (offset, length) => this.zero!(offset, length, true);
+  }
+
+  /** Writes all that is in memory; the file ends before its last blocks if they are free. */
+  async close(): Promise<void> {
+    await this.flush();
+    for (let last = this.#freeAtEnd(); last >= 0; last = this.#freeAtEnd()) {
+      this.free.splice(last, 1);
+      this.file.cut(this.file.end - this.cluster);
+    }
+    await this.file.trimEnd();
+  }
+
+  #freeAtEnd(): number {
+    return this.free.indexOf(this.file.end - this.cluster);
   }
 
   async #setBits(index: number, within: number, length: number): Promise<void> {
@@ -318,15 +374,28 @@ export abstract class BlockMap implements Mapping, Allocation {
 
   /** What comes in between is for the next time: its data may not be there yet. */
   async #writeAll(): Promise<void> {
+    const freed = this.#freed.splice(0);
     const [bits, tables] = [this.bits.take(), this.tables.take()];
     try {
       await this.settle?.();
       await this.file.flush();
       if (await bits.write()) await this.file.flush();
       if (await tables.write()) await this.file.flush();
+      this.#leaving.add(freed.splice(0));
+      await this.#release();
     } finally {
       bits.giveBack();
       tables.giveBack();
+      this.#freed.push(...freed);
+    }
+  }
+
+  /** What nobody reads any more is for others. */
+  async #release(): Promise<void> {
+    const { trim } = this.file.device;
+    for (let at = this.#leaving.next(); at !== undefined; at = this.#leaving.next()) {
+      await trim?.call(this.file.device, BigInt(at), this.cluster);
+      this.free.push(at);
     }
   }
 }

@@ -10,6 +10,7 @@ import type {
 } from '../block/device.ts';
 import { zeroRange } from '../block/emulate.ts';
 import { BlockError } from '../block/errors.ts';
+import { ReadsUnderWay } from './reads-under-way.ts';
 
 /** A file grows by so many bytes at least, and loses at the end what it does not need. */
 const STEP = 16 << 20;
@@ -22,10 +23,13 @@ const SMALL_STEP = 1 << 20;
  */
 export class ImageFile {
   readonly device: BlockDevice;
+  /** Of data and of tables. */
+  readonly reads = new ReadsUnderWay();
   /** Where what is used ends, in bytes. */
   end: number;
   #size: number;
   readonly #before: number;
+  #isCut = false;
   #growing: Promise<void> | undefined;
 
   /** @throws BlockError EIO the file is larger than 2^53-1 bytes. */
@@ -107,12 +111,17 @@ export class ImageFile {
     this.#size = size;
   }
 
-  /** Gives back what is behind the end. */
+  /** What is in use ends there from now on. */
+  cut(end: number): void {
+    this.end = end;
+    this.#isCut = true;
+  }
+
+  /** Gives back what is behind the end, but nothing that was there before by itself. */
   async trimEnd(): Promise<void> {
     await this.#growing;
-    if (this.device.resize && this.#size > this.end && this.#size !== this.#before) {
-      await this.#resize(this.end);
-    }
+    const isChanged = this.#isCut || this.#size !== this.#before;
+    if (this.device.resize && this.#size > this.end && isChanged) await this.#resize(this.end);
   }
 
   async close(): Promise<void> {
