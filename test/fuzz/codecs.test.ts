@@ -162,7 +162,7 @@ for (const [name, codec] of Object.entries(CODECS)) {
         decodesOrRefuses(name, () => decode(mutate(changed, random)), refusal);
       }
     },
-    1 / Object.keys(CODECS).length,
+    { share: 1 / Object.keys(CODECS).length },
   );
 }
 
