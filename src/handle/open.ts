@@ -1,4 +1,5 @@
 import { alignedDevice } from '../block/aligned.ts';
+import { checked } from '../block/checked.ts';
 import { closeAll } from '../block/close-all.ts';
 import type { BlockDevice, DeviceSource, OpenRequest, RequestOptions } from '../block/device.ts';
 import { poolDevice } from '../block/pool.ts';
@@ -143,6 +144,7 @@ function originOf(what: Openable, options: OpenOptions): Origin | Promise<Origin
 
 const isCommand = (what: object): what is readonly string[] => Array.isArray(what);
 
+/** Others' code: what it gets wrong is found before it does harm. */
 async function partOrigin(
   what: AnyPlugin | BlockDevice | DeviceSource,
   options: OpenOptions,
@@ -152,7 +154,7 @@ async function partOrigin(
   const source = plugin ? await pluginSource(what, ...parameters) : asSource(what);
   return {
     exportName,
-    open: async given => source.open(requestOf(options, given)),
+    open: async given => checked(await source.open(requestOf(options, given))),
     close: async () => {
       if (plugin) await source.close?.();
     },

@@ -1,9 +1,10 @@
 import { constants, fstatSync, openSync, statSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import { type BlockDevice, MAX_SIZE } from '../../block/device.ts';
+import type { BlockDevice } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, reasonOf, UsageError } from '../../block/errors.ts';
 import { NbdClient } from '../../client/client.ts';
 import type { SharedMemory } from '../../client/shared-memory.ts';
+import { nowhere } from '../../copy/nowhere.ts';
 import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
 import { fileDevice } from '../../stores/file/device.ts';
 import { type OpenFile, openFile } from '../../stores/file/open.ts';
@@ -164,17 +165,7 @@ async function webEnd(url: string): Promise<DeviceEnd> {
   return { ...localEnd(url.replace(/\?.*/, ''), device), local: false, close };
 }
 
-function nullEnd(): DeviceEnd {
-  const device: BlockDevice = {
-    size: MAX_SIZE,
-    read: () => {
-      throw new BlockError('EIO', 'null: cannot be read');
-    },
-    write: () => {},
-    zero: () => {},
-  };
-  return { ...localEnd('null:', device), lost: true };
-}
+const nullEnd = (): DeviceEnd => ({ ...localEnd('null:', nowhere), lost: true });
 
 async function openNbd(endpoint: Endpoint, connecting: Connecting): Promise<DeviceEnd> {
   const name = 'word' in endpoint ? endpoint.word : endpoint.command[0];

@@ -1,6 +1,6 @@
 import { UsageError } from '../../block/errors.ts';
 import { parseSize } from '../../block/size.ts';
-import { DIGESTS, type HashForm } from '../../copy/hash/form.ts';
+import { DEFAULT_FORM, DIGESTS, type HashForm } from '../../copy/hash/form.ts';
 import type { CommandLine, Options } from '../cli.ts';
 import { STANDARD } from '../standard.ts';
 
@@ -61,6 +61,8 @@ export interface Settings {
   readonly sparse: number | undefined;
   /** One request after the other. */
   readonly synchronous: boolean;
+  /** Most threads that hash; undefined: one for each processor. */
+  readonly threads: number | undefined;
   readonly verbose: boolean;
   /** Read the copy back and compare it. */
   readonly verify: boolean;
@@ -70,8 +72,6 @@ const DEFAULT_REQUESTS = 64;
 const SMALLEST_REQUEST = 4096;
 const LARGEST_REQUEST = 32 << 20;
 const SMALLEST_SPARSE = 512;
-const DEFAULT_DIGEST = 'sha256';
-const DEFAULT_HASH_BLOCK = 64 << 10;
 const MANY = 2 ** 31 - 1;
 
 /** @throws UsageError */
@@ -82,7 +82,6 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
     const value = text(key);
     return value === undefined ? undefined : wholeNumber(key, value, minimum);
   };
-  number('threads', 0);
   return {
     allocated: has('allocated'),
     blkhash: has('blkhash') || has('blkhashFile') ? hashForm(text('blkhash')) : undefined,
@@ -100,6 +99,7 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
     sharedMemory: !has('noSharedMemory'),
     sparse: sparseOf(text('sparse')),
     synchronous: has('synchronous'),
+    threads: number('threads', 0) || undefined,
     verbose: has('verbose'),
     verify: has('verify'),
   };
@@ -137,9 +137,9 @@ function requestSizeOf(text: string | undefined): number | undefined {
 }
 
 function hashForm(text: string | undefined): HashForm {
-  const [name = DEFAULT_DIGEST, size, ...more] = text?.split('/') ?? [];
+  const [name = DEFAULT_FORM.digest, size, ...more] = text?.split('/') ?? [];
   const digest = DIGESTS.find(known => known === name);
-  const blockSize = bytes('blkhash', size) ?? DEFAULT_HASH_BLOCK;
+  const blockSize = bytes('blkhash', size) ?? DEFAULT_FORM.blockSize;
   const fits = blockSize >= SMALLEST_SPARSE && blockSize <= LARGEST_REQUEST;
   if (digest && more.length === 0 && isPowerOfTwo(blockSize) && fits) return { digest, blockSize };
   const sizes = `a power of two from ${SMALLEST_SPARSE} to ${LARGEST_REQUEST}`;
