@@ -42,6 +42,47 @@ export interface CopyOptions extends WriteSettings {
   readonly move?: Move | undefined;
   /** Gives memory for bytes on their way, while it has some: such as the two ends share. */
   readonly memory?: ((length: number) => Buffer | undefined) | undefined;
+  /** Writes begin in the order of the disk: a destination that gives out room does so in that order. */
+  readonly inOrder?: boolean | undefined;
+  /** Where to begin, a multiple of 64 KiB and of `granularity`: what is before is there already. */
+  readonly start?: bigint | undefined;
+}
+
+const SMALLEST_SPARSE = 4096;
+/** Zeroes that are made at once, in bytes, or a larger part of a vast disk: so many parts at most. */
+const ZEROES = 128 << 20;
+const MOST_ZEROES = 2048;
+/** What is moved at once, in bytes; several at once would wait for each other. */
+const LONGEST_MOVE = 64 << 20;
+
+/**
+ * Copies all of the source to the beginning of the destination, which is made longer where it is
+ * too small and can be. Requests are whole blocks, as both ends want them; where the source ends
+ * inside a block of the destination, the rest of that stays as it is.
+ * @throws BlockError the first that failed, with its offset; ENOSPC when the destination is too
+ * small, EPERM when it is read-only. RangeError for an option that is out of bounds.
+ */
+export async function copy(
+  from: Connections,
+  to: Connections,
+  options: CopyOptions = {},
+): Promise<void> {
+  const sources = connectionsOf(from);
+  const destinations = connectionsOf(to);
+  const [source, destination] = [sources[0]!, destinations[0]!];
+  const count = Math.max(sources.length, destinations.length);
+  const requests = suitable(options, count, [source, destination]);
+  const zeroing = zeroingOf(destination, options, requests);
+  await roomFor(destination, source.size, options.signal);
+  const queue = new WorkQueue(source, {
+    extents: options.extents ?? true,
+    granularity: requests.granularity,
+    // Zeroes that must be written are work for all slots.
+    longestZero: destination.zero ? longestZeroes(source.size) : requests.size,
+    start: options.start,
+  });
+  if (options.move) await moveChunks(queue, destination, zeroing, options.move, options);
+  const pool = new BufferPool(requests.size, options.memory);
   const turns = options.inOrder ? new InTurn() : undefined;
   await runSlots(requests.slots, options.signal, async (index, signal) => {
     const from = sources[index % sources.length]!;

@@ -129,7 +129,7 @@ if (hasMemfd()) {
         closeSync(memory.fd);
       }
     },
-    0.5,
+    { share: 0.5 },
   );
 
   fuzz(
@@ -159,7 +159,7 @@ if (hasMemfd()) {
         listener.close();
       }
     },
-    0.5,
+    { share: 0.5 },
   );
 }
 
