@@ -6,6 +6,7 @@ import { BlockError } from '../block/errors.ts';
 import { duplicate } from '../posix/duplicate.ts';
 import { FuseIo } from '../posix/fuse-io.ts';
 import { streamHandle } from '../posix/stream-handle.ts';
+import { giveBuffer, takeBuffer } from '../transport/buffers.ts';
 import { Watch } from '../transport/watch.ts';
 import { encodeReplyHeader } from './replies.ts';
 import type { FuseSession, Reply } from './session.ts';
@@ -28,6 +29,8 @@ export interface Lender {
   take(length: number): Buffer;
   give(buffer: Buffer): void;
 }
+
+export const ORDINARY: Lender = { take: takeBuffer, give: giveBuffer };
 
 /** A request that is not answered at once. */
 interface Pending {
@@ -58,7 +61,7 @@ export class FuseLoop {
   #idle: (() => void) | undefined;
 
   /** @param fd /dev/fuse, which is closed at the end. @param most requests under way at once. */
-  constructor(fd: number, session: FuseSession, lender: Lender, most: number) {
+  constructor(fd: number, session: FuseSession, most: number, lender = ORDINARY) {
     this.#fd = fd;
     this.#session = session;
     this.#lender = lender;

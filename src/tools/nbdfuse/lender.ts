@@ -1,9 +1,7 @@
 import { SHORTEST_SHARED, SharedMemory } from '../../client/shared-memory.ts';
-import type { Lender } from '../../fuse/loop.ts';
+import { type Lender, ORDINARY } from '../../fuse/loop.ts';
 import { giveBuffer, takeBuffer } from '../../transport/buffers.ts';
 import type { Connecting } from '../connecting.ts';
-
-const ORDINARY: Lender = { take: takeBuffer, give: giveBuffer };
 
 /**
  * What lends memory for answers: memory that is shared with the server, so that they go from there to

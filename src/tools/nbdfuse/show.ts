@@ -44,7 +44,7 @@ export async function show(
     const root = point.over === 'file' ? disks[0]! : disks;
     const session = new FuseSession(root, optionsOf(settings, onError));
     const mount = await mountFuse(point.path, { ...settings.fuse, over: point.over });
-    const loop = new FuseLoop(mount.fd, session, lender, settings.single ? 1 : MOST);
+    const loop = new FuseLoop(mount.fd, session, settings.single ? 1 : MOST, lender);
     await serve(loop, mount, point, settings, ending.signal);
     if (lost) throw lost;
     await flush(disks, origin.kind === 'command' && ending.signal.aborted);
