@@ -66,3 +66,21 @@ test('a volume of LUKS, by the right key, another one, and none', async () => {
   assert.deepEqual(failures, ['none of the keys opens it']);
   assert.deepEqual(await list('right'), ['device', 'mapped']);
 });
+
+test('LUKS in a volume of LVM', async () => {
+  const sealed = Buffer.alloc(20 << 20);
+  await createLuks(new StrictDevice(sealed), { passphrase: Buffer.from('key'), iterTime: 10 });
+  const extents = sealed.length / EXTENT;
+  const text = describe({ pv0: ID }, { secret: [{ extents, stripes: [['pv0', 0]] }] });
+  const disk = Buffer.concat([physicalVolume(ID, text, EXTENTS + sealed.length), sealed]);
+  const keys = [{ id: '/dev/vg/secret', passphrase: Buffer.from('key') }];
+  const { volumes } = await listVolumes([new StrictDevice(disk)], refuse, keys);
+  assert.deepEqual(
+    volumes.map(({ kind, parent }) => [kind, parent]),
+    [
+      ['device', undefined],
+      ['lv', '/dev/vg'],
+      ['mapped', '/dev/vg/secret'],
+    ],
+  );
+});

@@ -60,8 +60,8 @@ export function diskName(index: number): string {
 }
 
 /**
- * Disks, their partitions, encrypted volumes that keys open, LVM volumes, and what these hold, in the
- * order of Linux. @throws BlockError
+ * Disks, their partitions, LVM volumes, what keys open of all these, and what they hold, in the order of
+ * Linux. @throws BlockError
  */
 export async function listVolumes(
   disks: readonly BlockDevice[],
@@ -86,7 +86,10 @@ export async function listVolumes(
   for (const group of groups) {
     for (const logical of group.logicalVolumes) {
       const volume = await logicalOf(group, logical, failed, options);
-      if (volume) volumes.push(volume);
+      if (!volume) continue;
+      volumes.push(volume);
+      const opened = await attempt(volume.name, failed, () => clearOf(volume, keys, options));
+      if (opened) volumes.push(opened);
     }
   }
   return { volumes, groups, physical };

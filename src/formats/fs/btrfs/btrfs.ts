@@ -9,6 +9,7 @@ import { Chunks } from './chunks.ts';
 import { Extents } from './extents.ts';
 import { statOf } from './inode.ts';
 import { subvolumePaths } from './subvolumes.ts';
+import { SummedData } from './sums.ts';
 import { isSuperblock, readSuperblock, SUPERBLOCK, type Superblock } from './superblock.ts';
 import { type Root, Trees } from './tree.ts';
 import { readUsage } from './usage.ts';
@@ -43,6 +44,7 @@ export const OBJECT = {
   extentTree: 2n,
   topTree: 5n,
   treeDirectory: 6n,
+  sumTree: 7n,
   blockGroupTree: 11n,
   first: 256n,
 } as const;
@@ -67,7 +69,9 @@ export class Volume {
     this.superblock = superblock;
     this.#chunks = chunks;
     this.trees = new Trees(pages, superblock, chunks);
-    this.#extents = new Extents(pages, chunks, superblock.sectorSize);
+    const parts = { pages, chunks, trees: this.trees };
+    const data = new SummedData(parts, superblock, () => this.findTree(OBJECT.sumTree));
+    this.#extents = new Extents(data, chunks, superblock.sectorSize);
   }
 
   static async open(device: BlockDevice, options?: RequestOptions): Promise<Volume> {

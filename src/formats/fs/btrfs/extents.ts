@@ -1,12 +1,11 @@
 import { BlockCache, Budget } from '../../../block/block-cache.ts';
-import { contiguous } from '../../../block/data.ts';
 import type { RequestOptions } from '../../../block/device.ts';
 import { decodeLzo } from '../../../codecs/lzo.ts';
 import { damaged, unsupported } from '../damaged.ts';
 import { type Compression, decompress } from '../decompress.ts';
 import type { Readable, Run } from '../file-device.ts';
-import type { Pages } from '../pages.ts';
 import type { Chunks } from './chunks.ts';
+import type { SummedData } from './sums.ts';
 
 const COMPRESSIONS: readonly (Compression | undefined)[] = [undefined, 'zlib', 'lzo', 'zstd'];
 const KIND = { inline: 0, regular: 1, preallocated: 2 } as const;
@@ -18,13 +17,13 @@ const KEPT = 16 << 20;
 
 /** The extents of files: where they are, and what is compressed in them. */
 export class Extents {
-  readonly #pages: Pages;
+  readonly #data: SummedData;
   readonly #chunks: Chunks;
   readonly #sector: number;
   readonly #cache = new BlockCache<bigint, Buffer>(new Budget(KEPT));
 
-  constructor(pages: Pages, chunks: Chunks, sector: number) {
-    this.#pages = pages;
+  constructor(data: SummedData, chunks: Chunks, sector: number) {
+    this.#data = data;
     this.#chunks = chunks;
     this.#sector = sector;
   }
@@ -48,8 +47,9 @@ export class Extents {
     if (address === 0n || kind === KIND.preallocated) return { ...run, allocated: address !== 0n };
     if (codec)
       return { ...run, at: offset, from: this.#compressed(what, { address, stored, codec }, item) };
-    const at = this.#chunks.place(address + offset, Number(length), what);
-    return { ...run, at: BigInt(at), from: this.#pages };
+    // All of it lies on the disk.
+    this.#chunks.place(address + offset, Number(length), what);
+    return { ...run, at: 0n, from: this.#data.from(what, address + offset) };
   }
 
   #inline(what: string, start: bigint, item: Buffer, codec: Compression | undefined): Run {
@@ -74,8 +74,7 @@ export class Extents {
       this.#cache.get(
         address,
         async asked => {
-          const place = this.#chunks.place(address, Number(stored), what);
-          const bytes = contiguous(await this.#pages.read(BigInt(place), Number(stored), asked));
+          const bytes = await this.#data.read(what, address, Number(stored), asked);
           return this.#decode(what, codec, bytes, length);
         },
         options,

@@ -81,10 +81,21 @@ export function readSuperblock(bytes: Buffer): Superblock {
 
 /** Whether the sum at the start of a structure is that of what follows its 32 bytes. */
 export function isSummed(bytes: Buffer, checksum: Superblock['checksum']): boolean {
-  const rest = bytes.subarray(32);
-  if (checksum === 'crc32c') return ~crc32c(0xffffffff, rest) >>> 0 === bytes.readUInt32LE(0);
-  if (checksum === 'sha256')
-    return createHash('sha256').update(rest).digest().equals(bytes.subarray(0, 32));
+  return sumMatches(checksum, bytes.subarray(32), bytes.subarray(0, 32));
+}
+
+/** Bytes of the checksums of data. */
+export const SUM_LENGTHS: Readonly<Record<Superblock['checksum'], number>> = {
+  crc32c: 4,
+  xxhash64: 8,
+  sha256: 32,
+  blake2b: 32,
+};
+
+/** Whether that is the checksum of some bytes; it may be longer. */
+export function sumMatches(checksum: Superblock['checksum'], bytes: Buffer, sum: Buffer): boolean {
+  if (checksum === 'crc32c') return ~crc32c(0xffffffff, bytes) >>> 0 === sum.readUInt32LE(0);
+  if (checksum === 'sha256') return createHash('sha256').update(bytes).digest().equals(sum);
   // Of the others Node has none: what is damaged otherwise is seen all the same.
   return true;
 }
