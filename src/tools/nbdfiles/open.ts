@@ -29,7 +29,13 @@ export async function openDisk(source: Source, readOnly = true): Promise<BlockDe
 async function openSource({ what, format }: Source, readOnly: boolean): Promise<BlockDevice> {
   let file = await openFile(what, readOnly);
   try {
-    if (format === undefined && readOnly) file = { ...file, device: await expanded(file.device) };
+    if (format === undefined) {
+      const { device } = file;
+      file = { ...file, device: await expanded(device) };
+      if (!readOnly && file.device !== device) {
+        throw new BlockError('EROFS', 'it is compressed, and so it is only read');
+      }
+    }
     const found = format ?? (await probe(file.device));
     const chosen = found === WITH_KEYS ? 'raw' : found;
     const files = filesBeside({ anywhere: true });
