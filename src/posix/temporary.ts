@@ -10,15 +10,16 @@ const pending = new Set<() => void>();
  * @returns what takes that back.
  */
 export function atExit(action: () => void): () => void {
-  if (pending.size === 0) process.on('exit', undoAll);
+  if (pending.size === 0) process.on('exit', undoAtExit);
   pending.add(action);
   return () => {
     pending.delete(action);
-    if (pending.size === 0) process.off('exit', undoAll);
+    if (pending.size === 0) process.off('exit', undoAtExit);
   };
 }
 
-function undoAll(): void {
+/** Does it now: for a process that a signal is going to end. */
+export function undoAtExit(): void {
   for (const action of [...pending].reverse()) action();
 }
 

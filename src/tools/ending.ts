@@ -1,5 +1,7 @@
 /** What is undone when a command ends, however it ends: children, folders. */
 
+import { undoAtExit } from '../posix/temporary.ts';
+
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 const undos = new Set<() => Promise<void>>();
@@ -32,5 +34,8 @@ export async function undoAll(): Promise<void> {
 function dieBy(signal: NodeJS.Signals): void {
   signalled = true;
   for (const each of SIGNALS) process.off(each, dieBy);
-  void undoAll().then(() => process.kill(process.pid, signal));
+  void undoAll().then(() => {
+    undoAtExit();
+    process.kill(process.pid, signal);
+  });
 }

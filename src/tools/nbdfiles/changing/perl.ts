@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProgram } from '../../../posix/program.ts';
-import { temporaryFolder, withPrivateFolder } from '../../../posix/temporary.ts';
+import { withFolder } from '../private-folder.ts';
 import type { Editor } from './editor.ts';
 import { neededContent } from './text-file.ts';
 
@@ -32,7 +32,7 @@ export function withFile<T>(
   content: Buffer,
   use: (file: string, folder: string) => Promise<T>,
 ): Promise<T> {
-  return withPrivateFolder(join(temporaryFolder(), 'nbdfiles-'), async folder => {
+  return withFolder(async folder => {
     const file = join(folder, 'file');
     writeFileSync(file, content, { mode: 0o600 });
     return use(file, folder);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { BlockError, errnoOf, reasonOf, UsageError } from '../../../block/errors.ts';
 import { runProgram } from '../../../posix/program.ts';
-import { temporaryFolder, withPrivateFolder } from '../../../posix/temporary.ts';
+import { withFolder } from '../private-folder.ts';
 
 const STANDARD_INPUT = '-';
 
@@ -15,7 +15,7 @@ const STANDARD_INPUT = '-';
  */
 export async function withInput<T>(word: string, use: (folder: string) => Promise<T>): Promise<T> {
   if (word !== STANDARD_INPUT && isFolder(word)) return use(word);
-  return withPrivateFolder(join(temporaryFolder(), 'nbdfiles-'), async folder => {
+  return withFolder(async folder => {
     const archive = word === STANDARD_INPUT ? await spooled(join(folder, 'archive')) : word;
     const content = join(folder, 'content');
     mkdirSync(content, 0o755);
