@@ -42,6 +42,14 @@ export function commandNames(): string[] {
   return Object.keys(COMMANDS);
 }
 
+/** Those that libguestfs has none of. */
+const OWN: readonly string[] = ['chmod', 'rm', 'write'];
+
+/** The names of the others without `virt-`. */
+export function linkedNames(): string[] {
+  return commandNames().filter(name => !OWN.includes(name));
+}
+
 /** @throws UsageError there is none of that name. */
 export async function loadCommand(name: string): Promise<FilesCommand> {
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { UsageError } from '../../block/errors.ts';
 import { run, version } from '../cli.ts';
 import { understand } from '../standard.ts';
-import { commandNames, loadCommand } from './commands.ts';
+import { commandNames, linkedNames, loadCommand } from './commands.ts';
 import { joinCommands } from './sources.ts';
 
 const PREFIX = 'virt-';
@@ -25,7 +25,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     const { link } = await import('../link.ts');
     return link(
       rest,
-      commandNames().map(name => PREFIX + name),
+      linkedNames().map(name => PREFIX + name),
     );
   }
   if (!first.startsWith('-')) return runCommand('nbdfiles', first, rest);
