@@ -44,8 +44,9 @@ export interface BlockDevice {
   /** Caching where there is no `cache`: none unless `emulated` (callers read and forget) is said. */
   readonly caching?: Exclude<Support, 'native'> | undefined;
   /**
-   * It never looks at bytes that it writes, or has read into lent memory, but passes them on: others
-   * may change them meanwhile. Absent: it may, and is given memory that nobody else can change.
+   * Others may change bytes while it writes them, or has read them into lent memory: it passes them
+   * on without a look, or keeps nothing of them. Absent: it is given memory that nobody else can
+   * change.
    */
   readonly opaque?: boolean | undefined;
   /** More metadata contexts than base:allocation, which `extents` stands for. */
