@@ -78,6 +78,21 @@ test('make-fs of archives, from a file and from standard input', async t => {
   }
 });
 
+test('make-fs onto a disk that holds something else', async t => {
+  if (!has(t, 'mke2fs', 'e2fsck')) return;
+  const { folder, tree } = treeIn(t);
+  const disk = join(folder, 'disk');
+  writeFileSync(disk, Buffer.alloc(8 * MIB, 0xff));
+  const nbdkit = [process.execPath, resolve(PROGRAM, '../nbdkit.cjs'), '-U', '-', 'file', disk];
+  const command = `'${process.execPath}' '${PROGRAM}' make-fs -s 6M '${tree}' "$uri"`;
+  await runWell(nbdkit[0]!, [...nbdkit.slice(1), '--run', command]);
+  await runWell('e2fsck', ['-fn', disk]);
+  const bytes = readFileSync(disk);
+  assert.equal(bytes.length, 8 * MIB);
+  assert.ok(bytes.subarray(5 * MIB, 6 * MIB).every(byte => byte === 0));
+  assert.equal(bytes[7 * MIB], 0xff);
+});
+
 test('make-fs without mke2fs', async t => {
   const { folder, tree } = treeIn(t);
   if (!has(t, 'unshare')) return;

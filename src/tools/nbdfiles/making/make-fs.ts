@@ -54,9 +54,9 @@ Makes a disk with the files of a folder or of a tar archive (- is standard input
       const disk = table === undefined ? volume : partitioned(volume, table, type);
       const image = await newImage(output, format, disk.size);
       try {
-        await copy(disk, image, { destinationIsZero: true, flush: true });
+        await copy(disk, image.device, { destinationIsZero: image.isZero, flush: true });
       } finally {
-        await image.close?.();
+        await image.device.close?.();
         await disk.close?.();
       }
     });
