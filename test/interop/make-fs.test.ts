@@ -92,15 +92,3 @@ test('make-fs onto a disk that holds something else', async t => {
   assert.ok(bytes.subarray(5 * MIB, 6 * MIB).every(byte => byte === 0));
   assert.equal(bytes[7 * MIB], 0xff);
 });
-
-test('make-fs without mke2fs', async t => {
-  const { folder, tree } = treeIn(t);
-  if (!has(t, 'unshare')) return;
-  // Nothing of the system's is where programs are looked for.
-  const hidden = await run('unshare', ['-rm', 'sh', '-c', 'mount -t tmpfs none /usr/sbin']);
-  if (hidden.status !== 0) return t.skip('needs user namespaces');
-  const script = 'mount -t tmpfs none /usr/sbin && exec "$@"';
-  const words = [process.execPath, PROGRAM, 'make-fs', tree, join(folder, 'disk')];
-  const { status, stderr } = await run('unshare', ['-rm', 'sh', '-c', script, 'sh', ...words]);
-  assert.deepEqual([status, stderr], [1, 'nbdfiles: mke2fs: not found: it must be installed\n']);
-});
