@@ -1,10 +1,11 @@
-// `npm test`: the checks, the build, then every *.test.ts, or those whose path contains a PATTERN.
+// `npm test`: the build, then the checks and every *.test.ts, or those whose path contains a PATTERN.
 //
 //   npm test [-- [--no-skips] [PATTERN...]]
 //
 // A test that is skipped says why in the words 'needs PROGRAM'. With --no-skips, or where CI is set,
 // such a skip is a failure.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
@@ -19,11 +20,10 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 
-function runScript(name) {
-  const { status } = spawnSync(process.execPath, [join('scripts', name)], {
-    cwd: root,
-    stdio: 'inherit',
-  });
+async function runScript(name) {
+  const words = [join('scripts', name)];
+  const script = spawn(process.execPath, words, { cwd: root, stdio: 'inherit' });
+  const [status] = await once(script, 'exit');
   return status === 0;
 }
 
@@ -47,19 +47,17 @@ function describe(error) {
 
 const indent = text => text.replace(/^/gm, '    ');
 
-/** Test files that one process runs: to start one and compile what it imports takes most of a second. */
-const TOGETHER = 8;
+/** Test files that one process runs: to start one and compile what it imports takes a second or two. */
+const TOGETHER = 16;
 
 /** Such a file changes the environment for all that its process runs. */
 const CHANGES_ENVIRONMENT = /^process\.env\.\w+ = /m;
 
-/**
- * Modules that import the test files of src/, several each, and the other files, which are long enough
- * by themselves.
- */
+/** Modules that import several test files each, and files that are long enough by themselves. */
 function grouped(files, folder) {
+  const long = process.env.NBDPIPE_FUZZ_SECONDS ? 'test' : 'test/interop';
   const isUnit = file =>
-    file.startsWith(join(root, 'src')) && !CHANGES_ENVIRONMENT.test(readFileSync(file, 'utf8'));
+    !file.startsWith(join(root, long)) && !CHANGES_ENVIRONMENT.test(readFileSync(file, 'utf8'));
   const units = files.filter(isUnit);
   const groups = [];
   while (units.length > 0) {
@@ -127,8 +125,13 @@ if (files.length === 0) {
   console.error(`no test file has '${positionals.join("' or '")}' in its path`);
   process.exit(1);
 }
-const checked = positionals.length > 0 || runScript('check.mjs');
-const built = runScript('build.mjs');
-const tested = await runTests(files);
+const built = await runScript('build.mjs');
+// Tests that start commands start the built ones.
+process.env.NBDPIPE_BUILT = '1';
+// The checks beside the tests: where those wait, processors are idle.
+const [checked, tested] = await Promise.all([
+  positionals.length > 0 || runScript('check.mjs'),
+  runTests(files),
+]);
 if (!checked) console.log('the checks failed: see above');
 process.exit(checked && built && tested ? 0 : 1);

@@ -21,7 +21,10 @@ export {
 export { type ConnectOptions, connect, negotiate } from './client/connect.ts';
 export type { GoOptions, Negotiation, NegotiationOptions } from './client/negotiation.ts';
 export { OptionError } from './client/refusal.ts';
+export type { CompareOptions } from './copy/compare.ts';
 export type { Connections, CopyOptions, WriteSettings } from './copy/copy.ts';
+export type { HashForm } from './copy/hash/form.ts';
+export type { HashOptions } from './copy/hash/hash.ts';
 export type { Move } from './copy/kernel.ts';
 export type { CopyObserver } from './copy/observer.ts';
 export type { Parallelism } from './copy/request-size.ts';
@@ -44,7 +47,7 @@ export type {
 } from './formats/fs/file-system.ts';
 export { bytesOf, nameOf } from './formats/fs/names.ts';
 export { type Mount, type Place, Tree, type WalkOptions } from './formats/fs/tree.ts';
-export { type Copyable, copy } from './handle/copy.ts';
+export { blockHash, type Copyable, compare, copy } from './handle/copy.ts';
 export type { CallOptions } from './handle/deadline.ts';
 export { Disk } from './handle/disk.ts';
 export { DiskError, type Layer, type Operation } from './handle/errors.ts';

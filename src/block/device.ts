@@ -43,6 +43,11 @@ export interface BlockDevice {
   readonly fastZero?: Support | undefined;
   /** Caching where there is no `cache`: none unless `emulated` (callers read and forget) is said. */
   readonly caching?: Exclude<Support, 'native'> | undefined;
+  /**
+   * It never looks at bytes that it writes, or has read into lent memory, but passes them on: others
+   * may change them meanwhile. Absent: it may, and is given memory that nobody else can change.
+   */
+  readonly opaque?: boolean | undefined;
   /** More metadata contexts than base:allocation, which `extents` stands for. */
   readonly contexts?: readonly MetaContext[] | undefined;
   /** What it is made of, for devices that another thread can make again; see block/recipe.ts. */

@@ -10,6 +10,8 @@ import { minimumBlock, type Parallelism, type Requests, suitable } from './reque
 import { runSlots } from './slots.ts';
 import { type Chunk, WorkQueue } from './work-queue.ts';
 
+export type CompareOptions = Parallelism & Pick<CopyOptions, 'signal' | 'progress' | 'extents'>;
+
 /**
  * Reads all of the source and as much of its copy, after a flush there, and compares them. What both
  * know to be zero is not read.
@@ -18,7 +20,7 @@ import { type Chunk, WorkQueue } from './work-queue.ts';
 export async function compare(
   from: Connections,
   to: Connections,
-  options: Parallelism & Pick<CopyOptions, 'signal' | 'progress' | 'extents'> = {},
+  options: CompareOptions = {},
 ): Promise<void> {
   const sources = connectionsOf(from);
   const copies = connectionsOf(to);

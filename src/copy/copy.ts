@@ -40,6 +40,8 @@ export interface CopyOptions extends WriteSettings {
   readonly extents?: boolean | undefined;
   /** Moves data by other means than reading and writing it. */
   readonly move?: Move | undefined;
+  /** Gives memory for bytes on their way, while it has some: such as the two ends share. */
+  readonly memory?: ((length: number) => Buffer | undefined) | undefined;
   /** Writes begin in the order of the disk: a destination that gives out room does so in that order. */
   readonly inOrder?: boolean | undefined;
   /** Where to begin, a multiple of 64 KiB and of `granularity`: what is before is there already. */
@@ -80,7 +82,7 @@ export async function copy(
     start: options.start,
   });
   if (options.move) await moveChunks(queue, destination, zeroing, options.move, options);
-  const pool = new BufferPool(requests.size);
+  const pool = new BufferPool(requests.size, options.memory);
   const turns = options.inOrder ? new InTurn() : undefined;
   await runSlots(requests.slots, options.signal, async (index, signal) => {
     const from = sources[index % sources.length]!;

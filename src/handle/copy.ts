@@ -1,4 +1,6 @@
+import { type CompareOptions, compare as compareDevices } from '../copy/compare.ts';
 import { type Connections, type CopyOptions, copy as copyDevices } from '../copy/copy.ts';
+import type { HashOptions } from '../copy/hash/hash.ts';
 import { Disk } from './disk.ts';
 
 /** What can be copied from and to: a disk that was opened, a device, or connections to one. */
@@ -15,6 +17,31 @@ export function copy(
   options: CopyOptions = {},
 ): Promise<void> {
   return copyDevices(devicesOf(source), devicesOf(destination), options);
+}
+
+/**
+ * Reads all of the source and as much of its copy, and compares them. What both know to be zero is not
+ * read.
+ * @throws BlockError EIO with the `offset` of the first difference; what else failed; the reason of the
+ * signal.
+ */
+export function compare(
+  source: Copyable,
+  destination: Copyable,
+  options: CompareOptions = {},
+): Promise<void> {
+  return compareDevices(devicesOf(source), devicesOf(destination), options);
+}
+
+/**
+ * The hash of all blocks of a disk, in hex, as `blksum` and `nbdcopy --blkhash` print it: the same
+ * bytes have the same hash, wherever their holes are. Threads make it, and known zeroes are not read.
+ * @throws BlockError what failed; RangeError for an option that is out of bounds; the reason of the
+ * signal.
+ */
+export async function blockHash(source: Copyable, options: HashOptions = {}): Promise<string> {
+  const { hashOf } = await import('../copy/hash/hash.ts');
+  return hashOf(devicesOf(source), options);
 }
 
 const devicesOf = (end: Copyable): Connections => (end instanceof Disk ? end.connections : end);

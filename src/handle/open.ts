@@ -1,4 +1,5 @@
 import { alignedDevice } from '../block/aligned.ts';
+import { checked } from '../block/checked.ts';
 import { closeAll } from '../block/close-all.ts';
 import type { BlockDevice, DeviceSource, OpenRequest, RequestOptions } from '../block/device.ts';
 import { poolDevice } from '../block/pool.ts';
@@ -41,6 +42,9 @@ export interface OpenOptions
   /** Of a plugin, as they stand on a command line. */
   readonly parameters?: readonly string[] | undefined;
 }
+
+/** With servers on this machine, unless options say something else. */
+const sharedMemory = true;
 
 /** How often, and how soon, a server is connected to again and the requests are made again. */
 export interface Reconnect {
@@ -140,6 +144,7 @@ function originOf(what: Openable, options: OpenOptions): Origin | Promise<Origin
 
 const isCommand = (what: object): what is readonly string[] => Array.isArray(what);
 
+/** Others' code: what it gets wrong is found before it does harm. */
 async function partOrigin(
   what: AnyPlugin | BlockDevice | DeviceSource,
   options: OpenOptions,
@@ -149,7 +154,7 @@ async function partOrigin(
   const source = plugin ? await pluginSource(what, ...parameters) : asSource(what);
   return {
     exportName,
-    open: async given => source.open(requestOf(options, given)),
+    open: async given => checked(await source.open(requestOf(options, given))),
     close: async () => {
       if (plugin) await source.close?.();
     },
@@ -166,7 +171,8 @@ async function webOrigin(url: string, options: OpenOptions): Promise<Origin> {
 function uriOrigin(text: string, options: OpenOptions): Origin {
   const uri = parseNbdUri(text);
   const { exportName = uri.exportName } = options;
-  const open = ({ signal }: RequestOptions) => connect(uri, { ...options, exportName, signal });
+  const open = ({ signal }: RequestOptions) =>
+    connect(uri, { sharedMemory, ...options, exportName, signal });
   return { exportName, open, close: nothing };
 }
 
@@ -177,7 +183,9 @@ async function commandOrigin(argv: readonly string[], options: OpenOptions): Pro
   return {
     exportName,
     open: async ({ signal }) =>
-      goOrClose(await server.negotiate({ ...options, signal }), exportName, { signal }),
+      goOrClose(await server.negotiate({ sharedMemory, ...options, signal }), exportName, {
+        signal,
+      }),
     close: server.close,
   };
 }

@@ -59,6 +59,7 @@ export function mappedDevice(parts: MappedParts): BlockDevice {
     zeroing: undefined,
     fastZero: allocation && (allocation.zero ? 'native' : 'emulated'),
     caching: 'emulated',
+    opaque: undefined,
     contexts,
     recipe: undefined,
     read: (offset, length, options) => disk.read(offset, length, options),

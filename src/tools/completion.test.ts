@@ -4,13 +4,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { has } from '../../test/interop/programs.ts';
+import { commandOf } from '../../test/peer/command.ts';
 import { temporaryFolder } from '../../test/peer/wire.ts';
 
-const TSX = import.meta.resolve('tsx');
-
 function command(name: string, ...words: string[]) {
-  const path = new URL(`./${name}/${name}.ts`, import.meta.url).pathname;
-  return spawnSync(process.execPath, ['--import', TSX, path, ...words], { encoding: 'utf8' });
+  return spawnSync(process.execPath, [...commandOf(name), ...words], { encoding: 'utf8' });
 }
 
 /** What the last word may become. */
@@ -102,8 +100,8 @@ describe('scripts for shells', () => {
 /** What bash puts on the line, with our command under its own name. */
 function inBash(t: TestContext, line: string): string[] {
   const folder = temporaryFolder(t);
-  const path = new URL('./nbdkit/nbdkit.ts', import.meta.url).pathname;
-  const program = `#!/bin/sh\nexec '${process.execPath}' --import '${TSX}' '${path}' "$@"\n`;
+  const words = [process.execPath, ...commandOf('nbdkit')].map(word => `'${word}'`);
+  const program = `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`;
   writeFileSync(join(folder, 'nbdkit'), program, { mode: 0o755 });
   mkdirSync(join(folder, 'here', 'folder'), { recursive: true });
   writeFileSync(join(folder, 'here', 'disk.img'), '');

@@ -4,9 +4,8 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { commandOf } from '../../test/peer/command.ts';
 import { temporaryFolder } from '../../test/peer/wire.ts';
-
-const TSX = import.meta.resolve('tsx');
 
 interface Started {
   readonly program: ChildProcess;
@@ -31,8 +30,7 @@ function start(t: TestContext, script: string, words: (server: string[]) => stri
   mkdirSync(temporary);
   const all = `echo $$ >${pid}.new; mv ${pid}.new ${pid}; ${script}; exec sleep 1000`;
   const [name, ...argv] = words(['[', '/bin/sh', '-c', all, ']']);
-  const path = new URL(`./${name}/${name}.ts`, import.meta.url).pathname;
-  const program = spawn(process.execPath, ['--import', TSX, path, ...argv], {
+  const program = spawn(process.execPath, [...commandOf(name!), ...argv], {
     env: { ...process.env, TMPDIR: temporary },
     stdio: ['ignore', 'ignore', 'pipe'],
   });

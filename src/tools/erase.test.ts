@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { commandOf } from '../../test/peer/command.ts';
 import { temporaryFolder } from '../../test/peer/wire.ts';
 import type { BlockDevice, Extent } from '../block/device.ts';
 import { serve } from '../server/server.ts';
 import { firstLeft } from './erase.ts';
 
-const TSX = import.meta.resolve('tsx');
 const MIB = 1 << 20;
 
 const hole = (length: number): Extent => ({ length, hole: true, zero: true });
@@ -68,9 +68,8 @@ async function served(
   const server = await serve(device, { listen: { path } });
   t.after(() => server.close());
   const run = async (name: string, input: string, ...words: string[]) => {
-    const program = new URL(`./${name}/${name}.ts`, import.meta.url).pathname;
     const uri = `nbd+unix:///?socket=${path}`;
-    const child = spawn(process.execPath, ['--import', TSX, program, ...words, uri]);
+    const child = spawn(process.execPath, [...commandOf(name), ...words, uri]);
     let said = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', text => {

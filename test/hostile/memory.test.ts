@@ -43,14 +43,19 @@ async function dial(path: string): Promise<ScriptedClient> {
 }
 
 /** Sends requests for far more than anyone can hold, and reads none of the answers. */
-async function attack(path: string, name: string, structured: boolean): Promise<ScriptedClient> {
+async function attack(
+  path: string,
+  name: string,
+  structured: boolean,
+  requests = REQUESTS,
+): Promise<ScriptedClient> {
   const client = await dial(path);
   await client.greet();
   if (structured) await client.structured();
   await client.go(name);
   client.wire.stopReading();
   const ask = client.encode({ type: Command.read, length: LENGTH });
-  client.wire.send(...Array<Buffer>(REQUESTS).fill(ask));
+  client.wire.send(...Array<Buffer>(requests).fill(ask));
   return client;
 }
 
@@ -88,7 +93,7 @@ test('five hundred such clients', async t => {
     for (const client of clients) client.wire.hangUp();
   });
   for (let count = 0; count < 500; count++) {
-    clients.push(await attack(path, count % 2 ? 'memory' : 'file', count % 4 < 2));
+    clients.push(await attack(path, count % 2 ? 'memory' : 'file', count % 4 < 2, 320));
   }
   await serves(path);
   const used = await maxMemory();

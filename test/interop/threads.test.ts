@@ -15,7 +15,7 @@ import { temporaryFolder } from '../peer/wire.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../dist/nbdkit.cjs');
 const MIB = 1 << 20;
-const SIZE = 32 * MIB;
+const SIZE = 16 * MIB;
 const skip = availableParallelism() < 2 && 'needs two processors';
 
 /** A user's plugin, with the body of `remake`. */
@@ -108,8 +108,12 @@ async function checkAll(clients: readonly NbdClient[]): Promise<void> {
 function randomFile(t: TestContext): { path: string; content: Buffer } {
   const path = join(temporaryFolder(t), 'disk');
   const content = new Random(1).bytes(MIB);
+  // Pieces that differ in where they begin.
   const all = Buffer.concat(
-    Array.from({ length: SIZE / MIB }, (_, i) => Buffer.from(content.map(b => b ^ i))),
+    Array.from({ length: SIZE / MIB }, (_, i) => [
+      content.subarray(i),
+      content.subarray(0, i),
+    ]).flat(),
   );
   writeFileSync(path, all);
   return { path, content: all };

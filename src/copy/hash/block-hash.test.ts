@@ -7,6 +7,7 @@ import { copy } from '../copy.ts';
 import { copyFromStream, copyToStream } from '../streams.ts';
 import { BlockHash } from './block-hash.ts';
 import type { HashForm } from './form.ts';
+import { hashOf as hashOfDisk } from './hash.ts';
 
 const data = Buffer.concat([
   Buffer.from(Array.from({ length: 300_001 }, (_, index) => (index * 7) % 251)),
@@ -82,6 +83,28 @@ describe('the hash of blocks', () => {
       hash.seen({ offset: 0n, length, zero: true }, undefined),
     );
     assert.equal(found, plainly(form, Buffer.alloc(length)));
+  });
+
+  test('of a disk, of which holes are not read', async () => {
+    let read = 0;
+    const hole = 655_360;
+    const extents: BlockDevice['extents'] = (at, length) =>
+      at < hole
+        ? [{ length: hole - Number(at), hole: true, zero: true }]
+        : [{ length, hole: false, zero: false }];
+    const disk: BlockDevice = {
+      ...device(extents),
+      read: (offset, length) => {
+        read += length;
+        return data.subarray(Number(offset), Number(offset) + length);
+      },
+    };
+    const zeroed = Buffer.concat([Buffer.alloc(hole), data.subarray(hole)]);
+    assert.equal(await hashOfDisk(disk), plainly(FORM, zeroed));
+    assert.equal(read, data.length - hole);
+    assert.equal(await hashOfDisk(device(), { digest: 'md5', threads: 1 }), KNOWN.md5);
+    await assert.rejects(hashOfDisk(disk, { blockSize: 100 }), RangeError);
+    await assert.rejects(hashOfDisk(disk, { digest: 'crc' as 'md5' }), RangeError);
   });
 
   test('of every kind of copy, whatever its requests', async () => {

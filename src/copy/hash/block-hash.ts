@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { setImmediate as pause } from 'node:timers/promises';
 import { isKnownZero, viewsOf } from '../../block/data.ts';
 import type { Data } from '../../block/device.ts';
@@ -24,10 +25,11 @@ export class BlockHash implements CopyObserver {
   readonly #ordered = new InOrder<Uint8Array | undefined>();
   #merging: Promise<void> | undefined;
 
-  constructor(form: HashForm) {
+  /** @param threads at most, that hash. */
+  constructor(form: HashForm, threads = availableParallelism()) {
     this.#blockSize = form.blockSize;
     this.#digests = new BlockDigests(form);
-    this.#threads = new HashingThreads(form);
+    this.#threads = new HashingThreads(form, threads);
     this.#hash = createHash(form.digest);
   }
 

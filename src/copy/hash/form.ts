@@ -7,3 +7,6 @@ export interface HashForm {
   /** Bytes of a block, a power of two. */
   readonly blockSize: number;
 }
+
+/** Unless said. */
+export const DEFAULT_FORM: HashForm = { digest: 'sha256', blockSize: 64 << 10 };

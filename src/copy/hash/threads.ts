@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { byteLength, viewsOf } from '../../block/data.ts';
 import type { Data } from '../../block/device.ts';
 import { AnsweringThread, threadProgram } from '../../posix/answering-thread.ts';
@@ -9,14 +8,17 @@ const PROGRAM = threadProgram(import.meta.url, './thread.ts', './hashing.cjs');
 /** Is given bytes in shared memory, and gives the digests of their blocks. */
 type HashingThread = AnsweringThread<Uint8Array, Uint8Array>;
 
-/** Threads that hash blocks, started as they are needed, at most one for each processor. */
+/** Threads that hash blocks, started as they are needed. */
 export class HashingThreads {
   readonly #form: HashForm;
+  readonly #most: number;
   readonly #threads: HashingThread[] = [];
   readonly #spare: SharedArrayBuffer[] = [];
 
-  constructor(form: HashForm) {
+  /** @param most of them; at least 1. */
+  constructor(form: HashForm, most: number) {
     this.#form = form;
+    this.#most = most;
   }
 
   /**
@@ -44,7 +46,7 @@ export class HashingThreads {
 
   #idlest(): HashingThread {
     const [first] = this.#threads.sort((a, b) => a.waiting - b.waiting);
-    if (first?.waiting === 0 || this.#threads.length >= availableParallelism()) return first!;
+    if (first?.waiting === 0 || this.#threads.length >= this.#most) return first!;
     const thread: HashingThread = new AnsweringThread('a hashing thread', PROGRAM, this.#form);
     this.#threads.push(thread);
     return thread;

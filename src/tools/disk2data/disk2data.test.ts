@@ -13,9 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { openPlugin } from '../../../test/contract/open.ts';
 import { findCNbdkit, servedByC } from '../../../test/peer/c-nbdkit.ts';
+import { commandOf } from '../../../test/peer/command.ts';
 import { Random, readBytes } from '../../testing/model.ts';
 import { describeImage } from './describe.ts';
 
@@ -115,9 +115,8 @@ test('C nbdkit serves the same bytes of a small disk', t => {
 });
 
 test('the command', () => {
-  const program = fileURLToPath(new URL('./disk2data.ts', import.meta.url));
   const run = (...words: string[]) =>
-    spawnSync(process.execPath, ['--import', 'tsx', program, ...words], { encoding: 'utf8' });
+    spawnSync(process.execPath, [...commandOf('disk2data'), ...words], { encoding: 'utf8' });
   image([[0, Buffer.from('abcdef')]], 512);
   assert.equal(run(path).stdout, '"abcdef"\n@0x200\n');
   for (const [words, message] of [

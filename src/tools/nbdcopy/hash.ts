@@ -11,7 +11,7 @@ const STDOUT = 1;
  * @throws BlockError the file for it cannot be written.
  */
 export async function hashed(
-  { blkhash, blkhashFile }: Settings,
+  { blkhash, blkhashFile, threads }: Settings,
   destination: End,
   act: (options: CopyOptions) => Promise<void>,
 ): Promise<void> {
@@ -20,7 +20,7 @@ export async function hashed(
     throw new UsageError('--blkhash: the copy goes to standard output: expected --blkhash-file');
   }
   const { BlockHash } = await import('../../copy/hash/block-hash.ts');
-  const hash = new BlockHash(blkhash);
+  const hash = new BlockHash(blkhash, threads);
   try {
     await act({ observer: hash, granularity: blkhash.blockSize });
     say(await hash.value(), blkhashFile);

@@ -16,6 +16,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { commandOf } from '../../../test/peer/command.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { sourceOf } from '../../declare/declare.ts';
@@ -84,11 +85,7 @@ test('the pace: of late, with the time left', () => {
   assert.equal(new Pace(0).percent, 0);
 });
 
-const COMMAND = [
-  '--import',
-  import.meta.resolve('tsx'),
-  new URL('./nbdcopy.ts', import.meta.url).pathname,
-];
+const COMMAND = commandOf('nbdcopy');
 
 function nbdcopy(...argv: string[]) {
   return spawnSync(process.execPath, [...COMMAND, ...argv], { encoding: 'utf8' });

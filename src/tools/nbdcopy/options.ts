@@ -1,6 +1,6 @@
 import { UsageError } from '../../block/errors.ts';
 import { parseSize } from '../../block/size.ts';
-import { DIGESTS, type HashForm } from '../../copy/hash/form.ts';
+import { DEFAULT_FORM, DIGESTS, type HashForm } from '../../copy/hash/form.ts';
 import type { CommandLine, Options } from '../cli.ts';
 import { STANDARD } from '../standard.ts';
 
@@ -12,6 +12,7 @@ export const OPTIONS = {
   destinationIsZero: { names: ['destination-is-zero', 'target-is-zero'] },
   flush: { names: ['flush'] },
   noExtents: { names: ['no-extents'] },
+  noSharedMemory: { names: ['no-shared-memory'] },
   progress: { names: ['p', 'progress'], value: 'optional' },
   queueSize: { names: ['queue-size'], value: 'required' },
   requestSize: { names: ['request-size'], value: 'required' },
@@ -46,29 +47,31 @@ export interface Settings {
   readonly progress: 'bar' | number | undefined;
   /** Most bytes under way in all; undefined: as fits. */
   readonly queueSize: number | undefined;
-  readonly requestSize: number;
+  /** Bytes of a request; undefined: as fits. */
+  readonly requestSize: number | undefined;
   /** Most requests under way on one connection. */
   readonly requests: number;
   /** The journal of a copy that may be interrupted. */
   readonly resume: string | undefined;
   /** How often a lost connection is made again. */
   readonly retries: number;
+  /** Share memory with servers on this machine. */
+  readonly sharedMemory: boolean;
   /** Size of the blocks that are searched for zeroes; 0: none; undefined: as fits. */
   readonly sparse: number | undefined;
   /** One request after the other. */
   readonly synchronous: boolean;
+  /** Most threads that hash; undefined: one for each processor. */
+  readonly threads: number | undefined;
   readonly verbose: boolean;
   /** Read the copy back and compare it. */
   readonly verify: boolean;
 }
 
 const DEFAULT_REQUESTS = 64;
-const DEFAULT_REQUEST_SIZE = 1 << 20;
 const SMALLEST_REQUEST = 4096;
 const LARGEST_REQUEST = 32 << 20;
 const SMALLEST_SPARSE = 512;
-const DEFAULT_DIGEST = 'sha256';
-const DEFAULT_HASH_BLOCK = 64 << 10;
 const MANY = 2 ** 31 - 1;
 
 /** @throws UsageError */
@@ -79,7 +82,6 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
     const value = text(key);
     return value === undefined ? undefined : wholeNumber(key, value, minimum);
   };
-  number('threads', 0);
   return {
     allocated: has('allocated'),
     blkhash: has('blkhash') || has('blkhashFile') ? hashForm(text('blkhash')) : undefined,
@@ -94,8 +96,10 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
     requests: number('requests', 1) ?? DEFAULT_REQUESTS,
     resume: text('resume'),
     retries: number('retries', 0) ?? 0,
+    sharedMemory: !has('noSharedMemory'),
     sparse: sparseOf(text('sparse')),
     synchronous: has('synchronous'),
+    threads: number('threads', 0) || undefined,
     verbose: has('verbose'),
     verify: has('verify'),
   };
@@ -124,17 +128,18 @@ function bytes(key: Key, text: string | undefined): number | undefined {
 
 const isPowerOfTwo = (value: number) => Number.isInteger(Math.log2(value));
 
-function requestSizeOf(text: string | undefined): number {
-  const size = bytes('requestSize', text) ?? DEFAULT_REQUEST_SIZE;
+function requestSizeOf(text: string | undefined): number | undefined {
+  const size = bytes('requestSize', text);
+  if (size === undefined) return undefined;
   if (isPowerOfTwo(size) && size >= SMALLEST_REQUEST && size <= LARGEST_REQUEST) return size;
   const right = `expected a power of two from ${SMALLEST_REQUEST} to ${LARGEST_REQUEST}`;
   throw new UsageError(`--request-size: '${text}' cannot be used: ${right}`);
 }
 
 function hashForm(text: string | undefined): HashForm {
-  const [name = DEFAULT_DIGEST, size, ...more] = text?.split('/') ?? [];
+  const [name = DEFAULT_FORM.digest, size, ...more] = text?.split('/') ?? [];
   const digest = DIGESTS.find(known => known === name);
-  const blockSize = bytes('blkhash', size) ?? DEFAULT_HASH_BLOCK;
+  const blockSize = bytes('blkhash', size) ?? DEFAULT_FORM.blockSize;
   const fits = blockSize >= SMALLEST_SPARSE && blockSize <= LARGEST_REQUEST;
   if (digest && more.length === 0 && isPowerOfTwo(blockSize) && fits) return { digest, blockSize };
   const sizes = `a power of two from ${SMALLEST_SPARSE} to ${LARGEST_REQUEST}`;

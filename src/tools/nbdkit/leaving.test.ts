@@ -16,15 +16,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { commandOf } from '../../../test/peer/command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-test-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const COMMAND = [
-  '--import',
-  import.meta.resolve('tsx'),
-  new URL('./nbdkit.ts', import.meta.url).pathname,
-];
+const COMMAND = commandOf('nbdkit');
 const at = (name: string) => join(folder, name);
 
 /** Starts a server in the foreground and waits for its socket. */

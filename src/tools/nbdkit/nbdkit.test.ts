@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { commandOf } from '../../../test/peer/command.ts';
 import { connectCommand, connectSystemdSocketActivation } from '../../client/command.ts';
 import { connect } from '../../client/connect.ts';
 import { parseCommandLine } from '../cli.ts';
@@ -15,11 +16,7 @@ import { Given, OPTIONS, readSettings } from './options.ts';
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-test-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const COMMAND = [
-  '--import',
-  import.meta.resolve('tsx'),
-  new URL('./nbdkit.ts', import.meta.url).pathname,
-];
+const COMMAND = commandOf('nbdkit');
 
 function nbdkit(...argv: string[]) {
   const options = { encoding: 'utf8', cwd: folder } as const;

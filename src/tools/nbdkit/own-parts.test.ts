@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join, resolve } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { run } from '../../../test/interop/programs.ts';
+import { builtOf, sourcesOf } from '../../../test/peer/command.ts';
 
-const DIST = resolve(import.meta.dirname, '../../../dist');
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-own-'));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -17,13 +17,8 @@ function write(name: string, text: string): string {
   return path;
 }
 
-const TSX = ['--import', import.meta.resolve('tsx')];
-/** The command as it is built, and from its sources. */
-const COMMANDS = {
-  built: [join(DIST, 'nbdkit.cjs')],
-  sources: [...TSX, new URL('./nbdkit.ts', import.meta.url).pathname],
-};
-const SHOW = `'${process.execPath}' '${join(DIST, 'nbdinfo.cjs')}' --size "$uri"`;
+const COMMANDS = { built: builtOf('nbdkit'), sources: sourcesOf('nbdkit') };
+const SHOW = `'${process.execPath}' '${builtOf('nbdinfo')}' --size "$uri"`;
 
 const nbdkit = (command: readonly string[], ...argv: string[]) =>
   run(process.execPath, [...command, ...argv], { cwd: folder });

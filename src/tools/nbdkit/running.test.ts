@@ -8,16 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { commandOf } from '../../../test/peer/command.ts';
 import { connect } from '../../client/connect.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-test-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const COMMAND = [
-  '--import',
-  import.meta.resolve('tsx'),
-  new URL('./nbdkit.ts', import.meta.url).pathname,
-];
+const COMMAND = commandOf('nbdkit');
 const at = (name: string) => join(folder, name);
 const notLinux = process.platform !== 'linux' && 'needs Linux';
 
@@ -125,8 +122,7 @@ test('-v tells what each part is asked for, unless a flag says no', () => {
   const said = (...flags: string[]) =>
     nbdkit(
       ...['-v', ...flags, '--filter=offset', 'memory', '1M', 'offset=512', '--run'],
-      `'${process.execPath}' --import '${import.meta.resolve('tsx')}' \
-        '${new URL('../nbdinfo/nbdinfo.ts', import.meta.url).pathname}' "$uri"`,
+      [process.execPath, ...commandOf('nbdinfo'), '"$uri"'].join(' '),
     ).stderr;
   const all = said();
   assert.match(all, /^nbdkit: debug: nbdkit 1\.\d+\.\d+ \(nbdpipe .*\)$/m);

@@ -5,14 +5,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { has } from '../../../test/interop/programs.ts';
+import { commandOf } from '../../../test/peer/command.ts';
 import { temporaryFolder } from '../../../test/peer/wire.ts';
 import { serve } from '../../server/server.ts';
 
-const COMMAND = [
-  '--import',
-  import.meta.resolve('tsx'),
-  new URL('./nbdsh.ts', import.meta.url).pathname,
-];
+const COMMAND = commandOf('nbdsh');
 
 /** One that takes so long hangs. */
 const HANG_MS = 60_000;
