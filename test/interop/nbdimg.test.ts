@@ -197,3 +197,23 @@ test('nbdimg: an image that a program of qemu has open, and the other way round'
   await device.close!();
   await runWell('qemu-img', ['resize', path, '2M']);
 });
+
+test('nbdimg: what is on a disk, and a picture of its map', async t => {
+  const { env } = ourCommands(t);
+  const cwd = temporaryFolder(t);
+  const disk = Buffer.alloc(4 * MIB);
+  disk.writeUInt16LE(0xaa55, 510);
+  disk[446 + 4] = 0x82;
+  disk.writeUInt32LE(2048, 446 + 8);
+  disk.writeUInt32LE(4096, 446 + 12);
+  disk.writeUInt32LE(1, MIB + 1024);
+  disk.write('SWAPSPACE2', MIB + 4086);
+  writeFileSync(join(cwd, 'raw'), disk);
+  const ours = (line: string) => runWell('nbdimg', line.split(' '), { cwd, env });
+  await ours('convert -O qcow2 raw a.qcow2');
+  const stdout = await ours('info --contents a.qcow2');
+  assert.match(stdout, /\/dev\/sda: 4 MiB, MBR\n +\/dev\/sda1: 2 MiB at 1048576, swap/);
+  const told = JSON.parse(await ours('info --contents --output=json a.qcow2'));
+  assert.deepEqual(told.contents[1].type, 'swap');
+  assert.match(await ours('map --picture a.qcow2'), /^base:allocation\n.*│/);
+});
