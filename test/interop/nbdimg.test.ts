@@ -215,5 +215,5 @@ test('nbdimg: what is on a disk, and a picture of its map', async t => {
   assert.match(stdout, /\/dev\/sda: 4 MiB, MBR\n +\/dev\/sda1: 2 MiB at 1048576, swap/);
   const told = JSON.parse(await ours('info --contents --output=json a.qcow2'));
   assert.deepEqual(told.contents[1].type, 'swap');
-  assert.match(await ours('map --picture a.qcow2'), /^base:allocation\n.*│/);
+  assert.match(await ours('map --picture a.qcow2'), /^base:allocation\n0000000000 /);
 });
