@@ -56,7 +56,7 @@ function gather(file) {
 
 /** What nearly every command needs. */
 const CORE =
-  /^(block|declare|protocol|transport|tools\/(?!target)[^/]+\.ts|posix\/(libc|socket-io)|stores\/arena)/;
+  /^(block|declare|protocol|transport|tools\/(?!target|picture|status-map)[^/]+\.ts|posix\/(libc|socket-io)|stores\/arena)/;
 
 /** Those whose paths match, as one module. */
 function atStart(name, paths, priority = 1) {

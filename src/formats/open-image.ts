@@ -11,6 +11,8 @@ const DEEPEST = 64;
 export interface OpenImageOptions extends Omit<OpenImage, 'neighbours' | 'name'> {
   /** As qemu calls it; unless said it is told by what the file begins with. */
   readonly format?: string | undefined;
+  /** Others may change it meanwhile: it is not asked whether they do. */
+  readonly shared?: boolean | undefined;
   /** Opens the files that the image names; unless given it may name none. */
   readonly files?: Files | undefined;
 }
@@ -29,7 +31,7 @@ export function openImageFile(file: NamedFile, options: OpenImageOptions): Promi
   return owning(file, () => openIn(file, options, []));
 }
 
-async function owning(file: NamedFile, open: () => Promise<Image>): Promise<Image> {
+async function owning<T>(file: NamedFile, open: () => Promise<T>): Promise<T> {
   try {
     return await open();
   } catch (error) {
@@ -46,6 +48,7 @@ async function openIn(
 ): Promise<Image> {
   const name = options.format ?? (await probe(file.device, options));
   const format = await formatNamed(name);
+  if (!options.shared) file.use?.(name === 'raw');
   const neighbours = neighboursOf(options, file.name, [...chain, file]);
   const image = await format.open(file.device, { ...options, name: file.name, neighbours });
   if (options.format !== undefined || name !== 'raw') return image;
@@ -64,7 +67,13 @@ export function neighboursOf(
     throw new BlockError('EPERM', `the image names the file '${harmless(name)}': ${where}`);
   };
   return {
-    file: async (name, readOnly) => (await open(name, readOnly)).device,
+    file: async (name, readOnly) => {
+      const file = await open(name, readOnly);
+      return owning(file, async () => {
+        if (!options.shared) file.use?.(false);
+        return file.device;
+      });
+    },
     ...(options.files?.create && { create: name => options.files!.create!(name, from) }),
     image: async (name, format) => {
       const file = await open(name, true);

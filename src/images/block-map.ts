@@ -365,6 +365,35 @@ export abstract class BlockMap implements Mapping, Allocation {
     };
   }
 
+  /**
+   * Mends what can be, and looks again: entries that make no sense lead nowhere afterwards, as what
+   * was there is lost in any case.
+   * @param clear makes such an entry. @param check looks.
+   */
+  protected async mended(
+    clear: (slice: Buffer, within: number) => void,
+    check: () => Promise<CheckReport>,
+  ): Promise<CheckReport> {
+    const before = await check();
+    const count = before.corruptions > 0 ? Math.ceil(Number(this.size) / this.cluster) : 0;
+    for (let index = 0; index < count; index++) {
+      try {
+        await this.entryOf(index);
+      } catch (error) {
+        if (errnoOf(error) !== 'EIO') throw error;
+        await this.changeEntry(index, clear);
+      }
+    }
+    await this.flush();
+    const after = await check();
+    return {
+      ...after,
+      findings: [...before.findings, ...after.findings],
+      corruptionsFixed: before.corruptions - after.corruptions,
+      leaksFixed: before.leaks - after.leaks,
+    };
+  }
+
   /** Data, what stands around it, and then the tables that lead to it. */
   flush(): Promise<void> {
     const next = this.#flushing.catch(() => {}).then(() => this.#writeAll());

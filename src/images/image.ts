@@ -106,6 +106,11 @@ export interface NamedFile {
   readonly name?: string | undefined;
   /** The same for each name of the same file. */
   readonly identity?: string | undefined;
+  /**
+   * Says to other programs how it is used, until it is closed.
+   * @throws BlockError EBUSY they do not allow it.
+   */
+  use?(isRaw: boolean): void;
 }
 
 /** An image that is open. */

@@ -33,14 +33,17 @@ export interface TakenTables {
  */
 export class TableCache {
   readonly #file: ImageFile;
+  readonly #loaded: ((bytes: Buffer) => void) | undefined;
   /** Bytes of a slice, a power of two. */
   readonly slice: number;
   readonly #kept: BlockCache<number, Buffer>;
   readonly #changed = new Map<number, Changed>();
   #writing: Promise<unknown> = Promise.resolve();
 
-  constructor(file: ImageFile, slice: number, budget: number) {
+  /** @param loaded looks at what was read. */
+  constructor(file: ImageFile, slice: number, budget: number, loaded?: (bytes: Buffer) => void) {
     this.#file = file;
+    this.#loaded = loaded;
     this.slice = slice;
     this.#kept = new BlockCache(new Budget(budget));
   }
@@ -54,9 +57,16 @@ export class TableCache {
   get(start: number): Buffer | PromiseLike<Buffer> {
     const changed = this.#changed.get(start);
     if (changed) return changed.bytes;
-    return this.#kept.get(start, options =>
-      this.#file.reads.during(this.#file.bytes(start, this.slice, options)),
-    );
+    return this.#kept.get(start, options => {
+      const reading = this.#file.reads.during(this.#file.bytes(start, this.slice, options));
+      const loaded = this.#loaded;
+      return loaded
+        ? andThen(reading, bytes => {
+            loaded(bytes);
+            return bytes;
+          })
+        : reading;
+    });
   }
 
   /** The slice that begins there, if it is in memory. */

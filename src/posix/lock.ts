@@ -1,11 +1,16 @@
+import process from 'node:process';
 import { lastError, libcFunction, SystemError } from './libc.ts';
 
+const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
 const F_RDLCK = 0;
 const F_WRLCK = 1;
+const F_UNLCK = 2;
 const TAKEN: ReadonlySet<string> = new Set(['EAGAIN', 'EACCES']);
-/** Of a struct flock: two shorts, then offset and length, all zero: the whole file. */
+/** Of a struct flock: two shorts, then offset and length; all zero is the whole file. */
 const FLOCK_SIZE = 32;
+const START = 8;
+const LENGTH = 16;
 
 const fcntl = libcFunction('int fcntl(int fd, int command, void *argument)');
 
@@ -25,4 +30,29 @@ export function lockFile(fd: number, exclusive: boolean): boolean {
   const error = lastError('fcntl');
   if (error instanceof SystemError && TAKEN.has(error.code)) return false;
   throw error;
+}
+
+/** Locks one byte of a file along with others, or gives it back. @throws SystemError */
+export function lockByte(fd: number, at: number, locked: boolean): void {
+  if (fcntl()!(fd, F_OFD_SETLK, oneByte(at, locked ? F_RDLCK : F_UNLCK)) !== 0) {
+    throw lastError('fcntl');
+  }
+}
+
+/** Whether somebody else has locked a byte of a file. @throws SystemError */
+export function isByteLocked(fd: number, at: number): boolean {
+  const lock = oneByte(at, F_WRLCK);
+  if (fcntl()!(fd, F_OFD_GETLK, lock) !== 0) throw lastError('fcntl');
+  return new Int16Array(lock.buffer)[0] !== F_UNLCK;
+}
+
+/** Whether there are such locks. */
+export const hasLocks = () => fcntl() !== undefined && process.platform === 'linux';
+
+function oneByte(at: number, kind: number): Uint8Array {
+  const lock = new DataView(new ArrayBuffer(FLOCK_SIZE));
+  lock.setInt16(0, kind, true);
+  lock.setBigInt64(START, BigInt(at), true);
+  lock.setBigInt64(LENGTH, 1n, true);
+  return new Uint8Array(lock.buffer);
 }

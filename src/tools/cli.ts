@@ -258,7 +258,13 @@ export function oneLine(error: unknown): string {
     .trim()
     .replace(/\s*\n\s*/g, ' ');
   const stack = process.env.NBDPIPE_DEBUG && error instanceof Error ? `\n${error.stack}` : '';
-  const excerpt = error instanceof UsageError && error.excerpt ? `\n${error.excerpt}` : '';
+  const excerpt = excerptOf(error);
   const more = (excerpt + stack).split('\n').map(harmless).join('\n');
   return harmless(words) + more;
+}
+
+/** Of the error, or of what has caused it. */
+function excerptOf(error: unknown): string {
+  if (error instanceof UsageError && error.excerpt) return `\n${error.excerpt}`;
+  return error instanceof Error && error.cause ? excerptOf(error.cause) : '';
 }

@@ -57,3 +57,28 @@ for (const [format, options] of IMAGES) {
     assert.equal((await again.check?.())?.corruptions ?? 0, 0);
   });
 }
+
+test('a check mends what leads nowhere in VDI and VMDK, and the count of VDI', async () => {
+  for (const [format, entryOf] of [
+    ['vdi', (bytes: Buffer) => bytes.readUInt32LE(340)],
+    ['vmdk', (bytes: Buffer) => bytes.readUInt32LE(bytes.readUInt32LE(56) * 512) * 512],
+  ] as const) {
+    const file = new GrowingMemory(Buffer.alloc(0));
+    await makeImage(file, format, BigInt(SIZE));
+    const { device } = await openImage({ device: file }, { format, readOnly: false });
+    await device.write!(0n, Buffer.alloc(SIZE / 2, 1));
+    await device.close!();
+    file.bytes.writeUInt32LE(0x00ff_ffff, entryOf(file.bytes) + 4);
+    if (format === 'vdi') file.bytes.writeUInt32LE(7, 388);
+    const damaged = await openImage({ device: file }, { format, readOnly: false, checking: true });
+    const report = await damaged.check!('all');
+    assert.deepEqual([report.corruptions, report.corruptionsFixed], [0, 1], format);
+    await damaged.device.close!();
+    const again = await openImage({ device: file }, { format, readOnly: false });
+    assert.equal((await again.check!()).corruptions, 0);
+    const content = await readBytes(again.device, 0n, SIZE);
+    assert.deepEqual([content[0], content[SIZE - 1]], [1, 0]);
+    await again.device.write!(0n, Buffer.alloc(SIZE, 2));
+    await again.device.close!();
+  }
+});

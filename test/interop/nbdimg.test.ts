@@ -1,9 +1,12 @@
 /** nbdimg beside qemu-img: the same command lines, the same output, status and images. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Random } from '../../src/testing/model.ts';
+import { makeImageFile, openImageFile } from '../peer/images.ts';
 import { temporaryFolder } from '../peer/wire.ts';
 import { has, type Outcome, ourCommands, run, runWell } from './programs.ts';
 
@@ -154,4 +157,63 @@ test('nbdimg: snapshots, bitmaps and backing files', async t => {
   await both.same('amend -o refcount_bits=64 base.qcow2');
   await both.same('info base.qcow2');
   await both.agrees('base.qcow2');
+});
+
+test('nbdimg: an image that a program of qemu has open, and the other way round', async t => {
+  if (!has(t, 'qemu-img', 'qemu-io')) return;
+  const both = new Both(t);
+  await both.same('create -f qcow2 a.qcow2 64M');
+  await both.same('create -f qcow2 -b a.qcow2 -F qcow2 top.qcow2');
+  for (const cwd of both.folders) {
+    const { stdin, stdout } = spawn('qemu-io', ['a.qcow2'], { cwd });
+    t.after(() => stdin.end());
+    stdin.write('read 0 512\n');
+    await once(stdout, 'data');
+  }
+  for (const line of [
+    'info a.qcow2',
+    'info -U a.qcow2',
+    'check a.qcow2',
+    'map -U --output=json a.qcow2',
+    'resize a.qcow2 +1M',
+    'create -f qcow2 a.qcow2 1M',
+    'convert -f raw -O qcow2 raw a.qcow2',
+    'info top.qcow2',
+  ]) {
+    await both.same(line);
+  }
+  const path = join(both.folders[1], 'b.qcow2');
+  await makeImageFile(path, 'qcow2', 1n << 20n);
+  const { device } = await openImageFile(path);
+  for (const [words, what] of [
+    [['info', path], /Failed to get shared "write" lock/],
+    [['resize', path, '2M'], /Failed to get "write" lock/],
+    [['create', '-f', 'qcow2', path, '1M'], /Failed to get "write" lock/],
+  ] as const) {
+    const { status, stderr } = await run('qemu-img', words);
+    assert.equal(status, 1);
+    assert.match(stderr, what);
+  }
+  await device.close!();
+  await runWell('qemu-img', ['resize', path, '2M']);
+});
+
+test('nbdimg: what is on a disk, and a picture of its map', async t => {
+  const { env } = ourCommands(t);
+  const cwd = temporaryFolder(t);
+  const disk = Buffer.alloc(4 * MIB);
+  disk.writeUInt16LE(0xaa55, 510);
+  disk[446 + 4] = 0x82;
+  disk.writeUInt32LE(2048, 446 + 8);
+  disk.writeUInt32LE(4096, 446 + 12);
+  disk.writeUInt32LE(1, MIB + 1024);
+  disk.write('SWAPSPACE2', MIB + 4086);
+  writeFileSync(join(cwd, 'raw'), disk);
+  const ours = (line: string) => runWell('nbdimg', line.split(' '), { cwd, env });
+  await ours('convert -O qcow2 raw a.qcow2');
+  const stdout = await ours('info --contents a.qcow2');
+  assert.match(stdout, /\/dev\/sda: 4 MiB, MBR\n +\/dev\/sda1: 2 MiB at 1048576, swap/);
+  const told = JSON.parse(await ours('info --contents --output=json a.qcow2'));
+  assert.deepEqual(told.contents[1].type, 'swap');
+  assert.match(await ours('map --picture a.qcow2'), /^base:allocation\n0000000000 /);
 });

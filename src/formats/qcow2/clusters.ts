@@ -4,6 +4,7 @@ import type { ImageFile } from '../../images/image-file.ts';
 import { Leaving, type ReadsUnderWay } from '../../images/reads-under-way.ts';
 import type { Allocation, Mapping, Place, Run } from '../../images/run.ts';
 import { TableCache } from '../../images/table-cache.ts';
+import { Corruption, metadataIn } from './corruption.ts';
 import { Entries, type Entry } from './entries.ts';
 import type { Header } from './header.ts';
 import type { L1 } from './l1.ts';
@@ -22,6 +23,8 @@ export interface ClustersOptions {
   readonly l1: L1;
   /** Absent: for reading only. */
   readonly refcounts?: Refcounts | undefined;
+  /** What is found wrong is not noted: it is to be repaired. */
+  readonly checking?: boolean | undefined;
   /** Something shows where the image has nothing. */
   readonly backed: boolean;
   /** Data is in a file of its own, at the offsets of the disk. */
@@ -51,10 +54,13 @@ export class Clusters implements Mapping, Allocation {
   /** Clusters that nothing refers to as soon as all is written. */
   readonly #freed: number[] = [];
   readonly #leaving: Leaving<number>;
+  readonly #corruption: Corruption;
+  /** An entry leads to metadata: each place is looked at before it is written. */
+  #isSuspect = false;
   #flushing: Promise<void> | undefined;
   #nextFlush: Promise<void> | undefined;
 
-  constructor({ file, header, l1, refcounts, backed, dataFile }: ClustersOptions) {
+  constructor({ file, header, l1, refcounts, backed, dataFile, checking }: ClustersOptions) {
     this.#file = file;
     this.reads = file.reads;
     this.#leaving = new Leaving(file.reads);
@@ -67,7 +73,11 @@ export class Clusters implements Mapping, Allocation {
     this.cluster = this.entries.clusterSize;
     this.unit = this.entries.partSize;
     const slice = Math.min(this.cluster, MOST_SLICE);
-    this.tables = new TableCache(file, slice, BUDGET);
+    const guards = refcounts !== undefined && !checking;
+    this.#corruption = new Corruption(file, header, guards);
+    if (guards) refcounts.verify = (first, count) => this.#verify(first, count);
+    const suspect = guards && !dataFile ? (bytes: Buffer) => this.#suspect(bytes) : undefined;
+    this.tables = new TableCache(file, slice, BUDGET, suspect);
     this.zero = this.entries.knowsZero ? (...request) => this.#zero(...request) : undefined;
     this.#perSlice = slice / this.entries.bytes;
   }
@@ -86,8 +96,10 @@ export class Clusters implements Mapping, Allocation {
         (this.entries.perTable - (index % this.entries.perTable)) * this.cluster - within;
       return { kind: 'absent', length: Math.min(length, left) };
     }
-    if (start % this.cluster !== 0 || start > Number.MAX_SAFE_INTEGER)
-      throw unaligned(start, table);
+    if (start % this.cluster !== 0 || start > Number.MAX_SAFE_INTEGER) {
+      const where = `L2 table offset 0x${start.toString(16)} unaligned`;
+      throw this.#corruption.signal(`${where} (L1 index: 0x${table.toString(16)})`);
+    }
     const shared = this.l1.own[table] === 0;
     return andThen(this.#slice(start, index), slice =>
       this.#runIn(slice, index % this.#perSlice, within, length, shared),
@@ -133,7 +145,8 @@ export class Clusters implements Mapping, Allocation {
       if (next.offset !== expected) break;
       done += partSize;
     }
-    const isShared = shared || (!first.own && first.offset !== 0) || !this.refcounts;
+    const isGuarded = this.#isSuspect || this.#corruption.isFound || !this.refcounts;
+    const isShared = shared || (!first.own && first.offset !== 0) || isGuarded;
     return { kind: first.kind, length: Math.min(done, length), at, shared: isShared };
   }
 
@@ -141,13 +154,31 @@ export class Clusters implements Mapping, Allocation {
     if (kind === 'packed' || (offset % this.cluster === 0 && offset <= Number.MAX_SAFE_INTEGER))
       return;
     const where = `0x${offset.toString(16)}`;
-    throw new BlockError(
-      'EIO',
-      `the image is corrupt: cluster allocation at ${where} is unaligned`,
-    );
+    throw this.#corruption.signal(`cluster allocation at ${where} is unaligned`);
+  }
+
+  /** Notes whether entries that were read lead to metadata. */
+  #suspect(slice: Buffer): void {
+    for (let at = 0; at < slice.length && !this.#isSuspect; at += this.entries.bytes) {
+      const { kind, offset } = this.entries.read(slice, at, 0);
+      if (kind === 'packed' || offset === 0) continue;
+      const cluster = Math.floor(offset / this.cluster);
+      this.#isSuspect = metadataIn(this.#header, this, cluster) !== undefined;
+    }
+  }
+
+  /** @throws BlockError one of the clusters holds metadata: it is not written over. */
+  #verify(first: number, count: number): void {
+    for (let cluster = first; cluster < first + count; cluster++) {
+      const what = metadataIn(this.#header, this, cluster);
+      if (what === undefined) continue;
+      const words = `Preventing invalid write on metadata (overlaps with ${what})`;
+      throw this.#corruption.signal(words);
+    }
   }
 
   async place(offset: bigint, length: number): Promise<Place> {
+    this.#corruption.refuse();
     if (this.tables.waiting > MOST_WAITING) await this.#settle();
     const index = Number(offset >> this.entries.clusterBits);
     const within = Number(offset & BigInt(this.cluster - 1));
@@ -157,6 +188,7 @@ export class Clusters implements Mapping, Allocation {
     const place = index % this.#perSlice;
     const entry = this.entries.read(slice, place * this.entries.bytes, 0);
     if (hasRoom(entry)) {
+      if (this.#isSuspect) this.#verify(Math.floor(entry.offset / this.cluster), 1);
       return {
         at: entry.offset + within,
         length: Math.min(length, this.cluster - within),
@@ -369,6 +401,7 @@ export class Clusters implements Mapping, Allocation {
    * for the next time: neither its data nor its counters need be there yet.
    */
   async #writeAll(): Promise<void> {
+    this.#corruption.refuse();
     const freed = this.#freed.splice(0);
     const [tables, l1] = [this.tables.take(), this.l1.take(this.#file)];
     try {
@@ -399,17 +432,12 @@ export class Clusters implements Mapping, Allocation {
     await this.refcounts!.change(index, -1);
   }
 
-  /** Writes all that is in memory. */
+  /** Writes all that is in memory, but for what leads to damage. */
   async close(): Promise<void> {
+    if (this.#corruption.isFound) return this.#corruption.marked();
     await this.flush();
     if (await this.refcounts!.writeBlocks()) await this.#file.flush();
   }
-}
-
-function unaligned(table: number, index: number): BlockError {
-  const where = `L2 table offset 0x${table.toString(16)} unaligned`;
-  const words = `the image is corrupt: ${where} (L1 index: 0x${index.toString(16)})`;
-  return new BlockError('EIO', words);
 }
 
 const NOTHING: Entry = { kind: 'absent', offset: 0, own: false };

@@ -165,3 +165,65 @@ test('qcow2: many overwrites and flushes do not make the file longer', async () 
   await device.close?.();
   assert.ok(file.bytes.length <= 7 * CLUSTER);
 });
+
+/** What damages an image of which the first cluster has data, and what a write finds. */
+const DAMAGES: readonly (readonly [what: string, damage: Damage, words: RegExp])[] = [
+  [
+    'the table of clusters is not counted',
+    bytes => bytes.writeUInt16BE(0, 2 * CLUSTER + 2 * (tableOf(bytes) / CLUSTER)),
+    /overlaps with active L2 table/,
+  ],
+  [
+    'the header is not counted',
+    bytes => bytes.writeUInt16BE(0, 2 * CLUSTER),
+    /overlaps with qcow2 header/,
+  ],
+  [
+    'the first table is not counted',
+    bytes => bytes.writeUInt16BE(0, 2 * CLUSTER + 6),
+    /overlaps with active L1 table/,
+  ],
+  [
+    'data lies over the first table',
+    bytes => bytes.writeBigUInt64BE(0x8000_0000_0003_0000n, tableOf(bytes)),
+    /overlaps with active L1 table/,
+  ],
+  [
+    'data lies between clusters',
+    bytes => bytes.writeBigUInt64BE(0x8000_0000_0005_0200n, tableOf(bytes)),
+    /is unaligned/,
+  ],
+];
+
+const tableOf = (bytes: Buffer) =>
+  Number(bytes.readBigUInt64BE(3 * CLUSTER) & 0xff_ffff_ffff_fe00n);
+
+test('qcow2: what is found wrong while it is written is written to the header, and nothing else', async () => {
+  for (const [what, damage, words] of DAMAGES) {
+    const file = await image();
+    const before = await open(file);
+    await before.device.write!(0n, Buffer.alloc(CLUSTER, 1));
+    await before.device.close!();
+    damage(file.bytes);
+    const { device } = await open(file);
+    const write = async () => {
+      await device.write!(0n, Buffer.alloc(512, 2));
+      await device.write!(BigInt(CLUSTER), Buffer.alloc(3 * CLUSTER, 2));
+    };
+    await assert.rejects(write, { errno: 'EIO', message: words }, what);
+    await assert.rejects(async () => device.write!(BigInt(9 * CLUSTER), Buffer.alloc(512, 3)), {
+      message: /corrupt/,
+    });
+    await assert.rejects(async () => device.flush!(), { message: /corrupt/ });
+    await device.close!();
+    await assert.rejects(open(file), { errno: 'EROFS', message: /Image is corrupt/ });
+    const { check } = await open(file, { checking: true });
+    const { corruptions } = await check!('all');
+    // What data lies over what nobody knows.
+    if (what.startsWith('data')) continue;
+    assert.equal(corruptions, 0);
+    const mended = await open(file);
+    await mended.device.write!(BigInt(CLUSTER), Buffer.alloc(3 * CLUSTER, 2));
+    await mended.device.close!();
+  }
+});

@@ -30,8 +30,18 @@ export class L1 {
     return this.offsets.length;
   }
 
+  #tables: Set<number> | undefined;
+
+  /** Whether an entry leads there. */
+  leadsTo(offset: number): boolean {
+    this.#tables ??= new Set(this.offsets.filter(each => each !== 0));
+    return this.#tables.has(offset);
+  }
+
   /** Leads to a table that is for this mapping alone. */
   set(index: number, offset: number): void {
+    this.#tables?.delete(this.offsets[index]!);
+    this.#tables?.add(offset);
     this.offsets[index] = offset;
     this.own[index] = 1;
     this.#changed.add(index);

@@ -151,7 +151,15 @@ async function stateOf(
   // Whoever only reads needs no counters, and writes nothing without them.
   const counts = writable || checking ? await Refcounts.open(file, header) : undefined;
   const backed = backing !== undefined;
-  const clusters = new Clusters({ file, header, l1, refcounts: counts, backed, dataFile });
+  const clusters = new Clusters({
+    file,
+    header,
+    l1,
+    refcounts: counts,
+    backed,
+    dataFile,
+    checking: checking || !writable,
+  });
   return { file, header, clusters, refcounts: counts!, snapshots };
 }
 

@@ -29,6 +29,10 @@ export class Refcounts {
   readonly max: number;
   /** Where the blocks are, 0 where there is none. */
   table: Float64Array;
+  /** The same as a set. */
+  blocksAt: Set<number>;
+  /** Looks at clusters that are about to be given out. @throws BlockError they cannot be free. */
+  verify?: (first: number, count: number) => void;
   /** A cluster of compressed bytes that has room for more, until it is free. */
   partial: number | undefined;
   /** No cluster before this one is free. */
@@ -48,6 +52,7 @@ export class Refcounts {
     this.#file = file;
     this.#header = header;
     this.table = table;
+    this.blocksAt = new Set(table);
     this.#clusterSize = 2 ** header.clusterBits;
     const slice = Math.min(this.#clusterSize, MOST_SLICE);
     this.#blocks = new TableCache(file, slice, BUDGET);
@@ -128,6 +133,7 @@ export class Refcounts {
         await this.#prepareAll(first, count);
         // A new block of counters is in the way of the row.
         if (first * this.#clusterSize < this.#file.end) continue;
+        this.verify?.(first, count);
         await this.#file.grow((first + count) * this.#clusterSize);
         for (let index = first; index < first + count; index++) await this.put(index, 1);
         return first;
@@ -164,6 +170,7 @@ export class Refcounts {
       const limit = Math.min(this.#perSlice, place + most);
       let end = place + 1;
       while (end < limit && readCount(slice, end, order) === 0) end++;
+      this.verify?.(begin + place, end - place);
       void this.#blocks.edit(at, ...this.#bytesOf(place, end - place), bytes => {
         for (let each = place; each < end; each++) writeCount(bytes, each, order, 1);
       });
@@ -212,6 +219,7 @@ export class Refcounts {
       await this.#growTable(number + 1);
       if (this.table[number] !== 0) return;
     }
+    this.verify?.(index, 1);
     const at = index * this.#clusterSize;
     await this.#file.grow(at + this.#clusterSize);
     const bytes = Buffer.alloc(this.#clusterSize);
@@ -223,6 +231,7 @@ export class Refcounts {
     entry.writeBigUInt64BE(BigInt(at));
     await this.#file.write(BigInt(this.#header.refcountOffset + number * 8), entry);
     this.table[number] = at;
+    this.blocksAt.add(at);
   }
 
   /**
@@ -249,6 +258,7 @@ export class Refcounts {
     await this.#file.grow(end * size);
     for (const at of added) this.#blocks.create(at, Buffer.alloc(size));
     this.table = table;
+    this.blocksAt = new Set(table);
     for (let index = first; index < end; index++) await this.put(index, 1);
     await this.writeBlocks();
     await this.#file.write(BigInt(first * size), bytesOfTable(table));

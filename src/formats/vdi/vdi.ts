@@ -1,7 +1,7 @@
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { type BlockEntry, BlockMap } from '../../images/block-map.ts';
-import { defineFormat, type Image, type OpenImage } from '../../images/image.ts';
+import { type CheckReport, defineFormat, type Image, type OpenImage } from '../../images/image.ts';
 import { ImageFile } from '../../images/image-file.ts';
 import { mappedDevice } from '../../images/mapped-device.ts';
 import { newFile } from '../../images/new-file.ts';
@@ -58,7 +58,7 @@ async function openVdi(below: BlockDevice, { readOnly, checking }: OpenImage): P
     facts: { clusterSize: header.block },
     find: (offset, length) => map.find(offset, length),
     // Blocks are counted before anything leads to them.
-    check: () => map.check(allocated => map.told - allocated),
+    check: repair => (repair && writable ? map.repair(repair) : map.look()),
   };
 }
 
@@ -78,15 +78,40 @@ class VdiMap extends BlockMap {
 
   /** Where new blocks go: behind all others, whatever the header says of how many there are. */
   async findEnd(): Promise<void> {
-    let end = -1;
-    for await (const entries of this.#pieces()) {
-      for (const entry of entries) if (entry < ZERO && entry > end) end = entry;
-    }
+    const end = await this.#last();
     const { dataAt, block } = this.#header;
     if (end >= 0 && dataAt + end * block >= Number(this.file.device.size)) {
       throw new BlockError('EIO', `vdi: block ${end} lies beyond the end of the file`);
     }
     this.file.end = dataAt + (end + 1) * block;
+  }
+
+  /** The last block that has room; -1: none. */
+  async #last(): Promise<number> {
+    let end = -1;
+    for await (const entries of this.#pieces()) {
+      for (const entry of entries) if (entry < ZERO && entry > end) end = entry;
+    }
+    return end;
+  }
+
+  /** Looks at all entries, and how many they are. */
+  look(): Promise<CheckReport> {
+    return this.check(allocated => this.told - allocated);
+  }
+
+  /** As `look`; the count is what it should be, and with `all` entries that lead nowhere are free. */
+  async repair(what: 'leaks' | 'all'): Promise<CheckReport> {
+    const free = (slice: Buffer, at: number) => void slice.writeUInt32LE(FREE, at);
+    let isFirst = true;
+    return this.mended(what === 'all' ? free : () => {}, async () => {
+      if (!isFirst) {
+        this.#allocated = (await this.#last()) + 1;
+        await this.flush();
+      }
+      isFirst = false;
+      return this.look();
+    });
   }
 
   async *#pieces(): AsyncGenerator<Uint32Array> {

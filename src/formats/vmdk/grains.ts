@@ -1,5 +1,6 @@
 import { BlockError } from '../../block/errors.ts';
 import { type BlockEntry, BlockMap } from '../../images/block-map.ts';
+import type { CheckReport } from '../../images/image.ts';
 import type { ImageFile } from '../../images/image-file.ts';
 import { SECTOR, wrong } from './descriptor.ts';
 import { type SparseHeader, tablesOf } from './sparse-header.ts';
@@ -62,6 +63,12 @@ export class Grains extends BlockMap {
     if (end / SECTOR > MOST_SECTOR) throw new BlockError('ENOSPC', 'vmdk: the extent is full');
     this.file.end = end;
     return { at, count: most };
+  }
+
+  /** Looks at all entries, and frees those that lead nowhere. */
+  repair(): Promise<CheckReport> {
+    const free = (slice: Buffer, at: number) => void slice.writeUInt32LE(0, at);
+    return this.mended(free, () => this.check());
   }
 
   /** Where a compressed grain begins; undefined: there is none. */

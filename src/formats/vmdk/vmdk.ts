@@ -158,7 +158,7 @@ function imageOf(
     },
     backing,
     ...(grains && { find: (offset: bigint, length: number) => grains.find(offset, length) }),
-    check: () => checkAll(extents),
+    check: repair => checkAll(extents, repair === 'all'),
     ...(grains?.header.compressed && { compressed: device }),
   };
   if (descriptor) CIDS.set(image, descriptor.cid);
@@ -183,16 +183,17 @@ function factsOf({ extents: lines }: Descriptor, extents: readonly Extent[], pat
 }
 
 /** What is wrong with the grains of all extents. */
-async function checkAll(extents: readonly Extent[]): Promise<CheckReport> {
+async function checkAll(extents: readonly Extent[], repairs: boolean): Promise<CheckReport> {
+  const sum = { corruptions: 0, leaks: 0, corruptionsFixed: 0, leaksFixed: 0, errors: 0 };
   const findings: string[] = [];
-  let corruptions = 0;
-  for (const { grains } of extents) {
-    const report = await grains?.check();
-    findings.push(...(report?.findings ?? []));
-    corruptions += report?.corruptions ?? 0;
+  for (const { grains, device } of extents) {
+    if (!grains) continue;
+    const report = await (repairs && device.write ? grains.repair() : grains.check());
+    findings.push(...report.findings);
+    sum.corruptions += report.corruptions;
+    sum.corruptionsFixed += report.corruptionsFixed;
   }
-  const none = { leaks: 0, corruptionsFixed: 0, leaksFixed: 0, errors: 0 };
-  return { ...none, findings, corruptions };
+  return { ...sum, findings };
 }
 
 /** The disk behind this one. @throws BlockError EINVAL it is another one now. */

@@ -1,9 +1,10 @@
-import { constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { fileDevice } from './device.ts';
-import { openFile } from './open.ts';
+import { MAKING, type Use, useFile, useOf } from './image-lock.ts';
+import { type OpenFile, openFile } from './open.ts';
 
 export interface BesideOptions {
   /** The folder of what has no name of its own. */
@@ -13,20 +14,54 @@ export interface BesideOptions {
 }
 
 /** A file of this machine by its name. @throws BlockError what the system says. */
-export function namedFile(
-  name: string,
-  readOnly: boolean,
-): { device: BlockDevice; name: string; identity: string } {
+export function namedFile(name: string, readOnly: boolean) {
   const file = openFile(name, readOnly);
-  const { dev, ino } = fstatSync(file.fd, { bigint: true });
-  return { device: fileDevice(file), name, identity: `${dev}:${ino}` };
+  const { identity, device, use } = locking(file, name);
+  return {
+    device,
+    name,
+    identity,
+    /** Says to other programs how it is used, until it is closed. @throws BlockError EBUSY */
+    use: (isRaw: boolean) => use(useOf(isRaw, readOnly)),
+  };
 }
 
-/** A new, empty file in the place of whatever was called so. @throws what the system says. */
+/**
+ * A new, empty file in the place of whatever was called so.
+ * @throws BlockError EBUSY it is in use; what the system says.
+ */
 export function createdFile(path: string): BlockDevice {
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o644);
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644);
   const shape = { writable: true, shared: false, blockDevice: false, rotational: undefined };
-  return fileDevice({ ...shape, fd, size: 0n, sparse: false });
+  try {
+    const { device, use } = locking({ ...shape, fd, size: 0n, sparse: false }, path);
+    use(MAKING);
+    ftruncateSync(fd);
+    return device;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** A file whose locks end when it is closed. */
+function locking(file: OpenFile, name: string) {
+  const { dev, ino } = fstatSync(file.fd, { bigint: true });
+  const identity = `${dev}:${ino}`;
+  const device = fileDevice(file);
+  const { close } = device;
+  let release: (() => void) | undefined;
+  Object.assign(device, {
+    close: () => {
+      release?.();
+      release = undefined;
+      return close?.call(device);
+    },
+  });
+  const use = (how: Use) => {
+    release ??= useFile({ fd: file.fd, identity, name }, how);
+  };
+  return { identity, device, use };
 }
 
 /** Opens the files that images name, by plain names beside the image. */

@@ -23,7 +23,7 @@ export function describedBy(text: string): Described {
 export function describedByJson(text: string): Described {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(inDoubleQuotes(text));
   } catch {
     throw new UsageError('Could not parse the JSON options');
   }
@@ -33,6 +33,13 @@ export function describedByJson(text: string): Described {
   const flat: Record<string, string> = {};
   flatten(value, '', flat);
   return fromFlat(flat);
+}
+
+/** As JSON wants them: texts may stand in single quotation marks. */
+function inDoubleQuotes(text: string): string {
+  return text.replace(/"(?:[^"\\]|\\.)*"|'((?:[^'\\]|\\.)*)'/g, (whole, single?: string) =>
+    single === undefined ? whole : `"${single.replaceAll('"', '\\"').replaceAll("\\'", "'")}"`,
+  );
 }
 
 function flatten(value: object, before: string, into: Record<string, string>): void {

@@ -3,11 +3,17 @@ import { UsageError } from '../../block/errors.ts';
 import type { ImageFacts } from '../../images/image.ts';
 import { print } from '../cli.ts';
 import { COMMON, Given, humanSize, OUTPUT } from './common.ts';
-import { fullName, type Opened, Opening } from './opening.ts';
+import { contentsLines, contentsOf, type Holding } from './contents.ts';
+import { fullName, type Opened, Opening, type Wanted } from './opening.ts';
 import { snapshotTable } from './snapshot-table.ts';
 import type { Subcommand } from './subcommands.ts';
 
-const OPTIONS = { ...COMMON, ...OUTPUT, chain: { names: ['backing-chain'] } } as const;
+const OPTIONS = {
+  ...COMMON,
+  ...OUTPUT,
+  chain: { names: ['backing-chain'] },
+  contents: { names: ['contents'] },
+} as const;
 
 const info: Subcommand = {
   options: OPTIONS,
@@ -31,6 +37,8 @@ interface Info {
   /** Of the file, in bytes; undefined where it is none. */
   readonly taken: number | undefined;
   readonly facts: ImageFacts;
+  /** What is on the disk, where that was asked for. */
+  readonly contents?: readonly Holding[];
 }
 
 async function infosOf(opening: Opening, name: string, given: Given): Promise<Info[]> {
@@ -43,20 +51,30 @@ async function infosOf(opening: Opening, name: string, given: Given): Promise<In
       throw new UsageError(`Backing file '${next}' creates an infinite loop.`);
     }
     seen.add(next);
-    const opened: Opened = await opening.open(next, {
-      readOnly: true,
-      alone: true,
-      format,
-      options: options && found.length === 0,
-    });
+    const wanted = { readOnly: true, format, options: options && found.length === 0 };
+    const opened: Opened = await opening.open(next, { ...wanted, alone: true });
     const { facts } = opened.image;
-    found.push(infoOf(opened));
+    const contents =
+      given.has('contents') && found.length === 0
+        ? { contents: await contentsIn(opening, next, wanted) }
+        : {};
+    found.push({ ...infoOf(opened), ...contents });
     await opened.close();
     if (!given.has('chain') || found.length > 64 || !facts.backing) break;
     next = fullName(facts.backing.name, next);
     format = facts.backing.format;
   }
   return found;
+}
+
+/** What is on the disk, of which the backing files are a part. */
+async function contentsIn(opening: Opening, name: string, wanted: Wanted): Promise<Holding[]> {
+  const { image, close } = await opening.open(name, wanted);
+  try {
+    return await contentsOf(image.device);
+  } finally {
+    await close();
+  }
 }
 
 function infoOf({ name, image: { device, facts, format } }: Opened): Info {
@@ -72,7 +90,7 @@ function takenBy(name: string): number | undefined {
 }
 
 /** In the order in which qemu-img has them. */
-function asJson({ name, format, size, taken, facts }: Info) {
+function asJson({ name, format, size, taken, facts, contents }: Info) {
   const { backing, clusterSize, snapshots = [], specific } = facts;
   return {
     ...(backing?.format !== undefined && { 'backing-filename-format': backing.format }),
@@ -99,13 +117,14 @@ function asJson({ name, format, size, taken, facts }: Info) {
     ...(backing && { 'full-backing-filename': fullName(backing.name, name) }),
     ...(backing && { 'backing-filename': backing.name }),
     'dirty-flag': facts.dirty ?? false,
+    ...(contents && { contents }),
   };
 }
 
 const withBigints = (_: string, value: unknown) =>
   typeof value === 'bigint' ? Number(value) : value;
 
-function asText({ name, format, size, taken, facts }: Info): string {
+function asText({ name, format, size, taken, facts, contents }: Info): string {
   const { backing, clusterSize, snapshots = [], specific } = facts;
   const lines = [
     `image: ${name}`,
@@ -124,6 +143,7 @@ function asText({ name, format, size, taken, facts }: Info): string {
   }
   if (snapshots.length > 0) lines.push(snapshotTable(snapshots));
   if (specific) lines.push('Format specific information:', ...specificLines(specific, 1));
+  if (contents) lines.push('Contents:', ...contentsLines(contents));
   return `${lines.join('\n')}\n`;
 }
 

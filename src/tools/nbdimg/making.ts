@@ -6,7 +6,7 @@ import {
 } from '../../declare/parameters.ts';
 import { formatNamed, formatNames } from '../../formats/formats.ts';
 import { createRaw } from '../../formats/raw/create.ts';
-import type { ImageFormat, OpenImage } from '../../images/image.ts';
+import type { Image, ImageFormat, OpenImage } from '../../images/image.ts';
 import { sizeOf } from './common.ts';
 import { fullName, newFile, type Opening } from './opening.ts';
 import { isOn } from './option-text.ts';
@@ -136,11 +136,10 @@ async function checkBacking(
   if (backing === '') throw new UsageError('Expected backing file name, got empty string');
   if (format === undefined) {
     if (unsafe) throw new UsageError('Backing file specified without backing format');
-    const opened = await opening.open(fullName(backing, name), { readOnly: true, alone: true });
-    await opened.close();
+    const found = await lookAt(opening, fullName(backing, name), undefined);
     throw new UsageError(
       'Backing file specified without backing format',
-      `Detected format of ${opened.image.format}.`,
+      `Detected format of ${found.format}.`,
     );
   }
   if (!formatNames.includes(format))
@@ -154,11 +153,15 @@ async function sizeOfBacking(
   format: string | undefined,
 ): Promise<bigint | undefined> {
   if (backing === undefined || unsafe) return undefined;
+  return (await lookAt(opening, fullName(backing, name), format)).device.size;
+}
+
+/** A backing file, which is closed again. @throws UsageError */
+async function lookAt(opening: Opening, name: string, format: string | undefined): Promise<Image> {
   try {
-    const wanted = { readOnly: true, alone: true, format };
-    const opened = await opening.open(fullName(backing, name), wanted);
+    const opened = await opening.open(name, { readOnly: true, alone: true, format });
     await opened.close();
-    return opened.image.device.size;
+    return opened.image;
   } catch (error) {
     const { cause = error } = error as Error;
     throw new UsageError(messageOf(cause), 'Could not open backing image.');

@@ -1,7 +1,13 @@
+import type { Extent } from '../../block/device.ts';
+import { allExtents } from '../../block/emulate.ts';
 import { UsageError } from '../../block/errors.ts';
 import { type ChainRun, findInChain } from '../../images/chain.ts';
 import type { Image } from '../../images/image.ts';
+import { BASE_ALLOCATION } from '../../protocol/constants.ts';
 import { print } from '../cli.ts';
+import { COLOUR_OPTIONS, painter, wantsColour } from '../colours.ts';
+import type { Range } from '../range.ts';
+import type { Asked } from '../status-map.ts';
 import { COMMON, Given, neededSize, OUTPUT } from './common.ts';
 import { fullName, Opening } from './opening.ts';
 import type { Subcommand } from './subcommands.ts';
@@ -11,6 +17,8 @@ const OPTIONS = {
   ...OUTPUT,
   start: { names: ['s', 'start-offset'], value: 'required' },
   length: { names: ['l', 'max-length'], value: 'required' },
+  picture: { names: ['picture'], value: 'optional', values: 'file' },
+  ...COLOUR_OPTIONS,
 } as const;
 
 /** Longest range that is asked for at once. */
@@ -40,6 +48,10 @@ const map: Subcommand = {
     try {
       const { size } = image.device;
       const end = length === undefined || start + length > size ? size : start + length;
+      if (given.has('picture')) {
+        await draw(image, { from: start, to: end }, given);
+        return 0;
+      }
       const names = namesOf(image, one);
       if (!json) await print(heading());
       let first = true;
@@ -56,6 +68,31 @@ const map: Subcommand = {
   },
 };
 export default map;
+
+/** Data and holes, and from which image of the chain they are. */
+async function draw({ device }: Image, range: Range, given: Given): Promise<void> {
+  const { showPictures } = await import('../picture-show.ts');
+  const depth = device.contexts?.find(({ name }) => name === 'qemu:allocation-depth');
+  const asked: Asked = {
+    size: device.size,
+    metaContexts: [BASE_ALLOCATION, ...(depth ? [depth.name] : [])],
+    blockStatus: async (offset, length, options) => {
+      const [context = BASE_ALLOCATION] = options?.contexts ?? [];
+      const runs =
+        context === depth?.name
+          ? await depth!.status(offset, length)
+          : (await allExtents(device, offset, Math.min(length, LONGEST))).map(statusOf);
+      return new Map([[context, runs]]);
+    },
+  };
+  const paint = painter(wantsColour(key => given.has(key)));
+  await showPictures(asked, asked.metaContexts, range, { file: given.text('picture'), paint });
+}
+
+const statusOf = ({ length, hole, zero }: Extent) => ({
+  length,
+  flags: (hole ? 1 : 0) | (zero ? 2 : 0),
+});
 
 /** The names of the files of a chain, by their depth. */
 function namesOf(image: Image, name: string): string[] {

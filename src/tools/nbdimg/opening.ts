@@ -37,8 +37,10 @@ export interface Opened {
 export class Opening {
   readonly #files: Files | undefined;
   readonly #secrets: (id: string | undefined) => Buffer;
+  readonly #shared: boolean;
 
   constructor(given: Given) {
+    this.#shared = given.has('share');
     this.#files = given.has('noFollow') ? undefined : FILES;
     this.#secrets = secretsOf(given.all('object'));
   }
@@ -90,6 +92,7 @@ export class Opening {
       alone,
       checking,
       snapshot,
+      shared: this.#shared && readOnly,
       files: this.#files,
       secret: () => this.#secrets(keySecret ?? other),
     };
@@ -162,6 +165,7 @@ export async function newFile(name: string): Promise<BlockDevice> {
   try {
     return createdFile(path);
   } catch (error) {
+    if (error instanceof BlockError) throw error;
     const reason = reasonOf(error);
     const words = `Could not create '${path}': ${reason[0]!.toUpperCase()}${reason.slice(1)}`;
     throw new BlockError(errnoOf(error), words, { cause: error });

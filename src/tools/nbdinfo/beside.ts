@@ -1,6 +1,6 @@
 import { jsonText } from '../../protocol/text.ts';
 import { smaller } from '../range.ts';
-import { column, meaningOf, type Run, type Runs } from './map.ts';
+import { column, meaningOf, type Run, type Runs } from '../status-map.ts';
 
 /** A part of the disk whose status is one in each of several contexts. */
 export interface Row {

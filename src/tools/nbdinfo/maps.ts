@@ -1,12 +1,19 @@
-import { writeFileSync } from 'node:fs';
-import { reasonOf, UsageError } from '../../block/errors.ts';
+import { UsageError } from '../../block/errors.ts';
 import type { NbdClient } from '../../client/client.ts';
 import { harmless, jsonText } from '../../protocol/text.ts';
 import { print } from '../cli.ts';
 import type { Painter } from '../colours.ts';
 import type { Range } from '../range.ts';
+import {
+  mapJson,
+  mapOf,
+  mapText,
+  mustHave,
+  totalsJson,
+  totalsOf,
+  totalsText,
+} from '../status-map.ts';
 import { negotiating, type Target, withClient } from '../target.ts';
-import { mapJson, mapOf, mapText, mustHave, totalsJson, totalsOf, totalsText } from './map.ts';
 
 /** What is to be shown of a disk's map. */
 export interface MapWish {
@@ -20,16 +27,16 @@ export interface MapWish {
   readonly paint: Painter;
 }
 
-const TERMINAL_WIDTH = 80;
-
 /** Prints as it comes, however long it is. @throws UsageError; BlockError */
 export async function showMaps(target: Target, wish: MapWish): Promise<void> {
   const contexts = wish.contexts.includes('all') ? await allContexts(target) : wish.contexts;
   await withClient(target, contexts, async client => {
     for (const context of contexts) mustHave(client, context);
     const range = wish.range(client.size);
-    if (wish.picture) await showPictures(client, contexts, range, wish);
-    else if (wish.totals) await showTotals(client, contexts, range, wish);
+    if (wish.picture) {
+      const { showPictures } = await import('../picture-show.ts');
+      await showPictures(client, contexts, range, { ...wish.picture, paint: wish.paint });
+    } else if (wish.totals) await showTotals(client, contexts, range, wish);
     else await showRuns(client, contexts, range, wish);
   });
 }
@@ -78,27 +85,4 @@ async function showTotals(
     return json ? `"${jsonText(context)}": ${text.trimEnd()}` : `${harmless(context)}:\n${text}`;
   });
   await print(json ? `{\n${named.join(',\n')}\n}\n` : named.join(''));
-}
-
-async function showPictures(
-  client: NbdClient,
-  contexts: readonly string[],
-  range: Range,
-  { picture, paint }: MapWish,
-): Promise<void> {
-  const { pictureOf } = await import('./picture.ts');
-  const { gridFor, pictureText } = await import('./picture-text.ts');
-  const { pictureSvg, SVG_GRID } = await import('./picture-svg.ts');
-  const file = picture?.file;
-  const grid = file ? SVG_GRID : gridFor(process.stdout.columns ?? TERMINAL_WIDTH);
-  const pictures = [];
-  for (const context of contexts) {
-    pictures.push(await pictureOf(mapOf(client, context, range), context, range, grid));
-  }
-  if (!file) return print(pictures.map(each => pictureText(each, paint)).join('\n'));
-  try {
-    writeFileSync(file, pictureSvg(pictures));
-  } catch (error) {
-    throw new UsageError(`--picture: ${file}: ${reasonOf(error)}`);
-  }
 }

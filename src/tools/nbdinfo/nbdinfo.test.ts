@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TransmissionFlag } from '../../protocol/constants.ts';
 import { painter } from '../colours.ts';
-import { question } from './can.ts';
-import type { ExportFacts, Facts } from './facts.ts';
 import {
   mapJson,
   mapOf,
@@ -13,7 +11,9 @@ import {
   totalsJson,
   totalsOf,
   totalsText,
-} from './map.ts';
+} from '../status-map.ts';
+import { question } from './can.ts';
+import type { ExportFacts, Facts } from './facts.ts';
 import { showJson, showText } from './show.ts';
 
 const plain = painter(false);

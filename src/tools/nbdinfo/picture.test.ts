@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { painter } from '../colours.ts';
+import { pictureOf } from '../picture.ts';
+import { pictureSvg } from '../picture-svg.ts';
+import { about, gridFor, pictureText } from '../picture-text.ts';
+import { mapOf, type Run } from '../status-map.ts';
 import { beside, besideJson, besideText } from './beside.ts';
-import { mapOf, type Run } from './map.ts';
-import { pictureOf } from './picture.ts';
-import { pictureSvg } from './picture-svg.ts';
-import { about, gridFor, pictureText } from './picture-text.ts';
 
 const BASE = 'base:allocation';
 const DIRTY = 'qemu:dirty-bitmap:b0';

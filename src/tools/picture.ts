@@ -1,6 +1,6 @@
-import { BASE_ALLOCATION } from '../../protocol/constants.ts';
-import { type Range, smaller } from '../range.ts';
-import type { Run, Runs, Total } from './map.ts';
+import { BASE_ALLOCATION } from '../protocol/constants.ts';
+import { type Range, smaller } from './range.ts';
+import type { Run, Runs, Total } from './status-map.ts';
 
 /** How many cells a picture has. */
 export interface Grid {

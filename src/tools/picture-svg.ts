@@ -1,7 +1,7 @@
-import { harmless } from '../../protocol/text.ts';
-import { meaningOf } from './map.ts';
+import { harmless } from '../protocol/text.ts';
 import { type Cell, type Grid, isMarked, type Picture } from './picture.ts';
 import { about, legendOf } from './picture-text.ts';
+import { meaningOf } from './status-map.ts';
 
 export const SVG_GRID: Grid = { columns: 64, rows: 32 };
 

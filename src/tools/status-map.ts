@@ -1,9 +1,9 @@
-import type { StatusRun } from '../../block/device.ts';
-import { BlockError, UsageError } from '../../block/errors.ts';
-import type { NbdClient } from '../../client/client.ts';
-import { BASE_ALLOCATION } from '../../protocol/constants.ts';
-import type { Colour, Painter } from '../colours.ts';
-import type { Range } from '../range.ts';
+import type { StatusRun } from '../block/device.ts';
+import { BlockError, UsageError } from '../block/errors.ts';
+import type { NbdClient } from '../client/client.ts';
+import { BASE_ALLOCATION } from '../protocol/constants.ts';
+import type { Colour, Painter } from './colours.ts';
+import type { Range } from './range.ts';
 
 /** A part of the disk whose status is one; neighbours of one status are one run. */
 export interface Run {
@@ -21,13 +21,16 @@ const BATCH = 1000;
 /** More kinds of status than any context has; a server that has them is not to fill the memory. */
 const MOST_TYPES = 1 << 16;
 
+/** A disk that tells of its blocks: a server's, or any that is asked in the same way. */
+export type Asked = Pick<NbdClient, 'size' | 'metaContexts' | 'blockStatus'>;
+
 /**
  * The map of a part of the disk in one metadata context. No more of it is kept than one answer.
  * @param range all of the disk unless given.
  * @throws UsageError the server does not have it.
  */
 export async function* mapOf(
-  client: Pick<NbdClient, 'size' | 'metaContexts' | 'blockStatus'>,
+  client: Asked,
   context: string,
   { from, to }: Range = { from: 0n, to: client.size },
 ): AsyncGenerator<Run[]> {

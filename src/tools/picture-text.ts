@@ -1,7 +1,7 @@
-import { harmless } from '../../protocol/text.ts';
-import type { Colour, Painter } from '../colours.ts';
-import { colourOf, meaningOf, toTenth } from './map.ts';
+import { harmless } from '../protocol/text.ts';
+import type { Colour, Painter } from './colours.ts';
 import { type Cell, type Grid, isMarked, type Picture } from './picture.ts';
+import { colourOf, meaningOf, toTenth } from './status-map.ts';
 
 /** As the share of what is marked grows. */
 const SHADES = '░▒▓█';
