@@ -10,7 +10,7 @@ const SIZE = '1G';
 const NEEDS = ['nbdfuse', 'nbdkit'];
 
 /** A disk in the file system, shown by nbdfuse of one side. */
-async function show(side: Side, folder: string, disk: readonly string[]) {
+export async function show(side: Side, folder: string, disk: readonly string[]) {
   const file = join(folder, `disk-${Math.random().toString(36).slice(2)}`);
   writeFileSync(file, '');
   const [program, ...words] = [...command(side, 'nbdfuse'), file, ...disk];

@@ -21,6 +21,7 @@ import {
   type Workload,
 } from './kinds.ts';
 import { command, Served, type Side, seconds } from './measure.ts';
+import { SHARED_WORKLOADS } from './shared.ts';
 import { TOOL_WORKLOADS } from './tools.ts';
 import { fromNginx } from './web.ts';
 
@@ -206,29 +207,7 @@ export const WORKLOADS: readonly Workload[] = [
     true,
   ),
   copying('nbdcopy file to file', 2, 'none', (_, f) => [sourceOf(f), target(f)]),
-  copying(
-    'both ours, memory to null:',
-    1.2,
-    'same',
-    ([u]) => [u!, 'null:'],
-    () => [memory()],
-    true,
-  ),
-  copying(
-    'both ours, memory to memory',
-    1.2,
-    'same',
-    ([a, b]) => [a!, b!],
-    () => [memory(), memory()],
-    true,
-  ),
-  copying(
-    'both ours, sparse-random 100G to itself',
-    1.5,
-    'same',
-    ([u]) => [u!, u!],
-    () => [['sparse-random', '100G']],
-  ),
+  ...SHARED_WORKLOADS,
   {
     ...copying('sparse-random 100G: our nbdcopy, peer: qemu-img, our server', 3, 'none', () => []),
     needs: ['qemu-img'],

@@ -74,6 +74,11 @@ export class BlockCache<K, V extends Bytes, A extends V | PromiseLike<V> = V | P
     return (flight instanceof Flight ? flight.join(options?.signal) : flight) as A;
   }
 
+  /** The value of a key, if it is there. */
+  peek(key: K): V | undefined {
+    return this.#kept.get(key)?.value;
+  }
+
   /** Whether a value is there or on its way. */
   has(key: K): boolean {
     return this.#kept.has(key) || this.#flights.has(key);

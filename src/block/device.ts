@@ -43,6 +43,12 @@ export interface BlockDevice {
   readonly fastZero?: Support | undefined;
   /** Caching where there is no `cache`: none unless `emulated` (callers read and forget) is said. */
   readonly caching?: Exclude<Support, 'native'> | undefined;
+  /**
+   * Others may change bytes while it writes them, or has read them into lent memory: it passes them
+   * on without a look, or keeps nothing of them. Absent: it is given memory that nobody else can
+   * change.
+   */
+  readonly opaque?: boolean | undefined;
   /** More metadata contexts than base:allocation, which `extents` stands for. */
   readonly contexts?: readonly MetaContext[] | undefined;
   /** What it is made of, for devices that another thread can make again; see block/recipe.ts. */

@@ -91,6 +91,7 @@ export function joinDevices(devices: readonly BlockDevice[]): BlockDevice {
       ? (offset, length, options) => row.extents(offset, length, options)
       : undefined,
     ...caching(row),
+    opaque: row.every(part => part.opaque),
     ...(writable ? writing(row) : READ_ONLY),
     resize: undefined,
     close: () => closeAll(devices),

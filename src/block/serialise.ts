@@ -26,6 +26,7 @@ export function serialiseDevice(
     zeroing: device.zeroing,
     fastZero: device.fastZero,
     caching: device.caching,
+    opaque: device.opaque,
     contexts: device.contexts?.map(({ name }, index) => ({
       name,
       status: (offset, length, options) =>

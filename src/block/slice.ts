@@ -24,6 +24,7 @@ export function sliceDevice(
   const writeBuffer = start % BigInt(UNTORN) === 0n && below.writeBuffer;
   const slice = wrapDevice(below, {
     size,
+    opaque: below.opaque,
     contexts: below.contexts?.map(context => ({
       name: context.name,
       status: (offset, length, asked) =>

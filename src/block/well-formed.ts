@@ -60,6 +60,7 @@ const DEVICE: Members<Omit<BlockDevice, 'recipe'>> = {
   zeroing: support('none', 'emulated'),
   fastZero: support('none', 'emulated', 'native'),
   caching: support('none', 'emulated'),
+  opaque: flag,
   contexts: optional(listOf((value, name) => faultOf(value, CONTEXT, name))),
   read: aFunction,
   write: method,

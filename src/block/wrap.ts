@@ -3,7 +3,8 @@ import type { BlockDevice } from './device.ts';
 /**
  * Each member of a device, and what a filter has to do with it: `decided` ones carry data, offsets
  * or sizes, and a filter must say what becomes of them; `inherited` ones are those of the device
- * below unless the filter gives its own; `own` ones never pass.
+ * below unless the filter gives its own; `own` ones never pass, `untouched` ones where both reads and
+ * writes do.
  */
 const MEMBERS = {
   size: 'inherited',
@@ -15,6 +16,7 @@ const MEMBERS = {
   zeroing: 'inherited',
   fastZero: 'inherited',
   caching: 'inherited',
+  opaque: 'untouched',
   contexts: 'decided',
   recipe: 'own',
   read: 'decided',
@@ -27,7 +29,9 @@ const MEMBERS = {
   extents: 'decided',
   resize: 'decided',
   close: 'inherited',
-} as const satisfies Readonly<Record<keyof BlockDevice, 'inherited' | 'decided' | 'own'>>;
+} as const satisfies Readonly<
+  Record<keyof BlockDevice, 'inherited' | 'decided' | 'own' | 'untouched'>
+>;
 
 type Member = keyof typeof MEMBERS;
 type Decided = {
@@ -67,9 +71,12 @@ export const PASS = {
  */
 export function wrapDevice(below: BlockDevice, wrapping: Wrapping): BlockDevice {
   const device = {};
+  const untouched = wrapping.read === 'pass' && wrapping.write === 'pass';
   for (const member of Object.keys(MEMBERS) as Member[]) {
     const own = member in wrapping ? wrapping[member] : undefined;
-    const passes = own === 'pass' || (MEMBERS[member] === 'inherited' && !(member in wrapping));
+    const inherits =
+      MEMBERS[member] === 'inherited' || (MEMBERS[member] === 'untouched' && untouched);
+    const passes = own === 'pass' || (inherits && !(member in wrapping));
     const bypass = member === 'writeBuffer' && own === 'pass' && wrapping.write !== 'pass';
     if (!passes || bypass) define(device, member, { value: bypass ? undefined : own });
     else if (typeof below[member] === 'function') {

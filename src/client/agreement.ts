@@ -19,6 +19,8 @@ export interface Agreement extends ExportInfo {
   readonly tls: boolean;
   readonly structured: boolean;
   readonly extended: boolean;
+  /** Bytes of memory that payloads lie in, in place of the socket; 0: none is shared. */
+  readonly sharedMemory: number;
   /** Names of the metadata contexts by their ids. */
   readonly contexts: ReadonlyMap<number, string>;
 }

@@ -29,6 +29,7 @@ import type { Transport } from '../transport/transport.ts';
 import type { Agreement } from './agreement.ts';
 import type { Statuses } from './pending.ts';
 import { allocate } from './reading.ts';
+import type { SharedSlots } from './shared-slots.ts';
 import { Transmission } from './transmission.ts';
 
 /** Longest effect of one request in 32 bits, in whole 64-KiB blocks. */
@@ -63,6 +64,7 @@ export interface CloseOptions {
 interface ClientOptions {
   readonly release?: (() => Promise<void>) | undefined;
   readonly strict?: boolean | undefined;
+  readonly shared?: SharedSlots | undefined;
 }
 
 /**
@@ -77,6 +79,7 @@ export class NbdClient implements BlockDevice {
   readonly agreement: Agreement;
   readonly size: bigint;
   readonly readOnly: boolean;
+  readonly opaque = true;
   readonly rotational: boolean;
   readonly multiConn: boolean;
   readonly fua: Support | undefined;
@@ -109,7 +112,7 @@ export class NbdClient implements BlockDevice {
     transport: Transport,
     agreement: Agreement,
     leftover: Uint8Array,
-    { release, strict = true }: ClientOptions = {},
+    { release, strict = true, shared }: ClientOptions = {},
   ) {
     const { flags, structured, extended, contexts, blockSize } = agreement;
     const has = (flag: number) => (flags & flag) !== 0;
@@ -128,7 +131,7 @@ export class NbdClient implements BlockDevice {
     this.#longestPayload = longest - (longest % (blockSize?.minimum ?? 1));
     this.#longestEffect = extended ? Number.MAX_SAFE_INTEGER : LONGEST_COMPACT;
     this.#contextIds = new Map([...contexts].map(([id, name]) => [name, id]));
-    const form = { structured, extended, contexts, blockSize };
+    const form = { structured, extended, contexts, blockSize, shared };
     this.#transmission = new Transmission(transport, form, leftover);
     this.#release = release;
     this.#strict = strict;

@@ -15,12 +15,14 @@ import { ProtocolError } from '../protocol/errors.ts';
 import {
   decodeInfoReply,
   decodeMagics,
+  decodeMemorySize,
   decodeMetaContextReply,
   decodeOptionReplyHeader,
   decodeServerReply,
   EXPORT_NAME_PADDING,
   EXPORT_NAME_REPLY_SIZE,
   encodeInfoRequest,
+  encodeMemorySize,
   encodeMetaContextRequest,
   encodeOption,
   OLDSTYLE_GREETING_SIZE,
@@ -34,6 +36,8 @@ import type { Transport } from '../transport/transport.ts';
 import type { Agreement, ExportInfo, Protocol } from './agreement.ts';
 import { NbdClient } from './client.ts';
 import { OptionError } from './refusal.ts';
+import type { SharedMemory } from './shared-memory.ts';
+import type { SharedSlots } from './shared-slots.ts';
 import { abortable } from './signals.ts';
 
 /** Longest option reply that is taken, in bytes. */
@@ -64,6 +68,12 @@ export interface NegotiationOptions {
   readonly strict?: boolean | undefined;
   /** With `tls`: a server that has none is talked to in plain text. */
   readonly tlsOptional?: boolean | undefined;
+  /**
+   * Share memory with a server on this machine that understands it, so that payloads need not go
+   * through the socket: memory of the connection's own, or this. Whoever reads into it, or writes
+   * from it, does not use it again before the answer has come. Not unless said.
+   */
+  readonly sharedMemory?: boolean | SharedMemory | undefined;
   /** Gives up the attempt, with the signal's reason. What was connected in time stays. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -89,6 +99,7 @@ export class Negotiation {
   #extended = false;
   #noZeroes = false;
   #tls = false;
+  #shared: SharedSlots | undefined;
   /** The export of an oldstyle server. */
   #only: ExportInfo | undefined;
 
@@ -133,6 +144,12 @@ export class Negotiation {
 
   get structuredReplies(): boolean {
     return this.#structured;
+  }
+
+  /** Whether the server, which is on this machine then, takes memory for payloads. */
+  async offersSharedMemory(): Promise<boolean> {
+    if (!this.#transport.descriptors || !this.#structured) return false;
+    return this.#request(Option.sharedMemory, encodeMemorySize(0));
   }
 
   /** Whether the connection is encrypted. */
@@ -183,6 +200,7 @@ export class Negotiation {
     exportName: string,
     contexts: readonly string[] = [BASE_ALLOCATION],
   ): Promise<NbdClient> {
+    if (!this.#shared) await this.#share();
     const selected = await this.#select(exportName, contexts);
     const info = this.#only ?? (await this.#enter(exportName));
     if (info.size > MAX_SIZE) {
@@ -195,11 +213,13 @@ export class Negotiation {
       tls: this.#tls,
       structured: this.#structured,
       extended: this.#extended,
+      sharedMemory: this.#shared?.size ?? 0,
       contexts: selected,
     };
     const leftover = this.#reader.leftover();
     const { strict } = this.#options;
-    return new NbdClient(this.#transport, agreement, leftover, { release: this.#release, strict });
+    const options = { release: this.#release, strict, shared: this.#shared };
+    return new NbdClient(this.#transport, agreement, leftover, options);
   }
 
   /** Leaves in order: NBD_OPT_ABORT. Never rejects. */
@@ -266,14 +286,46 @@ export class Negotiation {
     return new BlockError('EACCES', `the connection cannot be encrypted: ${why}`);
   }
 
-  /** Whether the server agrees to an option without data. */
-  async #request(option: number): Promise<boolean> {
+  /** Whether the server agrees to an option that has no answer. */
+  async #request(option: number, data?: Uint8Array): Promise<boolean> {
     try {
-      await this.#ask('another form of replies', option, undefined, () => {});
+      await this.#ask('another form of transmission', option, data, () => {});
       return true;
     } catch (error) {
       if (error instanceof OptionError) return false;
       throw error;
+    }
+  }
+
+  /** Offers memory for payloads to a server on this machine (docs/protocol.md). */
+  async #share(): Promise<void> {
+    const { sharedMemory } = this.#options;
+    const { descriptors } = this.#transport;
+    if (!sharedMemory || !descriptors || !this.#structured) return;
+    const [{ SharedMemory }, { SharedSlots }] = await Promise.all([
+      import('./shared-memory.ts'),
+      import('./shared-slots.ts'),
+    ]);
+    const given = sharedMemory === true ? undefined : sharedMemory;
+    const memory = given ?? SharedMemory.create();
+    if (!memory) return;
+    let size = 0;
+    const take = (reply: number, data: Buffer) => {
+      if (reply !== Rep.sharedMemory) return;
+      const mapped = decodeMemorySize(data) ?? 0;
+      if (size > 0 || mapped === 0 || mapped > memory.size) {
+        throw new ProtocolError('the server wants memory that it was not offered');
+      }
+      size = mapped;
+      descriptors.pass(memory.fd);
+    };
+    try {
+      await this.#ask('shared memory', Option.sharedMemory, encodeMemorySize(memory.size), take);
+      if (size > 0) this.#shared = new SharedSlots(memory, size, given !== undefined);
+    } catch (error) {
+      if (!(error instanceof OptionError)) throw error;
+    } finally {
+      if (!given) memory.close();
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Data, StatusRun } from '../block/device.ts';
 import type { RequestHeader } from '../protocol/request.ts';
 import type { Reading } from './reading.ts';
+import type { Slot } from './shared-slots.ts';
 
 /** A request as its caller makes it, without the cookie. */
 export type Request = Omit<RequestHeader, 'cookieHigh' | 'cookieLow'>;
@@ -29,6 +30,8 @@ export interface Pending {
   /** The first error that the server reported; the reply may still go on. */
   error: Error | undefined;
   errorChunks: number;
+  /** Shared memory that the server may use until it has answered. */
+  readonly slot: Slot | undefined;
   resolve: (answer: Answer) => void;
   reject: (error: unknown) => void;
 }

@@ -42,6 +42,16 @@ export class Reading {
     return this.#memory!.subarray(start, start + length);
   }
 
+  /**
+   * The bytes of a data chunk are in shared memory.
+   * @param slot that memory, unless it is the caller's.
+   * @throws ProtocolError as for `data`.
+   */
+  placed(start: number, length: number, slot: Uint8Array | undefined): void {
+    this.data(start, length);
+    if (slot && !this.#discarding) this.#memory!.set(slot.subarray(start, start + length), start);
+  }
+
   /** @throws ProtocolError as for `data`. */
   hole(start: number, length: number): void {
     this.#add({ start, length, hole: true });

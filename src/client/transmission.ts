@@ -2,6 +2,7 @@ import type { BlockSize, Data, Memory } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import {
   Command,
+  CommandFlag,
   MAX_EXTENTS,
   REPLY_ERROR_BIT,
   REPLY_FLAG_DONE,
@@ -21,6 +22,7 @@ import type { Transport } from '../transport/transport.ts';
 import type { Answer, Expected, Pending, Request, Statuses } from './pending.ts';
 import { Reading } from './reading.ts';
 import { requestError } from './refusal.ts';
+import type { SharedSlots, Slot } from './shared-slots.ts';
 import { AbortListeners } from './signals.ts';
 
 const SLAB = 1 << 14;
@@ -38,7 +40,16 @@ export interface Form {
   /** Names of the metadata contexts by their ids. */
   readonly contexts: ReadonlyMap<number, string>;
   readonly blockSize: BlockSize | undefined;
+  /** Memory for payloads that the server has mapped. */
+  readonly shared: SharedSlots | undefined;
 }
+
+/** Bytes with which the payloads of these chunks begin. */
+const FIXED: Readonly<Record<number, number>> = {
+  [Reply.offsetData]: 8,
+  [Reply.offsetHole]: 12,
+  [Reply.sharedData]: 12,
+};
 
 const NOTHING: Expected = { kind: 'nothing' };
 
@@ -97,8 +108,17 @@ export class Transmission {
   }
 
   read(request: Request, memory?: Memory, signal?: AbortSignal): Promise<Data> {
-    const reading = new Reading(request.length, memory);
-    return this.#send(request, undefined, { kind: 'data', reading }, signal) as Promise<Data>;
+    let given = memory;
+    let slot: Slot | undefined;
+    if (this.#form.shared) {
+      slot = this.#form.shared.forRead(request, length => {
+        const bytes = memory!(length);
+        given = () => bytes;
+        return bytes;
+      });
+    }
+    const reading = new Reading(request.length, given);
+    return this.#send(request, undefined, { kind: 'data', reading }, signal, slot) as Promise<Data>;
   }
 
   /** @param contexts the ids that the payload names; unless given, all that were agreed on. */
@@ -115,7 +135,9 @@ export class Transmission {
 
   /** A command without data in its answer. */
   command(request: Request, signal?: AbortSignal, payload?: Uint8Array): Promise<void> {
-    return this.#send(request, payload, NOTHING, signal) as Promise<void>;
+    const slot = payload && this.#form.shared?.forWrite(request, payload);
+    const sent = slot ? undefined : payload;
+    return this.#send(request, sent, NOTHING, signal, slot) as Promise<void>;
   }
 
   /**
@@ -170,17 +192,24 @@ export class Transmission {
     payload: Uint8Array | undefined,
     expected: Expected,
     signal: AbortSignal | undefined,
+    slot?: Slot,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted || this.#refusal) {
+        if (slot) this.#form.shared!.give(slot);
         reject(signal?.aborted ? signal.reason : this.#refusal);
         return;
       }
       const cookie = this.#nextCookie;
       this.#nextCookie = cookie === 0xffffffff ? 1 : cookie + 1;
       const request = { ...fields, cookieHigh: 0, cookieLow: cookie };
+      if (slot) {
+        request.flags = (fields.flags & ~CommandFlag.payloadLength) | CommandFlag.shared;
+        request.place = slot.place;
+      }
       const header = this.#push(request, payload);
-      const pending = { request, expected, error: undefined, errorChunks: 0, resolve, reject };
+      const answer = { error: undefined, errorChunks: 0, slot, resolve, reject };
+      const pending: Pending = { request, expected, ...answer };
       this.#pending.set(cookie, pending);
       if (signal) this.#heed(signal, pending, header, payload);
     });
@@ -210,6 +239,12 @@ export class Transmission {
       this.#forget(pending);
       return;
     }
+    if (pending.slot && !pending.slot.own) {
+      // The server may still write into the caller's memory, or read it.
+      const { reject: refuse } = pending;
+      pending.resolve = pending.reject = () => refuse(reason);
+      return;
+    }
     if (pending.expected.kind === 'data') pending.expected.reading.discard();
     if (pending === this.#receiving) this.#whenReceived = reject;
     else if (payload && this.#transport.queued > 0) this.#whenSent.push(reject);
@@ -233,12 +268,12 @@ export class Transmission {
 
   /** Requests made in one turn of the event loop go out together. */
   #push(request: RequestHeader, payload: Uint8Array | undefined): Uint8Array {
-    const size = requestSize(this.#form.extended);
+    const size = requestSize(this.#form);
     if (this.#used + size > SLAB) {
       this.#slab = Buffer.allocUnsafeSlow(SLAB);
       this.#used = 0;
     }
-    encodeRequest(this.#slab, this.#used, request, this.#form.extended);
+    encodeRequest(this.#slab, this.#used, request, this.#form);
     const header = this.#slab.subarray(this.#used, this.#used + size);
     this.#used += size;
     this.#outgoing.push(header);
@@ -315,7 +350,7 @@ export class Transmission {
   #chunk(header: ReplyHeader, size: number, pending: Pending): boolean {
     const inbox = this.#inbox;
     const { type, length } = header;
-    const fixed = type === Reply.offsetData ? 8 : type === Reply.offsetHole ? 12 : 0;
+    const fixed = FIXED[type] ?? 0;
     if (length < fixed) throw new ProtocolError('a content chunk is too short');
     if (inbox.available < size + fixed) return false;
     const at = inbox.start + size;
@@ -333,6 +368,9 @@ export class Transmission {
     } else if (type === Reply.offsetHole) {
       if (length !== 12) throw new ProtocolError('a hole chunk has a wrong length');
       this.#readingOf(pending).hole(this.#startOf(pending, at), inbox.buffer.readUInt32BE(at + 8));
+      done();
+    } else if (type === Reply.sharedData) {
+      this.#placed(pending, this.#startOf(pending, at), inbox.buffer.readUInt32BE(at + 8), length);
       done();
     } else {
       this.#payloadChunk(header, pending, done);
@@ -353,6 +391,13 @@ export class Transmission {
       this.#received();
       done();
     });
+  }
+
+  #placed(pending: Pending, start: number, length: number, size: number): void {
+    const { slot } = pending;
+    if (!slot) throw new ProtocolError('the server put data into memory that is not shared');
+    if (size !== 12) throw new ProtocolError('a chunk of shared data has a wrong length');
+    this.#readingOf(pending).placed(start, length, slot.own ? slot.bytes : undefined);
   }
 
   #readingOf({ expected }: Pending): Reading {
@@ -429,6 +474,7 @@ export class Transmission {
 
   #forget(pending: Pending): void {
     this.#pending.delete(pending.request.cookieLow);
+    if (pending.slot) this.#form.shared!.give(pending.slot);
     if (!this.#closing) return;
     this.#patience?.refresh();
     if (this.#pending.size === 0) this.#idle?.();

@@ -77,6 +77,7 @@ export function expansionOf(
     zeroing: undefined,
     fastZero: undefined,
     caching: 'emulated',
+    opaque: undefined,
     contexts: undefined,
     recipe: undefined,
     write: undefined,

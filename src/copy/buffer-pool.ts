@@ -9,12 +9,17 @@ const PAGE = 4096;
 /** Memory for answers: it is taken when they come, so that few buffers serve many requests. */
 export class BufferPool {
   readonly #size: number;
+  readonly #take: (length: number) => Buffer | undefined;
   readonly #arena = new Arena(SHORT);
   readonly #spare: Buffer[] = [];
 
-  /** @param size of a buffer, in bytes. */
-  constructor(size: number) {
+  /**
+   * @param size of a buffer, in bytes.
+   * @param take gives memory that is better than any other, while it has some.
+   */
+  constructor(size: number, take: (length: number) => Buffer | undefined = () => undefined) {
     this.#size = Math.ceil(size / PAGE) * PAGE;
+    this.#take = take;
   }
 
   /** Memory for the reads of one chunk at a time, which ends with `done`. */
@@ -23,7 +28,7 @@ export class BufferPool {
     let used = 0;
     return {
       memory: length => {
-        buffer ??= this.#spare.pop() ?? this.#arena.allocate(this.#size);
+        buffer ??= this.#spare.pop() ?? this.#take(this.#size) ?? this.#arena.allocate(this.#size);
         used += length;
         return buffer.subarray(used - length, used);
       },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { StrictDevice } from '../../test/peer/strict-device.ts';
 import type { BlockDevice, Extent } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
@@ -58,6 +59,35 @@ describe('copy', () => {
       const zeroed = [`z4096+${piece - 4096}`, `z${piece}+${piece}`, `z${2 * piece}+1`];
       assert.deepEqual(calls.sort(), [...data, ...zeroed].sort());
     }
+  });
+
+  test('in order: writes begin one after the other, and go on side by side', async () => {
+    const from = content(64_000);
+    from.fill(0, 10_000, 14_000);
+    const read = async (offset: bigint, length: number) => {
+      for (let turns = (Number(offset) * 7) % 40; turns > 0; turns--) await null;
+      return from.subarray(Number(offset), Number(offset) + length);
+    };
+    const to = Buffer.alloc(64_000);
+    const begun: bigint[] = [];
+    const destination: BlockDevice = {
+      size: 64_000n,
+      read: () => assert.fail('nothing is to be read'),
+      zero: () => {},
+      write: async (offset, data) => {
+        to.set(data, Number(offset));
+        begun.push(offset);
+        // Nothing is done before some are under way.
+        while (begun.length < 5) await turn();
+      },
+    };
+    const source = { size: 64_000n, read };
+    await copy(source, destination, { requestSize: 1024, sparse: 512, inOrder: true });
+    assert.ok(to.equals(from));
+    assert.deepEqual(
+      begun,
+      begun.toSorted((a, b) => Number(a - b)),
+    );
   });
 
   test('all connections of both ends are used, and flushed', async () => {

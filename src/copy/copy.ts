@@ -2,6 +2,7 @@ import type { BlockDevice } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { roomFor } from './grow.ts';
+import { InTurn } from './in-turn.ts';
 import type { Move } from './kernel.ts';
 import { type CopyObserver, observing } from './observer.ts';
 import { readChunk } from './reading.ts';
@@ -39,6 +40,10 @@ export interface CopyOptions extends WriteSettings {
   readonly extents?: boolean | undefined;
   /** Moves data by other means than reading and writing it. */
   readonly move?: Move | undefined;
+  /** Gives memory for bytes on their way, while it has some: such as the two ends share. */
+  readonly memory?: ((length: number) => Buffer | undefined) | undefined;
+  /** Writes begin in the order of the disk: a destination that gives out room does so in that order. */
+  readonly inOrder?: boolean | undefined;
   /** Where to begin, a multiple of 64 KiB and of `granularity`: what is before is there already. */
   readonly start?: bigint | undefined;
 }
@@ -77,7 +82,8 @@ export async function copy(
     start: options.start,
   });
   if (options.move) await moveChunks(queue, destination, zeroing, options.move, options);
-  const pool = new BufferPool(requests.size);
+  const pool = new BufferPool(requests.size, options.memory);
+  const turns = options.inOrder ? new InTurn() : undefined;
   await runSlots(requests.slots, options.signal, async (index, signal) => {
     const from = sources[index % sources.length]!;
     const writer = new SparseWriter(destinations[index % destinations.length]!, zeroing, signal);
@@ -85,10 +91,18 @@ export async function copy(
     for (;;) {
       const chunk = await queue.next(requests.size, signal);
       if (!chunk || signal.aborted) return;
-      const data = chunk.zero ? undefined : await readChunk(from, chunk, memory, signal);
-      const written = observing(options.observer, chunk, data);
-      if (data) await writer.write(chunk.offset, data);
-      else await writer.zero(chunk.offset, chunk.length);
+      const turn = turns?.next();
+      let written: (() => Promise<void>) | undefined;
+      try {
+        const data = chunk.zero ? undefined : await readChunk(from, chunk, memory, signal);
+        written = observing(options.observer, chunk, data);
+        if (turn) await turn.come;
+        if (signal.aborted) return;
+        if (data) await writer.write(chunk.offset, data, turn?.begun);
+        else await writer.zero(chunk.offset, chunk.length);
+      } finally {
+        turn?.begun();
+      }
       done();
       if (written) await written();
       options.progress?.(chunk.length);

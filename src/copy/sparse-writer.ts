@@ -1,4 +1,4 @@
-import { contiguous, isKnownZero, isZero, zeroes } from '../block/data.ts';
+import { byteLength, contiguous, isKnownZero, isZero, zeroes } from '../block/data.ts';
 import type { BlockDevice, Data, WriteOptions } from '../block/device.ts';
 import { zeroRange } from '../block/emulate.ts';
 import { located } from './errors.ts';
@@ -41,15 +41,22 @@ export class SparseWriter {
   /**
    * @param offset a multiple of the device's minimum block. Where the data ends inside a block, the
    * rest of it stays as it is.
+   * @param begun is called once nothing more is to be begun.
    * @throws BlockError that says where.
    */
-  async write(offset: bigint, data: Data): Promise<void> {
-    if (this.#sparse === 0) return this.#data(offset, contiguous(data));
+  async write(offset: bigint, data: Data, begun?: () => void): Promise<void> {
+    if (this.#sparse === 0) {
+      const put = this.#data(offset, contiguous(data));
+      begun?.();
+      return put;
+    }
+    const end = offset + BigInt(byteLength(data));
     let at = offset;
     for (const view of gather(data, this.#minimum)) {
+      const next = at + BigInt(view.length);
       if (isKnownZero(view)) await this.zero(at, view.length);
-      else await this.#split(at, view);
-      at += BigInt(view.length);
+      else await this.#split(at, view, next === end ? begun : undefined);
+      at = next;
     }
   }
 
@@ -70,7 +77,7 @@ export class SparseWriter {
   }
 
   /** Writes runs of blocks of data, and those of zeroes as zeroes. */
-  async #split(offset: bigint, view: Uint8Array): Promise<void> {
+  async #split(offset: bigint, view: Uint8Array, begun?: () => void): Promise<void> {
     const block = this.#sparse;
     // The first block may have begun before.
     const first = block - Number(offset % BigInt(block));
@@ -82,8 +89,9 @@ export class SparseWriter {
       while (end < view.length && blockIsZero(view, end, end + block) === zero);
       end = Math.min(end, view.length);
       const at = offset + BigInt(start);
-      if (zero) await this.zero(at, end - start);
-      else await this.#data(at, view.subarray(start, end));
+      const put = zero ? this.zero(at, end - start) : this.#data(at, view.subarray(start, end));
+      if (end === view.length) begun?.();
+      await put;
       start = end;
     }
   }

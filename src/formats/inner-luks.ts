@@ -1,5 +1,6 @@
 import { alignedDevice } from '../block/aligned.ts';
 import { MAX_SIZE } from '../block/device.ts';
+import { BlockError } from '../block/errors.ts';
 import { sliceDevice } from '../block/slice.ts';
 import { transformDevice } from '../block/transform.ts';
 import { sectorCipher } from '../encryption/sector-cipher.ts';
@@ -21,6 +22,9 @@ export async function innerLuks(
   header: { readonly offset: number; readonly length: number },
   secret: Buffer,
 ): Promise<{ data: Bytes; close(): void }> {
+  if (BigInt(header.offset + header.length) > file.device.size) {
+    throw new BlockError('EIO', 'the header of LUKS lies beyond the file');
+  }
   const place = sliceDevice(file.device, BigInt(header.offset), BigInt(header.length));
   const { payload, key } = await openVolume(place, { header: place, passphrase: secret });
   secret.fill(0);

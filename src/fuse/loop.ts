@@ -24,6 +24,14 @@ const AGAIN: ReadonlySet<string> = new Set(['ENOENT', 'EINTR', 'EAGAIN']);
 const UNMOUNTED = 'ENODEV';
 const CLOSED = -1;
 
+/** Lends memory for the answers to reads. */
+export interface Lender {
+  take(length: number): Buffer;
+  give(buffer: Buffer): void;
+}
+
+export const ORDINARY: Lender = { take: takeBuffer, give: giveBuffer };
+
 /** A request that is not answered at once. */
 interface Pending {
   readonly header: RequestHeader;
@@ -38,6 +46,7 @@ interface Pending {
 export class FuseLoop {
   #fd: number;
   readonly #session: FuseSession;
+  readonly #lender: Lender;
   readonly #most: number;
   readonly #io: FuseIo;
   readonly #pending = new Map<bigint, Pending>();
@@ -52,9 +61,10 @@ export class FuseLoop {
   #idle: (() => void) | undefined;
 
   /** @param fd /dev/fuse, which is closed at the end. @param most requests under way at once. */
-  constructor(fd: number, session: FuseSession, most: number) {
+  constructor(fd: number, session: FuseSession, most: number, lender = ORDINARY) {
     this.#fd = fd;
     this.#session = session;
+    this.#lender = lender;
     this.#most = most;
     const io = FuseIo.load();
     if (!io) throw new BlockError('ENOTSUP', 'this system has no FUSE');
@@ -149,10 +159,10 @@ export class FuseLoop {
     }
     let lent: Buffer | undefined;
     const lend = (wanted: number) => {
-      lent = takeBuffer(wanted);
+      lent = this.#lender.take(wanted);
       return lent;
     };
-    const free = () => lent && giveBuffer(lent);
+    const free = () => lent && this.#lender.give(lent);
     const reply = this.#session.handle(header, request, lend);
     if (typeof reply === 'number' || !('then' in reply)) {
       this.#answer(header, reply);

@@ -44,6 +44,9 @@ export interface OpenOptions
   readonly parameters?: readonly string[] | undefined;
 }
 
+/** With servers on this machine, unless options say something else. */
+const sharedMemory = true;
+
 /** How often, and how soon, a server is connected to again and the requests are made again. */
 export interface Reconnect {
   /** 5 unless said. */
@@ -169,7 +172,8 @@ async function webOrigin(url: string, options: OpenOptions): Promise<Origin> {
 function uriOrigin(text: string, options: OpenOptions): Origin {
   const uri = parseNbdUri(text);
   const { exportName = uri.exportName } = options;
-  const open = ({ signal }: RequestOptions) => connect(uri, { ...options, exportName, signal });
+  const open = ({ signal }: RequestOptions) =>
+    connect(uri, { sharedMemory, ...options, exportName, signal });
   return { exportName, open, close: nothing };
 }
 
@@ -180,7 +184,9 @@ async function commandOrigin(argv: readonly string[], options: OpenOptions): Pro
   return {
     exportName,
     open: async ({ signal }) =>
-      goOrClose(await server.negotiate({ ...options, signal }), exportName, { signal }),
+      goOrClose(await server.negotiate({ sharedMemory, ...options, signal }), exportName, {
+        signal,
+      }),
     close: server.close,
   };
 }

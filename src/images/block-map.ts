@@ -1,8 +1,9 @@
-import { andThen, isPromise } from '../block/answer.ts';
+import { andThen } from '../block/answer.ts';
 import { zeroRange } from '../block/emulate.ts';
 import { BlockError, errnoOf, messageOf } from '../block/errors.ts';
 import type { CheckReport } from './image.ts';
 import type { ImageFile } from './image-file.ts';
+import { Leaving, type ReadsUnderWay } from './reads-under-way.ts';
 import type { Allocation, Mapping, Place, Run, RunKind } from './run.ts';
 import { TableCache } from './table-cache.ts';
 
@@ -56,11 +57,21 @@ export abstract class BlockMap implements Mapping, Allocation {
   readonly #sector: number;
   readonly #highestFirst: boolean;
   readonly #size: number;
+  readonly reads: ReadsUnderWay;
+  zeroUnit: Allocation['zeroUnit'];
+  zero: Allocation['zero'];
+  discard: Allocation['discard'];
+  /** Places that no entry leads to as soon as all is written, later on, and now. */
+  readonly #freed: number[] = [];
+  readonly #leaving: Leaving<number>;
+  protected readonly free: number[] = [];
   #flushing: Promise<void> = Promise.resolve();
 
   constructor(options: BlockMapOptions) {
     const { file, size, block, entryBytes, sector = 512, unit = block } = options;
     this.file = file;
+    this.reads = file.reads;
+    this.#leaving = new Leaving(file.reads);
     this.size = size;
     this.cluster = block;
     this.unit = unit;
@@ -73,7 +84,7 @@ export abstract class BlockMap implements Mapping, Allocation {
   }
 
   /** Where the entry of a block is in the file; undefined: there is no table with it. */
-  protected abstract entryAt(index: number): number | undefined | PromiseLike<number | undefined>;
+  protected abstract entryAt(index: number): number | undefined;
   /** @throws BlockError EIO the entry makes no sense. */
   protected abstract parse(bytes: Buffer, at: number, index: number): BlockEntry;
   /** Says in an entry where the data of its block is. */
@@ -89,13 +100,12 @@ export abstract class BlockMap implements Mapping, Allocation {
   find(offset: bigint, length: number): Run | PromiseLike<Run> {
     const index = Number(offset / BigInt(this.cluster));
     const within = Number(offset % BigInt(this.cluster));
-    return andThen(this.entryAt(index), at => {
-      if (at === undefined) return nothing(Math.min(length, this.cluster - within));
-      const start = at - (at % SLICE);
-      return andThen(this.tables.get(start), slice =>
-        this.#runIn(slice, start, { index, at, within, length }),
-      );
-    });
+    const at = this.entryAt(index);
+    if (at === undefined) return nothing(Math.min(length, this.cluster - within));
+    const start = at - (at % SLICE);
+    return andThen(this.tables.get(start), slice =>
+      this.#runIn(slice, start, { index, at, within, length }),
+    );
   }
 
   /** @throws BlockError EIO the data begins where there is no file. */
@@ -122,8 +132,7 @@ export abstract class BlockMap implements Mapping, Allocation {
     }
     for (let next = index + 1; done < length; next++) {
       const entryAt = this.entryAt(next);
-      if (entryAt === undefined || isPromise(entryAt)) break;
-      if (entryAt < start || entryAt + this.#entryBytes > start + slice.length) break;
+      if (!this.#isIn(start, entryAt)) break;
       const entry = this.parse(slice, entryAt - start, next);
       if (entry.kind !== first.kind || entry.bits !== undefined) break;
       const follows = first.at + within + done;
@@ -167,7 +176,7 @@ export abstract class BlockMap implements Mapping, Allocation {
   }
 
   protected async entryOf(index: number): Promise<BlockEntry> {
-    const at = await this.entryAt(index);
+    const at = this.entryAt(index);
     if (at === undefined) return { kind: 'absent', at: 0 };
     const slice = await this.tables.get(at - (at % SLICE));
     return this.#parsed(slice, at % SLICE, index);
@@ -180,21 +189,41 @@ export abstract class BlockMap implements Mapping, Allocation {
     const room = Math.min(length, this.cluster - within);
     const entry = await this.entryOf(index);
     if (entry.at !== 0) return { at: entry.at + within, length: room, fresh: false };
-    const wanted = await this.#withoutRoom(index, Math.ceil((within + length) / this.cluster));
-    const { at, count } = this.take(wanted);
+    const wanted = this.#withoutRoom(index, Math.ceil((within + length) / this.cluster));
+    const again = this.free.pop();
+    const { at, count } = again === undefined ? this.take(wanted) : { at: again, count: 1 };
     await this.file.grow(at + count * this.cluster);
-    const fresh = this.file.growsAsZeroes;
-    if (!fresh && this.unit < this.cluster) {
-      await zeroRange(this.file.device, BigInt(at), count * this.cluster);
+    const isFresh = again === undefined && this.file.growsAsZeroes;
+    const isZeroed = !isFresh && (again !== undefined || this.unit < this.cluster);
+    if (isZeroed) {
+      await zeroRange(this.file.device, BigInt(at), count * this.cluster, { mayTrim: true });
     }
+    const fresh = isFresh || isZeroed;
     await this.begin?.(at);
     return { at: at + within, length: Math.min(length, count * this.cluster - within), fresh };
   }
 
-  async #withoutRoom(index: number, most: number): Promise<number> {
+  /**
+   * How many blocks in a row have no place, from one that has none on. It is known at once, so that
+   * whoever asks first has room first.
+   */
+  #withoutRoom(index: number, most: number): number {
+    const first = this.entryAt(index);
+    if (first === undefined) return 1;
+    const start = first - (first % SLICE);
+    const slice = this.tables.peek(start);
+    if (!slice) return 1;
     let count = 1;
-    while (count < most && (await this.entryOf(index + count)).at === 0) count++;
+    for (; count < most; count++) {
+      const at = this.entryAt(index + count);
+      if (!this.#isIn(start, at) || this.parse(slice, at - start, index + count).at !== 0) break;
+    }
     return count;
+  }
+
+  /** Whether an entry is in the slice that begins there. */
+  #isIn(start: number, at: number | undefined): at is number {
+    return at !== undefined && at >= start && at + this.#entryBytes <= start + SLICE;
   }
 
   async commit(offset: bigint, { at, length }: Place): Promise<void> {
@@ -218,7 +247,7 @@ export abstract class BlockMap implements Mapping, Allocation {
     index: number,
     act: (slice: Buffer, within: number) => void,
   ): Promise<void> {
-    const at = await this.entryAt(index);
+    const at = this.entryAt(index);
     if (at === undefined) throw new BlockError('EIO', 'the image has no table for this block');
     await this.change(at, act);
     const second = this.secondEntryAt?.(index);
@@ -229,6 +258,48 @@ export abstract class BlockMap implements Mapping, Allocation {
   protected async change(at: number, act: (slice: Buffer, within: number) => void): Promise<void> {
     const within = at % SLICE;
     await this.tables.edit(at - within, within, this.#entryBytes, slice => act(slice, within));
+  }
+
+  /**
+   * Sees to it that blocks which are zeroes take no room.
+   * @param put says so in an entry; undefined: the format cannot, and only the file below gives room
+   * back. @param backed something else shows where there is nothing.
+   */
+  protected knowsZero(
+    put: ((slice: Buffer, within: number) => void) | undefined,
+    backed = false,
+  ): void {
+    this.zeroUnit = this.cluster;
+    const zero = async (index: number, mayTrim: boolean) => {
+      const { kind, at, bits } = await this.entryOf(index);
+      if (kind === 'zero' || (kind === 'absent' && !backed)) return;
+      const stays = kind === 'data' && !mayTrim && (bits === undefined || !backed);
+      if (stays || !put) await zeroRange(this.file.device, BigInt(at), this.cluster, { mayTrim });
+      else {
+        await this.changeEntry(index, put);
+        if (kind === 'data') this.#freed.push(at);
+      }
+    };
+    this.zero = async (offset, length, mayTrim) => {
+      const first = Number(offset / BigInt(this.cluster));
+      const count = Math.ceil(length / this.cluster);
+      for (let index = first; index < first + count; index++) await zero(index, mayTrim);
+    };
+    this.discard = (offset, length) => this.zero!(offset, length, true);
+  }
+
+  /** Writes all that is in memory; the file ends before its last blocks if they are free. */
+  async close(): Promise<void> {
+    await this.flush();
+    for (let last = this.#freeAtEnd(); last >= 0; last = this.#freeAtEnd()) {
+      this.free.splice(last, 1);
+      this.file.cut(this.file.end - this.cluster);
+    }
+    await this.file.trimEnd();
+  }
+
+  #freeAtEnd(): number {
+    return this.free.indexOf(this.file.end - this.cluster);
   }
 
   async #setBits(index: number, within: number, length: number): Promise<void> {
@@ -303,15 +374,28 @@ export abstract class BlockMap implements Mapping, Allocation {
 
   /** What comes in between is for the next time: its data may not be there yet. */
   async #writeAll(): Promise<void> {
+    const freed = this.#freed.splice(0);
     const [bits, tables] = [this.bits.take(), this.tables.take()];
     try {
       await this.settle?.();
       await this.file.flush();
       if (await bits.write()) await this.file.flush();
       if (await tables.write()) await this.file.flush();
+      this.#leaving.add(freed.splice(0));
+      await this.#release();
     } finally {
       bits.giveBack();
       tables.giveBack();
+      this.#freed.push(...freed);
+    }
+  }
+
+  /** What nobody reads any more is for others. */
+  async #release(): Promise<void> {
+    const { trim } = this.file.device;
+    for (let at = this.#leaving.next(); at !== undefined; at = this.#leaving.next()) {
+      await trim?.call(this.file.device, BigInt(at), this.cluster);
+      this.free.push(at);
     }
   }
 }

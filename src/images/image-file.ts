@@ -10,9 +10,12 @@ import type {
 } from '../block/device.ts';
 import { zeroRange } from '../block/emulate.ts';
 import { BlockError } from '../block/errors.ts';
+import { ReadsUnderWay } from './reads-under-way.ts';
 
 /** A file grows by so many bytes at least, and loses at the end what it does not need. */
 const STEP = 16 << 20;
+/** As long as it is not as large as that. */
+const SMALL_STEP = 1 << 20;
 
 /**
  * The file of an image, which is read past its end as zeroes and grows as it is written. Offsets are
@@ -20,10 +23,13 @@ const STEP = 16 << 20;
  */
 export class ImageFile {
   readonly device: BlockDevice;
+  /** Of data and of tables. */
+  readonly reads = new ReadsUnderWay();
   /** Where what is used ends, in bytes. */
   end: number;
   #size: number;
   readonly #before: number;
+  #isCut = false;
   #growing: Promise<void> | undefined;
 
   /** @throws BlockError EIO the file is larger than 2^53-1 bytes. */
@@ -88,11 +94,11 @@ export class ImageFile {
 
   async #grow(end: number): Promise<void> {
     while (end > this.#size) {
-      this.#growing ??= this.#resize(Math.ceil(Math.max(end, this.end) / STEP) * STEP).finally(
-        () => {
-          this.#growing = undefined;
-        },
-      );
+      const wanted = Math.max(end, this.end);
+      const step = wanted < STEP ? SMALL_STEP : STEP;
+      this.#growing ??= this.#resize(Math.ceil(wanted / step) * step).finally(() => {
+        this.#growing = undefined;
+      });
       await this.#growing;
     }
   }
@@ -105,12 +111,17 @@ export class ImageFile {
     this.#size = size;
   }
 
-  /** Gives back what is behind the end. */
+  /** What is in use ends there from now on. */
+  cut(end: number): void {
+    this.end = end;
+    this.#isCut = true;
+  }
+
+  /** Gives back what is behind the end, but nothing that was there before by itself. */
   async trimEnd(): Promise<void> {
     await this.#growing;
-    if (this.device.resize && this.#size > this.end && this.#size !== this.#before) {
-      await this.#resize(this.end);
-    }
+    const isChanged = this.#isCut || this.#size !== this.#before;
+    if (this.device.resize && this.#size > this.end && isChanged) await this.#resize(this.end);
   }
 
   async close(): Promise<void> {

@@ -15,6 +15,7 @@ import { ExtentList } from '../block/extents.ts';
 import { type Part, readParts } from '../block/parts.ts';
 import { composed } from '../block/wrap.ts';
 import { MappedWrites } from './mapped-writes.ts';
+import type { ReadsUnderWay } from './reads-under-way.ts';
 import type { Allocation, Mapping, Run } from './run.ts';
 
 /** What is read and written by offsets, and not closed. */
@@ -58,6 +59,7 @@ export function mappedDevice(parts: MappedParts): BlockDevice {
     zeroing: undefined,
     fastZero: allocation && (allocation.zero ? 'native' : 'emulated'),
     caching: 'emulated',
+    opaque: undefined,
     contexts,
     recipe: undefined,
     read: (offset, length, options) => disk.read(offset, length, options),
@@ -92,15 +94,22 @@ export class MappedReads {
   readonly #data: Bytes;
   readonly #packed: Pick<BlockDevice, 'read'>;
   readonly #backing: BlockDevice | undefined;
+  readonly #reads: ReadsUnderWay | undefined;
 
-  constructor({ mapping, data, packed, backing }: MappedParts) {
+  constructor({ mapping, data, packed, backing, allocation }: MappedParts) {
     this.mapping = mapping;
+    this.#reads = allocation?.reads;
     this.#data = data;
     this.#packed = packed ?? ZEROES;
     this.#backing = backing && alignedDevice(backing);
   }
 
   read(offset: bigint, length: number, options?: ReadOptions): Data | PromiseLike<Data> {
+    const answer = this.#read(offset, length, options);
+    return this.#reads && isPromise(answer) ? this.#reads.during(answer) : answer;
+  }
+
+  #read(offset: bigint, length: number, options?: ReadOptions): Data | PromiseLike<Data> {
     const first = this.mapping.find(offset, length);
     if (!isPromise(first) && first.length === length && first.kind === 'data') {
       return this.#data.read(BigInt(first.at!), length, options);

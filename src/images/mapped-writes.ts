@@ -39,15 +39,17 @@ export class MappedWrites {
         return this.write(offset, data, options);
       });
     }
+    // Whoever is alone asks again, and hears what is wrong.
+    if (isPromise(run)) run.then(undefined, () => {});
     return this.#alone(offset, data.length, options, () => this.#put(offset, data, options));
   }
 
   zero(offset: bigint, length: number, options: ZeroOptions = {}): void | PromiseLike<void> {
-    const { zero, unit } = this.#allocation;
+    const { zero, unit, zeroUnit = unit } = this.#allocation;
     const { fastZero, mayTrim = false } = options;
-    const segments = segmentsOf(offset, length, unit, this.#disk.mapping.size);
+    const segments = segmentsOf(offset, length, zeroUnit, this.#disk.mapping.size);
     if (fastZero && (!zero || segments.some(({ whole }) => !whole))) {
-      throw new BlockError('ENOTSUP', `zeroing a part of a block of ${unit} bytes is not fast`);
+      throw new BlockError('ENOTSUP', `zeroing a part of a block of ${zeroUnit} bytes is not fast`);
     }
     return this.#alone(offset, length, options, async () => {
       for (const segment of segments) {

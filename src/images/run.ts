@@ -1,3 +1,5 @@
+import type { ReadsUnderWay } from './reads-under-way.ts';
+
 /** What an image knows of a range of its disk. */
 export type RunKind =
   /** Nothing: it reads as the backing file has it, or as zeroes. */
@@ -54,12 +56,16 @@ export interface Allocation {
   commit(offset: bigint, place: Place): void | PromiseLike<void>;
   /** The data could not be written: the place is free again. */
   abandon?(place: Place): void;
+  /** What is freed is kept as long as it may be read. */
+  readonly reads?: ReadsUnderWay | undefined;
+  /** Bytes that `zero` takes as a whole: a unit unless told. */
+  readonly zeroUnit?: number | undefined;
   /** The range reads as zeroes from now on; absent: zeroes are written. */
   readonly zero?:
     | ((offset: bigint, length: number, mayTrim: boolean) => void | PromiseLike<void>)
     | undefined;
   /** Whole clusters may lose their room. */
-  discard?(offset: bigint, length: number): void | PromiseLike<void>;
+  readonly discard?: ((offset: bigint, length: number) => void | PromiseLike<void>) | undefined;
   /** All that was committed is durable when this has answered. */
   flush(): Promise<void>;
 }

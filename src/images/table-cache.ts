@@ -54,7 +54,14 @@ export class TableCache {
   get(start: number): Buffer | PromiseLike<Buffer> {
     const changed = this.#changed.get(start);
     if (changed) return changed.bytes;
-    return this.#kept.get(start, options => this.#file.bytes(start, this.slice, options));
+    return this.#kept.get(start, options =>
+      this.#file.reads.during(this.#file.bytes(start, this.slice, options)),
+    );
+  }
+
+  /** The slice that begins there, if it is in memory. */
+  peek(start: number): Buffer | undefined {
+    return this.#changed.get(start)?.bytes ?? this.#kept.peek(start);
   }
 
   /**

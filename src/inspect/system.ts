@@ -1,8 +1,7 @@
-import { contiguous } from '../block/data.ts';
+import { posix } from 'node:path';
 import type { RequestOptions } from '../block/device.ts';
-import { BlockError, errnoOf } from '../block/errors.ts';
-import { nameOf } from '../formats/fs/names.ts';
 import { type Mount, Tree } from '../formats/fs/tree.ts';
+import { attempt, textOf } from './text.ts';
 import type { Mountable } from './volumes.ts';
 
 /** An operating system on a file system. */
@@ -15,11 +14,11 @@ export interface System {
   readonly product: string;
   readonly version: string;
   readonly hostname: string;
+  /** Where Windows is, such as /Windows. */
+  readonly windowsRoot?: string;
   readonly mounts: readonly Mount[];
 }
 
-/** Files of an inspected system are small. */
-const LONGEST = 1 << 20;
 const LINUX_SIGNS = [
   '/etc/os-release',
   '/usr/lib/os-release',
@@ -36,32 +35,21 @@ export async function findSystems(
   const found: System[] = [];
   for (const root of all) {
     const tree = new Tree([{ path: '/', fileSystem: root.fileSystem }]);
-    if (await hasAny(tree, LINUX_SIGNS, options)) found.push(await linux(root, tree, all, options));
-    else if (await hasAny(tree, WINDOWS_SIGNS, options)) found.push(windows(root, tree));
+    if (await firstOf(tree, LINUX_SIGNS, options))
+      found.push(await linux(root, tree, all, options));
+    else {
+      const sign = await firstOf(tree, WINDOWS_SIGNS, options);
+      if (sign !== undefined) found.push(windows(root, tree, posix.dirname(sign)));
+    }
   }
   return found;
 }
 
-async function hasAny(tree: Tree, paths: readonly string[], options?: RequestOptions) {
+async function firstOf(tree: Tree, paths: readonly string[], options?: RequestOptions) {
   for (const path of paths) {
-    if (await attempt(() => tree.find(path, options))) return true;
+    if (await attempt(() => tree.find(path, options))) return path;
   }
-  return false;
-}
-
-/** What is not there, or cannot be read, says nothing. */
-async function attempt<T>(act: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await act();
-  } catch (error) {
-    if (
-      error instanceof BlockError &&
-      ['ENOENT', 'EINVAL', 'EIO', 'ENOTSUP'].includes(errnoOf(error))
-    ) {
-      return undefined;
-    }
-    throw error;
-  }
+  return undefined;
 }
 
 async function linux(
@@ -86,23 +74,9 @@ async function linux(
   };
 }
 
-function windows(root: Mountable, { mounts }: Tree): System {
+function windows(root: Mountable, { mounts }: Tree, windowsRoot: string): System {
   const named = { distribution: 'windows', product: 'Windows', version: '', hostname: 'unknown' };
-  return { root, type: 'windows', mounts, ...named };
-}
-
-async function textOf(
-  tree: Tree,
-  path: string,
-  options?: RequestOptions,
-): Promise<string | undefined> {
-  return attempt(async () => {
-    const { node } = await tree.find(path, options);
-    const content = await node.open(options);
-    const length = content.size < BigInt(LONGEST) ? Number(content.size) : LONGEST;
-    if (length === 0) return '';
-    return nameOf(Buffer.from(contiguous(await content.read(0n, length, options))));
-  });
+  return { root, type: 'windows', mounts, windowsRoot, ...named };
 }
 
 /** `KEY=value` or `KEY="value"`, a line each. */

@@ -1,4 +1,5 @@
-import { closeSync, ftruncateSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, statfsSync } from 'node:fs';
+import { BlockError, messageOf } from '../block/errors.ts';
 import { koffi, lastError, libcFunction } from './libc.ts';
 import { DONTNEED, HUGEPAGE, LARGE_PAGE, madvise, NOHUGEPAGE } from './madvise.ts';
 
@@ -9,6 +10,14 @@ const FLAGS = 0x2 | 0x20 | 0x4000;
 const MAP_SHARED = 1;
 const MAP_POPULATE = 0x8000;
 const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const F_ADD_SEALS = 1033;
+const F_GET_SEALS = 1034;
+const F_SEAL_SHRINK = 2;
+/** F_SEAL_SEAL, F_SEAL_SHRINK and F_SEAL_GROW: the size stays as it is. */
+const SEALS = 1 | F_SEAL_SHRINK | 4;
+/** What statfs says of memory with ordinary pages. */
+const TMPFS = 0x01021994;
 
 /** Node 20 allows buffers of up to 4 GiB. */
 const VIEW = 2 ** 30;
@@ -17,6 +26,7 @@ const mmap = libcFunction(
   'int64_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
 );
 const memfdCreate = libcFunction('int memfd_create(const char *name, unsigned int flags)');
+const fcntl = libcFunction('int fcntl(int fd, int command, int argument)');
 const munmap = libcFunction('int munmap(uintptr_t address, size_t length)');
 
 /** Where a mapping is: all that another thread needs to use it too. */
@@ -65,17 +75,48 @@ export class Mapping {
    * @returns undefined where the system cannot.
    */
   static shared(length: number): { mapping: Mapping; fd: number } | undefined {
-    const fd = memfdCreate()?.('nbdpipe', MFD_CLOEXEC) ?? -1;
+    const fd = memfdCreate()?.('nbdpipe', MFD_CLOEXEC | MFD_ALLOW_SEALING) ?? -1;
     if (fd === -1) return undefined;
     ftruncateSync(fd, length);
+    fcntl()!(fd, F_ADD_SEALS, SEALS);
+    const mapping = Mapping.#of(fd, length);
+    if (mapping) return { mapping, fd };
+    closeSync(fd);
+    return undefined;
+  }
+
+  /**
+   * Maps memory that another process has made: only if it can never become shorter, so that whoever
+   * uses it here meets no SIGBUS. The descriptor is the caller's to close.
+   * @throws BlockError EINVAL what is wrong with it.
+   */
+  static given(fd: number, length: number): Mapping {
+    const refuse = (why: string) => new BlockError('EINVAL', `the shared memory ${why}`);
+    const seals = fcntl()?.(fd, F_GET_SEALS, 0) ?? -1;
+    if (seals === -1) throw refuse('is none that can be sealed: expected a memfd');
+    if ((seals & F_SEAL_SHRINK) === 0) throw refuse('is not sealed against shrinking');
+    // Pages of hugetlbfs may be missing when they are touched, sealed or not.
+    if (statfsSync(`/proc/self/fd/${fd}`).type !== TMPFS) throw refuse('has no ordinary pages');
+    const { size } = fstatSync(fd);
+    if (size < length) throw refuse(`has ${size} bytes: expected ${length}`);
+    const mapping = Mapping.#of(fd, length);
+    if (!mapping) throw refuse(`cannot be mapped: ${messageOf(lastError('mmap'))}`);
+    return mapping;
+  }
+
+  static #of(fd: number, length: number): Mapping | undefined {
     const address = mmap()!(0, length, PROT_READ_WRITE, MAP_SHARED, fd, 0);
-    if (address === -1) {
-      closeSync(fd);
-      return undefined;
-    }
+    if (address === -1) return undefined;
     const mapping = new Mapping({ address, length });
-    unmap.register(mapping, mapping.place);
-    return { mapping, fd };
+    unmap.register(mapping, mapping.place, mapping);
+    return mapping;
+  }
+
+  /** Gives memory that is shared with another process back now: nothing may use a view any more. */
+  unmap(): void {
+    unmap.unregister(this);
+    this.#views.length = 0;
+    munmap()!(this.place.address, this.place.length);
   }
 
   /** The bytes from `start` on, `length` of them or fewer. */

@@ -37,17 +37,19 @@ export interface ProgramOptions {
   readonly output?: number;
   /** A descriptor that it finds as /dev/fd/3. */
   readonly file?: number;
+  /** Where its complaint says why it failed, which end of it is kept; the last line unless said. */
+  readonly reason?: 'first' | 'last';
 }
 
 /**
  * Runs a program of the system to its end, with what it starts; both are ended with this process.
- * @returns what it wrote to standard error, at most the last 4096 characters.
- * @throws BlockError EIO naming the program, how it ended and its last line of complaint.
+ * @returns what it wrote to standard error, at most 4096 characters.
+ * @throws BlockError EIO naming the program, how it ended and a line of its complaint.
  */
 export async function runProgram(
   program: string,
   words: readonly string[],
-  { name = basename(program), variables, output, file }: ProgramOptions = {},
+  { name = basename(program), variables, output, file, reason = 'last' }: ProgramOptions = {},
 ): Promise<string> {
   const child = spawn(program, words, {
     stdio: ['ignore', output ?? 'ignore', 'pipe', ...(file === undefined ? [] : [file])],
@@ -57,7 +59,8 @@ export async function runProgram(
   const forget = atExit(() => endGroup(child.pid));
   let complaint = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-    complaint = (complaint + text).slice(-MAX_COMPLAINT);
+    const whole = complaint + text;
+    complaint = reason === 'first' ? whole.slice(0, MAX_COMPLAINT) : whole.slice(-MAX_COMPLAINT);
   });
   try {
     const failure = await new Promise<string | undefined>(resolve => {
@@ -65,8 +68,12 @@ export async function runProgram(
       child.once('close', (status, signal) => resolve(endFailure(status, signal)));
     });
     if (failure === undefined) return complaint.trim();
-    const reason = complaint.trim().split('\n').at(-1)!.trim();
-    throw new BlockError('EIO', `${name}: ${failure}${reason && `: ${reason}`}`);
+    const line = complaint
+      .trim()
+      .split('\n')
+      .at(reason === 'first' ? 0 : -1)!;
+    const why = line.trim().replace(`${name}: `, '');
+    throw new BlockError('EIO', `${name}: ${failure}${why && `: ${why}`}`);
   } finally {
     forget();
   }

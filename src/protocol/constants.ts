@@ -45,6 +45,8 @@ export const Option = {
   listMetaContext: 9,
   setMetaContext: 10,
   extendedHeaders: 11,
+  /** Not of proto.md: docs/protocol.md, as all that is called shared here. */
+  sharedMemory: 0x6e627000,
 } as const;
 
 export const Rep = {
@@ -52,6 +54,7 @@ export const Rep = {
   server: 2,
   info: 3,
   metaContext: 4,
+  sharedMemory: 0x6e627000,
   errUnsup: 0x80000001,
   errPolicy: 0x80000002,
   errInvalid: 0x80000003,
@@ -84,6 +87,7 @@ export const CommandFlag = {
   reqOne: 1 << 3,
   fastZero: 1 << 4,
   payloadLength: 1 << 5,
+  shared: 1 << 15,
 } as const;
 
 export const REQUEST_MAGIC = 0x25609513;
@@ -100,6 +104,7 @@ export const Reply = {
   offsetHole: 2,
   blockStatus: 5,
   blockStatusExt: 6,
+  sharedData: 0x6e70,
   error: 0x8001,
   errorOffset: 0x8002,
 } as const;
@@ -114,6 +119,8 @@ export const AllocationFlag = { hole: 1, zero: 2 } as const;
 /** Bytes of the fixed headers. */
 export const REQUEST_SIZE = 28;
 export const EXTENDED_REQUEST_SIZE = 32;
+/** What follows them where memory is shared: where in it the payload is. */
+export const PLACE_SIZE = 8;
 export const SIMPLE_REPLY_SIZE = 16;
 export const STRUCTURED_REPLY_SIZE = 20;
 export const EXTENDED_REPLY_SIZE = 32;

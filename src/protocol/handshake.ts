@@ -166,6 +166,20 @@ export function decodeMetaContextReply(data: Buffer): { id: number; name: string
   return { id: cursor.uint32(), name: cursor.rest().toString() };
 }
 
+/** The data of NBD_OPT_SHARED_MEMORY, and of the reply of that name (docs/protocol.md). */
+export function encodeMemorySize(bytes: number): Buffer {
+  const data = Buffer.alloc(8);
+  data.writeBigUInt64BE(BigInt(bytes), 0);
+  return data;
+}
+
+/** undefined: not of the right form. More than 2^53-1 comes out as Infinity. */
+export function decodeMemorySize(data: Buffer): number | undefined {
+  if (data.length !== 8) return undefined;
+  const bytes = Number(data.readBigUInt64BE(0));
+  return Number.isSafeInteger(bytes) ? bytes : Number.POSITIVE_INFINITY;
+}
+
 /** One NBD_REP_INFO, as a server gives it and a client collects it. */
 export type InfoReply =
   | { readonly info: 'export'; readonly size: bigint; readonly flags: number }

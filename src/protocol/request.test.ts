@@ -50,28 +50,44 @@ for (const [request, compact, extended] of REQUESTS) {
       [false, compact],
       [true, extended],
     ] as const) {
-      const bytes = Buffer.alloc(requestSize(isExtended) + 3, 0xee);
-      encodeRequest(bytes, 3, request, isExtended);
+      const bytes = Buffer.alloc(requestSize({ extended: isExtended }) + 3, 0xee);
+      encodeRequest(bytes, 3, request, { extended: isExtended });
       assert.deepEqual(bytes.subarray(0, 3), hex('eeeeee'));
       assert.deepEqual(bytes.subarray(3), hex(digits));
-      assert.deepEqual(decodeRequest(bytes, 3, isExtended), request);
+      const decoded = decodeRequest(bytes, 3, { extended: isExtended });
+      assert.deepEqual(decoded, { ...request, place: undefined });
     }
   });
 }
 
+test('where memory is shared, a place follows each header', () => {
+  const request = { ...REQUESTS[0]![0], flags: CommandFlag.shared, place: 0x1_0000_0001 };
+  for (const extended of [false, true]) {
+    const form = { extended, shared: true };
+    const size = requestSize(form);
+    assert.equal(size, requestSize({ extended }) + 8);
+    const bytes = Buffer.alloc(size);
+    encodeRequest(bytes, 0, request, form);
+    assert.deepEqual(bytes.subarray(-8), hex('0000000100000001'));
+    assert.deepEqual(decodeRequest(bytes, 0, form), request);
+    bytes.fill(0xff, size - 8);
+    assert.equal(decodeRequest(bytes, 0, form).place, Number.POSITIVE_INFINITY);
+  }
+});
+
 describe('lengths of 64 bits', () => {
   const decoded = (digits: string) => {
     const bytes = hex(`21e41c71 0000 0004 0000000000000001 0000000000000000 ${digits}`);
-    return decodeRequest(bytes, 0, true).length;
+    return decodeRequest(bytes, 0, { extended: true }).length;
   };
 
   test('up to 2^53-1 they are exact', () => {
-    const bytes = Buffer.alloc(requestSize(true));
+    const bytes = Buffer.alloc(requestSize({ extended: true }));
     for (const length of [2 ** 32, 2 ** 32 + 1, 2 ** 52 + 3, Number.MAX_SAFE_INTEGER]) {
       const request = { flags: 0, type: 4, cookieHigh: 0, cookieLow: 1, offset: 0n, length };
-      encodeRequest(bytes, 0, request, true);
+      encodeRequest(bytes, 0, request, { extended: true });
       assert.equal(bytes.readBigUInt64BE(24), BigInt(length));
-      assert.equal(decodeRequest(bytes, 0, true).length, length);
+      assert.equal(decodeRequest(bytes, 0, { extended: true }).length, length);
     }
     assert.equal(decoded('001fffffffffffff'), Number.MAX_SAFE_INTEGER);
   });
@@ -84,9 +100,15 @@ describe('lengths of 64 bits', () => {
 
 test('a wrong magic, also the one of the other kind', () => {
   const rest = '0000 0000 0000000000000001 0000000000000000 0000000000000200';
-  assert.throws(() => decodeRequest(hex(`25609512 ${rest}`), 0, false), ProtocolError);
-  assert.throws(() => decodeRequest(hex(`21e41c71 ${rest}`), 0, false), ProtocolError);
-  assert.throws(() => decodeRequest(hex(`25609513 ${rest}`), 0, true), ProtocolError);
+  assert.throws(
+    () => decodeRequest(hex(`25609512 ${rest}`), 0, { extended: false }),
+    ProtocolError,
+  );
+  assert.throws(
+    () => decodeRequest(hex(`21e41c71 ${rest}`), 0, { extended: false }),
+    ProtocolError,
+  );
+  assert.throws(() => decodeRequest(hex(`25609513 ${rest}`), 0, { extended: true }), ProtocolError);
 });
 
 describe('the payload of a block status request', () => {

@@ -2,6 +2,7 @@
 import {
   EXTENDED_REQUEST_MAGIC,
   EXTENDED_REQUEST_SIZE,
+  PLACE_SIZE,
   REQUEST_MAGIC,
   REQUEST_SIZE,
 } from './constants.ts';
@@ -17,17 +18,26 @@ export interface RequestHeader {
   offset: bigint;
   /** Bytes; more than 2^53-1 comes out as Infinity, as no one can mean it. */
   length: number;
+  /** Where in the shared memory the payload is, with the flag that says so. */
+  place?: number | undefined;
 }
 
-export function requestSize(extended: boolean): number {
-  return extended ? EXTENDED_REQUEST_SIZE : REQUEST_SIZE;
+/** How the headers of requests look. */
+export interface RequestForm {
+  readonly extended: boolean;
+  /** Memory is shared: a place follows each header. */
+  readonly shared?: unknown;
+}
+
+export function requestSize({ extended, shared }: RequestForm): number {
+  return (extended ? EXTENDED_REQUEST_SIZE : REQUEST_SIZE) + (shared ? PLACE_SIZE : 0);
 }
 
 export function encodeRequest(
   into: Buffer,
   at: number,
   request: Readonly<RequestHeader>,
-  extended: boolean,
+  { extended, shared }: RequestForm,
 ): void {
   into.writeUInt32BE(extended ? EXTENDED_REQUEST_MAGIC : REQUEST_MAGIC, at);
   into.writeUInt16BE(request.flags, at + 4);
@@ -41,13 +51,18 @@ export function encodeRequest(
   } else {
     into.writeUInt32BE(request.length, at + 24);
   }
+  if (!shared) return;
+  const end = at + (extended ? EXTENDED_REQUEST_SIZE : REQUEST_SIZE);
+  into.writeBigUInt64BE(BigInt(request.place ?? 0), end);
 }
 
 /**
  * The request whose header starts at `at`, which must be there in full.
  * @throws ProtocolError wrong magic: what follows cannot be understood.
  */
-export function decodeRequest(from: Buffer, at: number, extended: boolean): RequestHeader {
+export function decodeRequest(from: Buffer, at: number, form: RequestForm): RequestHeader {
+  const { extended, shared } = form;
+  const end = at + (extended ? EXTENDED_REQUEST_SIZE : REQUEST_SIZE);
   if (from.readUInt32BE(at) !== (extended ? EXTENDED_REQUEST_MAGIC : REQUEST_MAGIC)) {
     throw new ProtocolError('the client sent something that is not a request: wrong magic');
   }
@@ -58,6 +73,7 @@ export function decodeRequest(from: Buffer, at: number, extended: boolean): Requ
     cookieLow: from.readUInt32BE(at + 12),
     offset: from.readBigUInt64BE(at + 16),
     length: extended ? length64(from, at + 24) : from.readUInt32BE(at + 24),
+    place: shared ? length64(from, end) : undefined,
   };
 }
 

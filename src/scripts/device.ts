@@ -110,6 +110,7 @@ class Connection {
       zeroing: undefined,
       fastZero: fastZeroOf(facts),
       caching: cache === 'native' ? undefined : cache,
+      opaque: undefined,
       contexts: undefined,
       recipe: undefined,
       read: this.#read,

@@ -36,13 +36,13 @@ export function perform(
  */
 export function write(
   device: BlockDevice,
-  { request, offset, payload, buffer }: Piece,
+  { request, offset, data, buffer }: Piece,
   last: boolean,
   signal: AbortSignal,
 ): void | PromiseLike<void> {
   const native = device.fua === 'native';
   const options: WriteOptions = { fua: native && isFua(request), signal };
-  const written = buffer ? buffer.done(options) : device.write!(offset, payload!, options);
+  const written = buffer ? buffer.done(options) : device.write!(offset, data!, options);
   if (native || !last || !isFua(request)) return written;
   return Promise.resolve(written).then(() => settle(device, { fua: true, signal }));
 }

@@ -113,18 +113,28 @@ export class Connection implements Client {
       secured: transport => {
         this.#transport = transport;
       },
+      share: () => this.#host.share(),
     });
-    const agreed = await this.#inTime(handshake(session));
-    if (agreed) {
-      this.exportName = agreed.transmit.name;
-      try {
-        await this.#transmit(agreed, session.reader.leftover(), session.facts());
-      } finally {
-        await agreed.transmit.device.close?.();
-      }
+    let idle = true;
+    try {
+      const agreed = await this.#inTime(handshake(session));
+      if (agreed) idle = await this.#serve(agreed, session);
+    } finally {
+      // What was given up may still read or write there.
+      if (idle) session.shareMemory(undefined);
     }
     // A client that waits for this end knows then that the disk is closed.
     await this.#transport.end();
+  }
+
+  /** @returns whether nothing is under way any more. */
+  async #serve(agreed: Agreed, session: Session): Promise<boolean> {
+    this.exportName = agreed.transmit.name;
+    try {
+      return await this.#transmit(agreed, session.reader.leftover(), session.facts());
+    } finally {
+      await agreed.transmit.device.close?.();
+    }
   }
 
   /** Hangs up when a handshake takes too long. */
@@ -144,14 +154,14 @@ export class Connection implements Client {
     }
   }
 
-  #transmit(agreed: Agreed, leftover: Uint8Array, facts: ListRequest): Promise<void> {
+  #transmit(agreed: Agreed, leftover: Uint8Array, facts: ListRequest): Promise<boolean> {
     const { options, busy } = this.#host;
     const { observer } = options;
     return new Promise(resolve => {
       const finished = () => {
         this.#transmission = undefined;
         busy.delete(this);
-        resolve();
+        resolve(true);
       };
       let moving = false;
       const onBusy = () => {
@@ -182,7 +192,10 @@ export class Connection implements Client {
         finished,
       );
       this.#transmission = transmission;
-      void this.#givenUp.then(finished);
+      void this.#givenUp.then(() => {
+        resolve(false);
+        finished();
+      });
       transmission.start();
       if (this.#gone.signal.aborted) transmission.close();
     });

@@ -3,6 +3,7 @@ import type { BlockDevice, BlockSize, ExtentsOptions, StatusRun } from '../block
 import { extentsOf } from '../block/emulate.ts';
 import { BlockError } from '../block/errors.ts';
 import { type Supports, supportOf } from '../block/support.ts';
+import type { Place } from '../posix/mapping.ts';
 import {
   AllocationFlag,
   BASE_ALLOCATION,
@@ -22,6 +23,8 @@ export interface Terms {
   extended: boolean;
   /** Selected metadata contexts, in the order of their ids, from 1. */
   contexts: readonly string[];
+  /** Where the memory is that the client shares. */
+  shared?: Place | undefined;
 }
 
 const WRITING: ReadonlySet<number> = new Set([Command.write, Command.trim, Command.writeZeroes]);
@@ -38,8 +41,8 @@ const KINDS: Readonly<Record<number, RequestKind>> = {
 
 /** Flags that each command may have, as far as they are agreed on. */
 const FLAGS: Readonly<Record<number, number>> = {
-  [Command.read]: CommandFlag.df,
-  [Command.write]: CommandFlag.payloadLength,
+  [Command.read]: CommandFlag.df | CommandFlag.shared,
+  [Command.write]: CommandFlag.payloadLength | CommandFlag.shared,
   [Command.flush]: 0,
   [Command.trim]: 0,
   [Command.cache]: 0,
@@ -126,6 +129,7 @@ export class Export {
     let flags: number = CommandFlag.noHole;
     if (terms.structured) flags |= CommandFlag.df | CommandFlag.reqOne;
     if (terms.extended) flags |= CommandFlag.payloadLength;
+    if (terms.shared) flags |= CommandFlag.shared;
     if (this.#supports.fua !== 'none') flags |= CommandFlag.fua;
     if (this.#supports.fastZero !== 'none') flags |= CommandFlag.fastZero;
     return flags;

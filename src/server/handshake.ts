@@ -13,6 +13,7 @@ import { go, info } from './option-handlers/info-go.ts';
 import { list } from './option-handlers/list.ts';
 import { listMetaContext, setMetaContext } from './option-handlers/meta-context.ts';
 import type { OptionHandler, Outcome } from './option-handlers/option.ts';
+import { sharedMemory } from './option-handlers/shared-memory.ts';
 import { abort, extendedHeaders, startTls, structuredReply } from './option-handlers/simple.ts';
 import { OPTION_LIMIT, type Session } from './session.ts';
 
@@ -27,6 +28,7 @@ const HANDLERS: Readonly<Record<number, OptionHandler>> = {
   [Option.listMetaContext]: listMetaContext,
   [Option.setMetaContext]: setMetaContext,
   [Option.extendedHeaders]: extendedHeaders,
+  [Option.sharedMemory]: sharedMemory,
 };
 
 /** What a client may ask for where TLS is required. */

@@ -19,8 +19,8 @@ export interface WriteHost {
   /** Sends the answers that are ready, before time is spent on waiting. */
   flush(): void;
   /**
-   * All bytes of a piece are there: it is written, by `buffer` or from `payload`, which is given
-   * back; then the rest is received, if there is more to come, or the request answered.
+   * All bytes of a piece are there: it is written, and `payload` given back; then the rest is
+   * received, if there is more to come, or the request answered.
    */
   arrived(piece: Piece, rest?: Rest): void;
   /** Bytes of the payload that are still to come belong to nothing. */
@@ -38,6 +38,9 @@ export interface Rest {
 export interface Piece {
   readonly request: RequestHeader;
   readonly offset: bigint;
+  /** What is written, unless that is in `buffer`. */
+  readonly data?: Uint8Array | undefined;
+  /** Memory of `data` that is given back. */
   readonly payload?: Buffer | undefined;
   readonly buffer?: WriteBuffer | undefined;
 }
@@ -97,7 +100,7 @@ export class IncomingWrite {
     const buffer = this.#buffer;
     this.#aside = undefined;
     if (!buffer) {
-      this.#arrived(done, { request, offset, payload });
+      this.#arrived(done, { request, offset, data: payload, payload });
       return;
     }
     put(buffer.memory, placed, payload);

@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly noStructuredReplies?: boolean | undefined;
   /** Do not offer metadata contexts. */
   readonly noMetaContexts?: boolean | undefined;
+  /** Do not let clients on this machine share memory for payloads with the server. */
+  readonly noSharedMemory?: boolean | undefined;
   /** Bits of the handshake flags that may be shown; all unless said. */
   readonly maskHandshake?: number | undefined;
   /** Encryption, for clients that ask for it; none unless given. */

@@ -14,6 +14,7 @@ import {
 } from '../protocol/reply.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Terms } from './export.ts';
+import { place } from './shared-payloads.ts';
 
 const SLAB = 1 << 14;
 /** Shorter runs of zeroes are cheaper as data than as a chunk of their own. */
@@ -30,6 +31,8 @@ export class Outbox {
   #used = 0;
   /** Bytes collected and not yet sent. */
   bytes = 0;
+  /** Bytes put into shared memory, of which the client has not been told. */
+  placed = 0;
   /** Answers that were begun since everything was sent. */
   unsent = 0;
 
@@ -74,11 +77,20 @@ export class Outbox {
     }
   }
 
-  /** A part of the answer to a read, as data and hole chunks; `last`: nothing follows. */
-  readPart(cookie: Cookie, offset: bigint, data: Data, df: boolean, last: boolean): void {
+  /**
+   * A part of the answer to a read, as data and hole chunks; `last`: nothing follows.
+   * @param slot shared memory for the data, which then are not sent.
+   */
+  readPart(
+    cookie: Cookie,
+    offset: bigint,
+    data: Data,
+    df: boolean,
+    last: boolean,
+    slot?: Uint8Array,
+  ): void {
     if (data instanceof Uint8Array && !isKnownZero(data)) {
-      this.#dataChunk(cookie, offset, data.length, last);
-      this.#push(data);
+      this.#data(cookie, offset, data, data.length, last, slot);
       return;
     }
     const runs = df ? [{ zero: false, data: viewsOf(data) }] : runsOf(viewsOf(data));
@@ -90,10 +102,29 @@ export class Outbox {
         this.#chunk(cookie, Reply.offsetHole, done, 12);
         this.#push(encodeHole(at, length));
       } else {
-        this.#dataChunk(cookie, at, length, done);
-        for (const view of run.data) this.#push(view);
+        const from = Number(at - offset);
+        this.#data(cookie, at, run.data, length, done, slot?.subarray(from, from + length));
       }
       at += BigInt(length);
+    }
+  }
+
+  #data(
+    cookie: Cookie,
+    offset: bigint,
+    data: Data,
+    length: number,
+    done: boolean,
+    slot: Uint8Array | undefined,
+  ): void {
+    if (slot) {
+      place(slot, data);
+      this.placed += length;
+      this.#chunk(cookie, Reply.sharedData, done, 12);
+      this.#push(encodeHole(offset, length));
+    } else {
+      this.#dataChunk(cookie, offset, length, done);
+      this.raw(data);
     }
   }
 
@@ -120,6 +151,7 @@ export class Outbox {
     const views = this.#views;
     this.#views = [];
     this.bytes = 0;
+    this.placed = 0;
     this.#transport.send(views);
     if (this.#transport.queued === 0) {
       this.#used = 0;

@@ -1,5 +1,6 @@
 import type { DeviceSource, ListRequest } from '../block/device.ts';
 import { checkDevice } from '../block/well-formed.ts';
+import type { Mapping } from '../posix/mapping.ts';
 import { Option, Rep } from '../protocol/constants.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { encodeOptionReply } from '../protocol/handshake.ts';
@@ -22,13 +23,15 @@ export interface SessionHost {
   readonly signal: AbortSignal;
   /** The connection has been encrypted. */
   secured(transport: Transport): void;
+  /** Bytes of payload that the connection may hold now. */
+  share(): number;
 }
 
 /** Most bytes of data with one option. */
 export const OPTION_LIMIT = 1 << 16;
 
 /** What holds before a client has asked for anything. */
-const PLAIN: Terms = { structured: false, extended: false, contexts: [] };
+const PLAIN: Terms = { structured: false, extended: false, contexts: [], shared: undefined };
 
 /** One connection while it is negotiating. */
 export class Session {
@@ -45,6 +48,8 @@ export class Session {
   secure = false;
   /** The export that the contexts were selected for. */
   contextsExport: string | undefined;
+  /** What the client shares. */
+  #memory: Mapping | undefined;
   #opened: Export | undefined;
   #default: string | undefined;
 
@@ -59,6 +64,15 @@ export class Session {
   /** Tells the observer what went wrong. */
   complain(error: unknown): void {
     this.options.observer?.error?.(error, this.#host.client);
+  }
+
+  /** Aborted when the client is gone. */
+  get signal(): AbortSignal {
+    return this.#host.signal;
+  }
+
+  share(): number {
+    return this.#host.share();
   }
 
   debug(message: string): void {
@@ -104,6 +118,13 @@ export class Session {
     await opened?.device.close?.();
   }
 
+  /** Payloads may lie in this memory from now on, in place of any that was shared before. */
+  shareMemory(memory: Mapping | undefined): void {
+    this.#memory?.unmap();
+    this.#memory = memory;
+    this.terms = { ...this.terms, shared: memory?.place };
+  }
+
   /** The terms for an export: contexts count only for the export that they were selected for. */
   termsFor(exportName: string): Terms {
     return this.contextsExport === exportName ? this.terms : { ...this.terms, contexts: [] };
@@ -116,6 +137,7 @@ export class Session {
   async encrypt({ credentials, verifyPeer }: ServerTls): Promise<void> {
     const { encrypt } = await import('../transport/tls.ts');
     await this.release();
+    this.shareMemory(undefined);
     this.terms = PLAIN;
     this.contextsExport = undefined;
     this.#default = undefined;

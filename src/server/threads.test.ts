@@ -65,28 +65,34 @@ for (const [what, start] of Object.entries(START)) {
   });
 }
 
-test('what connections ask for in another thread is counted when they end', async t => {
-  const device = memoryStore(1n << 40n, 'sparse');
-  let moved = 0;
-  const server = new Server({
-    source: { open: () => device },
-    helpers: { most: 1, start: startThread },
-    observer: {
-      debug: message => {
-        if (message.includes('another thread')) moved += 1;
+for (const sharedMemory of [false, true]) {
+  const by = sharedMemory ? 'shared memory' : 'the socket';
+  test(`in another thread connections go on by ${by}, and are counted when they end`, async t => {
+    const device = memoryStore(1n << 40n, 'sparse');
+    let moved = 0;
+    const server = new Server({
+      source: { open: () => device },
+      helpers: { most: 1, start: startThread },
+      observer: {
+        debug: message => {
+          if (message.includes('another thread')) moved += 1;
+        },
       },
-    },
+    });
+    const path = join(temporaryFolder(t), 'socket');
+    await server.listen({ path });
+    const uri = `nbd+unix:///?socket=${path}`;
+    const clients = await Promise.all([1, 2].map(() => connect(uri, { sharedMemory })));
+    await clients[0]!.write!(0n, Buffer.alloc(MIB, 1));
+    let rounds = 0;
+    for (; moved === 0; rounds++) await Promise.all(clients.map(readMuch));
+    const first = Buffer.alloc(MIB, 1);
+    for (const client of clients) assert.ok(first.equals(await client.read(0n, MIB)), by);
+    await Promise.all(clients.map(client => client.close()));
+    while (server.clients().length > 0) await new Promise(setImmediate);
+    const { requests, bytesRead, bytesWritten } = server.statistics();
+    assert.equal(requests, rounds * 2 * MANY + 3);
+    assert.deepEqual([bytesRead, bytesWritten], [(requests - 1) * MIB, MIB]);
+    await server.close();
   });
-  const path = join(temporaryFolder(t), 'socket');
-  await server.listen({ path });
-  const clients = await Promise.all([1, 2].map(() => connect(`nbd+unix:///?socket=${path}`)));
-  await clients[0]!.write!(0n, Buffer.alloc(MIB, 1));
-  let rounds = 0;
-  for (; moved === 0; rounds++) await Promise.all(clients.map(readMuch));
-  await Promise.all(clients.map(client => client.close()));
-  while (server.clients().length > 0) await new Promise(setImmediate);
-  const { requests, bytesRead, bytesWritten } = server.statistics();
-  assert.equal(requests, rounds * 2 * MANY + 1);
-  assert.deepEqual([bytesRead, bytesWritten], [(requests - 1) * MIB, MIB]);
-  await server.close();
-});
+}

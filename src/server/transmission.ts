@@ -16,6 +16,7 @@ import { type Export, MAX_PAYLOAD, type Terms } from './export.ts';
 import { IncomingWrite, type Piece, type Rest, type WriteHost } from './incoming-write.ts';
 import { Outbox } from './outbox.ts';
 import { Payloads } from './payloads.ts';
+import { SharedPayloads } from './shared-payloads.ts';
 import { Stall } from './stall.ts';
 import type { Counters } from './statistics.ts';
 import { statusReply } from './status.ts';
@@ -72,6 +73,7 @@ export class Transmission implements WriteHost {
 
   readonly inbox: Inbox;
   readonly payloads = new Payloads();
+  readonly #shared: SharedPayloads | undefined;
   /** A write whose payload is coming in. */
   #incoming: IncomingWrite | undefined;
   #inARow = 0;
@@ -115,7 +117,8 @@ export class Transmission implements WriteHost {
     this.#host = host;
     this.#finished = finished;
     this.#outbox = new Outbox(transport, terms);
-    this.headerSize = requestSize(terms.extended);
+    this.headerSize = requestSize(terms);
+    this.#shared = terms.shared && new SharedPayloads(terms.shared, this.payloads);
     this.#reading = { memory: this.payloads.lend, signal: host.gone.signal };
     transport.onDrain = () => this.#drainedNow();
   }
@@ -275,7 +278,7 @@ export class Transmission implements WriteHost {
         setImmediate(() => this.#pump());
         return;
       }
-      const request = decodeRequest(inbox.buffer, inbox.start, this.#terms.extended);
+      const request = decodeRequest(inbox.buffer, inbox.start, this.#terms);
       if (!this.#admits(request)) {
         // Answers that wait here take room too, and no one else would send them.
         if (this.#outbox.bytes === 0) return;
@@ -284,7 +287,7 @@ export class Transmission implements WriteHost {
       }
       inbox.start += this.headerSize;
       this.#begin(request);
-      if (this.#outbox.bytes >= BATCH) this.flush();
+      if (this.#outbox.bytes + this.#outbox.placed >= BATCH) this.flush();
     }
   }
 
@@ -325,6 +328,10 @@ export class Transmission implements WriteHost {
     }
     this.#count(request);
     this.#host.onRequest?.(request);
+    if (this.#shared && (request.flags & CommandFlag.shared) !== 0) {
+      this.#beginShared(request, this.#shared);
+      return;
+    }
     const hasPayload = this.#terms.extended
       ? (request.flags & CommandFlag.payloadLength) !== 0
       : request.type === Command.write;
@@ -354,6 +361,36 @@ export class Transmission implements WriteHost {
     if (refusal) this.#discard(request.length, () => this.#refuse(request, refusal));
     else if (request.length === 0) this.#outbox.success(request);
     else this.#receiveWrite(request);
+  }
+
+  #beginShared(request: RequestHeader, shared: SharedPayloads): void {
+    let slot: Buffer;
+    try {
+      const refusal = this.#export.refusal(request, this.#terms);
+      if (refusal) throw refusal;
+      slot = shared.slot(request);
+    } catch (error) {
+      this.#refuse(request, error);
+      return;
+    }
+    if (request.length === 0) this.#outbox.nothing(request);
+    else if (request.type === Command.read) this.#read(request, slot);
+    else this.#writeShared(request, slot, shared, 0);
+  }
+
+  /** Writes what is in a slot, from `done` on. */
+  #writeShared(request: RequestHeader, slot: Buffer, shared: SharedPayloads, done: number): void {
+    const end = Math.min(done + this.share(), slot.length);
+    const offset = request.offset + BigInt(done);
+    let piece: Piece;
+    try {
+      piece = shared.piece(this.device, request, offset, slot.subarray(done, end));
+    } catch (error) {
+      this.#refuse(request, error);
+      return;
+    }
+    const receive = () => this.#writeShared(request, slot, shared, end);
+    this.arrived(piece, end < slot.length ? { left: 0, receive } : undefined);
   }
 
   #discard(length: number, then: () => void): void {
@@ -437,39 +474,42 @@ export class Transmission implements WriteHost {
     else this.#answer(request, () => perform(this.device, request, this.#host.gone.signal));
   }
 
-  #read(request: RequestHeader): void {
+  /** @param slot shared memory for the answer. */
+  #read(request: RequestHeader, slot?: Buffer): void {
     const { offset, length } = request;
     if (length > this.#host.share()) {
-      this.#exclusively(() => this.#readPieces(request));
+      this.#exclusively(() => this.#readPieces(request, slot));
       return;
     }
-    const df = (request.flags & CommandFlag.df) !== 0;
+    const { device } = this;
     let data: Data | PromiseLike<Data>;
     try {
-      data = this.#export.device.read(offset, length, this.#reading);
+      const options = slot ? this.#shared!.reading(device, slot, this.#reading) : this.#reading;
+      data = device.read(offset, length, options);
     } catch (error) {
       this.#refuse(request, error);
       return;
     }
     if (!isPromise(data)) {
-      this.#sendRead(request, data, df);
+      this.#sendRead(request, data, slot);
       return;
     }
     this.#takeOn(length);
     data.then(
-      bytes => this.#settled(length, () => this.#sendRead(request, bytes, df)),
+      bytes => this.#settled(length, () => this.#sendRead(request, bytes, slot)),
       error => this.#settled(length, () => this.#refuse(request, error)),
     );
   }
 
-  #sendRead(request: RequestHeader, data: Data, df: boolean): void {
+  #sendRead(request: RequestHeader, data: Data, slot: Buffer | undefined): void {
     const fault = badAnswer(data, request.length);
     if (fault) this.#refuse(request, fault);
-    else this.#outbox.read(request, data, df);
+    else if (slot) this.#outbox.readPart(request, request.offset, data, false, true, slot);
+    else this.#outbox.read(request, data, (request.flags & CommandFlag.df) !== 0);
   }
 
   /** A read that is longer than the connection may hold is read as the client takes it. */
-  async #readPieces(request: RequestHeader): Promise<void> {
+  async #readPieces(request: RequestHeader, slot?: Buffer): Promise<void> {
     const { device } = this.#export;
     const df = (request.flags & CommandFlag.df) !== 0;
     const inChunks = this.#terms.structured && !df;
@@ -489,8 +529,10 @@ export class Transmission implements WriteHost {
         return;
       }
       if (!inChunks && done === 0) this.#outbox.readHeader(request, request.length);
+      const part = slot?.subarray(done, done + count);
       done += count;
-      if (inChunks) this.#outbox.readPart(request, offset, data, false, done === request.length);
+      const last = done === request.length;
+      if (inChunks) this.#outbox.readPart(request, offset, data, false, last, part);
       else this.#outbox.raw(data);
       this.#outbox.flush();
       await this.#drained();

@@ -61,19 +61,23 @@ export class Overlays {
   }
 
   async #open(disk: OverlaidDisk): Promise<Overlay> {
-    if (this.#path === undefined) return this.#temporary(disk);
+    if (this.#path === undefined) return temporaryOverlay(disk.size, disk.block);
     if (this.#overlays.size > 0) {
       const words = `${this.#path}: it is for one export: '${disk.name}' needs one of its own`;
       throw new BlockError('ENOTSUP', words);
     }
     return openOverlayFile(this.#path, disk);
   }
+}
 
-  #temporary({ size, block }: OverlaidDisk): Overlay {
-    const file = { writable: true, shared: false, blockDevice: false, rotational: undefined };
-    const blocks = fileDevice({ ...file, fd: newFile(), size, sparse: false });
-    return new Overlay({ blocks }, size, block);
-  }
+/**
+ * An overlay that is kept in a file without a name. @param size of the disk, @param block in bytes.
+ * @throws BlockError EIO there can be no such file.
+ */
+export function temporaryOverlay(size: bigint, block: number): Overlay {
+  const file = { writable: true, shared: false, blockDevice: false, rotational: undefined };
+  const blocks = fileDevice({ ...file, fd: newFile(), size, sparse: false });
+  return new Overlay({ blocks }, size, block);
 }
 
 function newFile(): number {

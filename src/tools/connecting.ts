@@ -7,17 +7,18 @@ import type { Origin } from './origins.ts';
 
 export const CONNECTING_OPTIONS = {
   connections: { names: ['C', 'connections'], value: 'required' },
+  noSharedMemory: { names: ['no-shared-memory'] },
   retries: { names: ['retries'], value: 'required' },
 } as const satisfies Options;
 
-export type Connecting = Pick<OpenOptions, 'connections' | 'reconnect'>;
+export type Connecting = Pick<OpenOptions, 'connections' | 'reconnect' | 'sharedMemory'>;
 
 const MOST_CONNECTIONS = 1024;
 const MANY = 2 ** 31 - 1;
 
 /** What of these was given. @throws UsageError */
 export function connectingOf(given: CommandLine<string>['given']): Connecting {
-  const number = (key: keyof typeof CONNECTING_OPTIONS, least: number, most: number) => {
+  const number = (key: 'connections' | 'retries', least: number, most: number) => {
     const value = given.findLast(option => option.key === key)?.value;
     return value === undefined ? undefined : wholeNumber(`--${key}`, value, least, most);
   };
@@ -25,6 +26,7 @@ export function connectingOf(given: CommandLine<string>['given']): Connecting {
   return {
     connections: number('connections', 1, MOST_CONNECTIONS),
     reconnect: retries > 0 && { retries },
+    sharedMemory: !given.some(option => option.key === 'noSharedMemory'),
   };
 }
 

@@ -9,10 +9,15 @@ let signalled = false;
  * Has `undo` called before the program ends: by `run`, or by SIGTERM, SIGINT or SIGHUP, whose
  * effect it then has all the same. A second signal ends the program at once. `undo` may have been
  * called before and may fail.
+ * @returns what takes that back.
  */
-export function atEnd(undo: () => Promise<void>): void {
+export function atEnd(undo: () => Promise<void>): () => void {
   if (undos.size === 0) for (const signal of SIGNALS) process.on(signal, dieBy);
   undos.add(undo);
+  return () => {
+    undos.delete(undo);
+    if (undos.size === 0) for (const signal of SIGNALS) process.off(signal, dieBy);
+  };
 }
 
 /** Whether a signal is ending the program: nothing else is to end it or to complain any more. */

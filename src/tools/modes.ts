@@ -1,5 +1,6 @@
 /** The words after the mount point: a mode and what belongs to it, or a disk. */
 import { UsageError } from '../block/errors.ts';
+import type { NegotiationOptions } from '../client/negotiation.ts';
 import { joinBrackets } from './cli.ts';
 import {
   commandOrigin,
@@ -12,10 +13,13 @@ import {
 } from './origins.ts';
 
 /**
- * What the words name. A server is started, and nothing else is opened yet.
+ * What the words name. `options` are those of connections that are made at once. A server is started, and nothing else is opened yet.
  * @throws UsageError; BlockError a command or a plugin that does not start; the signal's reason.
  */
-export async function originOf(words: readonly string[], signal: AbortSignal): Promise<Origin> {
+export async function originOf(
+  words: readonly string[],
+  options: NegotiationOptions,
+): Promise<Origin> {
   const [mode, ...rest] = words;
   switch (mode) {
     case undefined:
@@ -27,11 +31,11 @@ export async function originOf(words: readonly string[], signal: AbortSignal): P
       return commandOrigin(least(mode, rest));
     case '--command':
     case '--cmd':
-      return pipeOrigin(least(mode, rest), signal);
+      return pipeOrigin(least(mode, rest), options);
     case '--plugin':
       return pluginOrigin(least(mode, rest));
     case '--fd':
-      return descriptorOrigin(numberIn(mode, just(mode, rest, 1)[0]!, 2 ** 31 - 1), signal);
+      return descriptorOrigin(numberIn(mode, just(mode, rest, 1)[0]!, 2 ** 31 - 1), options);
     case '--unix':
       return serverOrigin({ path: just(mode, rest, 1)[0]! });
     case '--tcp': {

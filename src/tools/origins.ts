@@ -1,7 +1,7 @@
 import { UsageError } from '../block/errors.ts';
 import type { NbdClient } from '../client/client.ts';
 import { goOrClose, negotiate } from '../client/connect.ts';
-import { Negotiation } from '../client/negotiation.ts';
+import { Negotiation, type NegotiationOptions } from '../client/negotiation.ts';
 import { pluginSource } from '../declare/configure.ts';
 import type { Disk } from '../handle/disk.ts';
 import { type OpenOptions, open } from '../handle/open.ts';
@@ -59,8 +59,9 @@ export async function commandOrigin(argv: readonly string[]): Promise<Origin> {
     name: argv[0]!,
     kind: 'command',
     open: async options => {
-      const { exportName = '', signal } = options;
-      const client = await goOrClose(await server.negotiate({ signal }), exportName, { signal });
+      const { exportName = '', signal, sharedMemory } = options;
+      const negotiation = await server.negotiate({ signal, sharedMemory });
+      const client = await goOrClose(negotiation, exportName, { signal });
       clients.push(client);
       return open(client, options);
     },
@@ -82,18 +83,21 @@ async function namesIn(negotiating: Promise<Negotiation>): Promise<string[]> {
 }
 
 /** A server that is started and speaks on its standard input and output. */
-export async function pipeOrigin(argv: readonly string[], signal: AbortSignal): Promise<Origin> {
+export async function pipeOrigin(
+  argv: readonly string[],
+  options: NegotiationOptions,
+): Promise<Origin> {
   const { connectCommand } = await import('../client/command.ts');
-  return connected(argv[0]!, 'command', await connectCommand(argv, { signal }));
+  return connected(argv[0]!, 'command', await connectCommand(argv, options));
 }
 
 /** A connection that was made by who started this program. @throws UsageError it is none. */
-export async function descriptorOrigin(fd: number, signal: AbortSignal): Promise<Origin> {
+export async function descriptorOrigin(fd: number, options: NegotiationOptions): Promise<Origin> {
   const { SocketTransport } = await import('../transport/socket.ts');
   const name = `--fd ${fd}`;
   const transport = adopted(() => SocketTransport.adopted(fd), name);
-  const negotiation = await Negotiation.begin(transport, { signal });
-  return connected(name, 'server', await negotiation.go('', { signal }));
+  const negotiation = await Negotiation.begin(transport, options);
+  return connected(name, 'server', await negotiation.go('', options));
 }
 
 function adopted<T>(adopt: () => T, name: string): T {

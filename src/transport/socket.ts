@@ -1,10 +1,12 @@
 import net from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { byteLength, sliceData, viewsOf } from '../block/data.ts';
 import type { Peer } from '../block/device.ts';
+import { sendDescriptor, takeDescriptor } from '../posix/descriptor-passing.ts';
 import { duplicate } from '../posix/duplicate.ts';
 import { type PeerCredentials, peerCredentials } from '../posix/peer-credentials.ts';
 import { SocketIo } from '../posix/socket-io.ts';
-import { deliver, type Receiver, type Transport } from './transport.ts';
+import { type Descriptors, deliver, type Receiver, type Transport } from './transport.ts';
 import { Watch } from './watch.ts';
 import { WriteQueue } from './write-queue.ts';
 
@@ -34,6 +36,8 @@ const BUSY = 1 << 20;
 const MESSAGE = 1 << 14;
 /** Room for what is sent, so that the sender need not wait for each part of a payload to be taken. */
 const ROOM = 1 << 20;
+/** Between two looks for a descriptor, in ms: it comes at once from those who keep to the protocol. */
+const LONGEST_WAIT = 100;
 /** After so many messages in a row the event loop gets its turn. */
 const MOST_IN_A_ROW = 64;
 let systemCalls: SocketIo | null | undefined;
@@ -204,6 +208,30 @@ export class SocketTransport implements Transport {
     const fd = descriptorOf(this.#socket);
     // No net.Socket takes a vsock by its number.
     return fd < 0 || this.peer.family === 'vsock' ? undefined : duplicate(fd);
+  }
+
+  get descriptors(): Descriptors | undefined {
+    if (this.peer.family !== 'unix' || process.platform !== 'linux') return undefined;
+    const socket = this.#socket;
+    return {
+      pass: fd => {
+        try {
+          sendDescriptor(descriptorOf(socket), fd);
+        } catch {
+          // The other end waits for a byte, and says what it misses.
+          socket.write(Buffer.alloc(1));
+        }
+      },
+      take: async signal => {
+        for (let wait = 0; ; wait = Math.min(wait + 1, LONGEST_WAIT)) {
+          signal.throwIfAborted();
+          if (this.#done) return undefined;
+          const taken = takeDescriptor(descriptorOf(socket));
+          if (taken !== 'later') return taken;
+          await delay(wait);
+        }
+      },
+    };
   }
 
   detach(): net.Socket {

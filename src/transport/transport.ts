@@ -51,8 +51,23 @@ export interface Transport {
    * there is none to be had.
    */
   duplicate?(): number | undefined;
+  /** Passes descriptors to the other end, and takes them; undefined where that cannot be done. */
+  readonly descriptors?: Descriptors | undefined;
   /** Its socket, for another transport: this one receives and sends nothing any more. */
   detach?(): net.Socket;
+}
+
+/** Descriptors that go with a byte of the stream. */
+export interface Descriptors {
+  /** Sends one byte, and a copy of the descriptor with it. */
+  pass(fd: number): void;
+  /**
+   * Takes the next byte, while the transport is paused, and the descriptor that came with it, which is
+   * the caller's to close.
+   * @returns undefined when none came with it, or several.
+   * @throws the signal's reason; SystemError.
+   */
+  take(signal: AbortSignal): Promise<number | undefined>;
 }
 
 /** Puts bytes that came elsewhere into the spaces of the receiver, which may become another meanwhile. */

@@ -10,11 +10,12 @@ import { StreamTransport } from '../../src/transport/stream.ts';
 import { deviceContract, type Writes } from './contract.ts';
 import { pluginSource } from './open.ts';
 
-/** The three forms of replies. */
+/** The forms of requests and replies; where memory cannot be shared, the last is the third again. */
 const FORMS: Readonly<Record<string, NegotiationOptions>> = {
   simple: { structuredReplies: false },
   structured: { extendedHeaders: false },
   extended: {},
+  'shared memory': { sharedMemory: true },
 };
 
 /** A client of a server of the source; when it is closed, so is the server. */

@@ -91,8 +91,9 @@ const CODECS: Readonly<Record<string, Codec>> = {
     decode: decodeInfoReply,
   }),
   request: random => {
-    const extended = random.below(2) === 1;
-    const bytes = Buffer.alloc(requestSize(extended));
+    const form = { extended: random.below(2) === 1, shared: random.below(2) === 1 };
+    const { extended, shared } = form;
+    const bytes = Buffer.alloc(requestSize(form));
     const request = {
       flags: random.below(65536),
       type: random.below(65536),
@@ -100,10 +101,11 @@ const CODECS: Readonly<Record<string, Codec>> = {
       cookieLow: number(random),
       offset: BigInt(number(random)) << BigInt(random.below(33)),
       length: extended ? number(random) * random.below(2 ** 20) : number(random),
+      place: shared ? number(random) * random.below(2 ** 20) : undefined,
     };
-    encodeRequest(bytes, 0, request, extended);
-    assert.deepEqual(decodeRequest(bytes, 0, extended), request);
-    const decode = padded(32, changed => decodeRequest(changed, 0, extended));
+    encodeRequest(bytes, 0, request, form);
+    assert.deepEqual(decodeRequest(bytes, 0, form), request);
+    const decode = padded(40, changed => decodeRequest(changed, 0, form));
     return { bytes, decode };
   },
   statusPayload: random => ({
@@ -160,7 +162,7 @@ for (const [name, codec] of Object.entries(CODECS)) {
         decodesOrRefuses(name, () => decode(mutate(changed, random)), refusal);
       }
     },
-    1 / Object.keys(CODECS).length,
+    { share: 1 / Object.keys(CODECS).length },
   );
 }
 

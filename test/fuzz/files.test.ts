@@ -93,5 +93,5 @@ for (const [name, kind] of Object.entries(KINDS)) {
     const image = await original;
     if (image) await survive(damaged(image, random));
   };
-  fuzz(`the file system ${name}`, round, 0.05);
+  fuzz(`the file system ${name}`, round, { share: 0.05 });
 }

@@ -5,6 +5,9 @@ import { Random } from '../../src/testing/model.ts';
 const FIRST_SEED = Number(process.env.NBDPIPE_FUZZ_SEED ?? 1);
 const SECONDS = Number(process.env.NBDPIPE_FUZZ_SECONDS ?? 2);
 
+/** Nobody said how long. */
+const IN_SUITE = process.env.NBDPIPE_FUZZ_SECONDS === undefined;
+
 /** A round that takes so long hangs. */
 const HANG_MS = 20_000;
 
@@ -12,17 +15,23 @@ const HANG_MS = 20_000;
  * Plays rounds until the time is over, each with numbers of its own seed. The first round that
  * fails says how to play it again.
  * @param share of the time, for fuzzers that are many. @param script of npm that plays them.
+ * @param least rounds that the suite plays, however long they take, and no more.
  */
 export function fuzz(
   name: string,
   round: (random: Random) => Promise<void>,
-  share = 1,
-  script = 'fuzz',
+  {
+    share = 1,
+    script = 'fuzz',
+    least,
+  }: { readonly share?: number; readonly script?: string; readonly least?: number } = {},
 ): void {
   test(`fuzz: ${name}`, async t => {
-    const end = Date.now() + SECONDS * 1000 * share;
+    const isCounted = IN_SUITE && least !== undefined;
+    const end = isCounted ? 0 : Date.now() + SECONDS * 1000 * share;
+    const count = isCounted ? least : 1;
     let rounds = 0;
-    for (let seed = FIRST_SEED; rounds === 0 || Date.now() < end; seed++) {
+    for (let seed = FIRST_SEED; rounds < count || Date.now() < end; seed++) {
       try {
         await inTime(round(new Random(seed)));
       } catch (error) {

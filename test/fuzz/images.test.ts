@@ -46,7 +46,7 @@ for (const [format, options, ...parts] of FORMATS) {
       assert.ok(error instanceof BlockError, (error as Error).stack);
     }
   };
-  fuzz(`${format} ${options} ${parts.join(' ')}`, play, 0.1);
+  fuzz(`${format} ${options} ${parts.join(' ')}`, play, { share: 0.1 });
 }
 
 async function imageBytes(format: string, options: string): Promise<Buffer> {

@@ -177,6 +177,6 @@ for (const [index, [name, { disk, threads = false }]] of Object.entries(DISKS).e
       await listening;
       await play(server, path, random, busy);
     },
-    1 / Object.keys(DISKS).length,
+    { share: 1 / Object.keys(DISKS).length },
   );
 }

@@ -133,6 +133,45 @@ test('diff', async t => {
   assert.match(said, /^-box\n\+other\n@@ End of diff @@$/m);
 });
 
+test('inspector', async t => {
+  const disk = await diskOf(t);
+  if (!disk) return;
+  const said = await printed('inspector', '-a', disk.image);
+  assert.equal(
+    said.replace(/(<uuid>)[-\da-f]{36}</g, '$1<'),
+    `<?xml version="1.0"?>
+<operatingsystems>
+  <operatingsystem>
+    <root>/dev/sda1</root>
+    <name>linux</name>
+    <distro>debian</distro>
+    <product_name>Debian</product_name>
+    <package_format>deb</package_format>
+    <package_management>apt</package_management>
+    <hostname>box</hostname>
+    <mountpoints>
+      <mountpoint dev="/dev/sda1">/</mountpoint>
+      <mountpoint dev="/dev/sda2">/home</mountpoint>
+    </mountpoints>
+    <filesystems>
+      <filesystem dev="/dev/sda1">
+        <type>ext4</type>
+        <label>root</label>
+        <uuid></uuid>
+      </filesystem>
+      <filesystem dev="/dev/sda2">
+        <type>ext4</type>
+        <label>home</label>
+        <uuid></uuid>
+      </filesystem>
+    </filesystems>
+    <applications/>
+  </operatingsystem>
+</operatingsystems>
+`,
+  );
+});
+
 test('by the names of libguestfs, and over NBD', async t => {
   const disk = await diskOf(t);
   if (!disk) return;

@@ -68,9 +68,11 @@ export async function scribble(
 /** A file in memory that can be made longer, up to so much that nobody notices. */
 export class GrowingMemory implements BlockDevice {
   bytes: Buffer;
+  /** The bytes, and room for more. */
+  #room: Buffer;
 
   constructor(bytes: Buffer) {
-    this.bytes = Buffer.from(bytes);
+    this.bytes = this.#room = Buffer.from(bytes);
   }
 
   get size(): bigint {
@@ -96,9 +98,12 @@ export class GrowingMemory implements BlockDevice {
 
   resize(size: bigint): void {
     if (size > MOST_MEMORY) throw new BlockError('ENOSPC', `${size} bytes are too many`);
-    const grown = Buffer.alloc(Number(size));
-    this.bytes.copy(grown);
-    this.bytes = grown;
+    const [before, end] = [this.bytes.length, Number(size)];
+    if (end > this.#room.length) {
+      this.#room = Buffer.alloc(Math.max(end, 2 * this.#room.length));
+      this.bytes.copy(this.#room);
+    } else if (end < before) this.#room.fill(0, end, before);
+    this.bytes = this.#room.subarray(0, end);
   }
 }
 

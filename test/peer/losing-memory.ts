@@ -1,3 +1,4 @@
+import { BlockError } from '../../src/block/errors.ts';
 import type { Random } from '../../src/testing/model.ts';
 import { GrowingMemory } from './images.ts';
 
@@ -10,11 +11,18 @@ const SECTOR = 512;
 export class LosingMemory extends GrowingMemory {
   /** Of sectors that were written since the last flush: how they were then, and each time after. */
   readonly #states = new Map<number, Buffer[]>();
+  hasPower = true;
   /** Nothing was written behind it. */
-  #end = 0;
+  #end: number;
+
+  constructor(bytes: Buffer) {
+    super(bytes);
+    this.#end = bytes.length;
+  }
 
   /** Takes some turns: others act while it is under way. */
   override async write(offset: bigint, data: Uint8Array): Promise<void> {
+    this.#checkPower();
     this.#put(offset, data);
     for (let turns = data.length % 7; turns > 0; turns--) await null;
   }
@@ -35,20 +43,25 @@ export class LosingMemory extends GrowingMemory {
   }
 
   override async flush(): Promise<void> {
+    this.#checkPower();
     this.#states.clear();
     for (let turns = 5; turns > 0; turns--) await null;
   }
 
-  /** What is in the file after the power has come back. */
-  afterLoss(random: Random): Buffer {
+  #checkPower(): void {
+    if (!this.hasPower) throw new BlockError('EIO', 'there is no power');
+  }
+
+  /** From now on, until `hasPower` is set again, nothing reaches the file. */
+  losePower(random: Random): void {
+    this.hasPower = false;
     // That it was made longer may be lost, too.
-    const end = random.below(8) === 0 ? this.bytes.length : this.#end;
-    const bytes = Buffer.from(this.bytes.subarray(0, end));
+    if (random.below(8) > 0) this.resize(BigInt(this.#end));
     const share = random.below(101);
     for (const [at, states] of this.#states) {
       const lost = random.below(100) >= share;
-      states[lost ? 0 : random.below(states.length)]!.copy(bytes, at);
+      states[lost ? 0 : random.below(states.length)]!.copy(this.bytes, at);
     }
-    return bytes;
+    this.#states.clear();
   }
 }

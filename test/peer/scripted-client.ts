@@ -25,6 +25,8 @@ export interface Ask {
   readonly offset?: bigint;
   readonly length?: bigint | number;
   readonly payload?: Uint8Array;
+  /** In shared memory. */
+  readonly place?: number | bigint;
 }
 
 export interface Chunk {
@@ -41,6 +43,8 @@ export interface Chunk {
 export class ScriptedClient {
   readonly wire: Wire;
   extended = false;
+  /** Memory is shared: a place follows each request. */
+  shared = false;
 
   constructor(wire: Wire) {
     this.wire = wire;
@@ -113,12 +117,12 @@ export class ScriptedClient {
     this.wire.send(this.encode(ask));
   }
 
-  encode({ type, flags = 0, cookie = 1n, offset = 0n, length, payload }: Ask): Buffer {
+  encode({ type, flags = 0, cookie = 1n, offset = 0n, length, payload, place = 0 }: Ask): Buffer {
     const size = length ?? payload?.length ?? 0;
     const magic = this.extended ? hex('21e41c71') : hex('25609513');
     const lengthBytes = this.extended ? u64(size) : u32(Number(size));
     const head = join(magic, u16(flags), u16(type), u64(cookie), u64(offset), lengthBytes);
-    return join(head, payload ?? Buffer.alloc(0));
+    return join(head, this.shared ? u64(place) : '', payload ?? Buffer.alloc(0));
   }
 
   /** The next reply. `readLength`: what a successful simple reply carries. */

@@ -26,12 +26,16 @@ export interface Asked {
   readonly offset: bigint;
   readonly length: number;
   readonly payload: Buffer;
+  /** In shared memory. */
+  readonly place: number;
 }
 
 /** A server made by hand, which knows the protocol and need not keep to it. */
 export class ScriptedServer {
   readonly wire: Wire;
   extended = false;
+  /** Memory is shared: a place follows each request. */
+  shared = false;
 
   constructor(wire: Wire) {
     this.wire = wire;
@@ -82,6 +86,7 @@ export class ScriptedServer {
     const flags = header.readUInt16BE(4);
     const type = header.readUInt16BE(6);
     const length = this.extended ? Number(header.readBigUInt64BE(24)) : header.readUInt32BE(24);
+    const place = this.shared ? Number((await this.wire.read(8)).readBigUInt64BE(0)) : 0;
     const hasPayload = this.extended ? (flags & 32) !== 0 : type === 1;
     return {
       flags,
@@ -89,6 +94,7 @@ export class ScriptedServer {
       cookie: header.readBigUInt64BE(8),
       offset: header.readBigUInt64BE(16),
       length,
+      place,
       payload: await this.wire.read(hasPayload ? length : 0),
     };
   }

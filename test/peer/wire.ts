@@ -49,6 +49,11 @@ export class Wire {
     });
   }
 
+  /** The socket's, for what only system calls can say. */
+  get descriptor(): number {
+    return (this.#socket as unknown as { _handle: { fd: number } })._handle.fd;
+  }
+
   /** Goes on in TLS, of which this is the client. What the peer has said and was not read is dropped. */
   secure(options: tls.ConnectionOptions): Promise<Wire> {
     const plain = this.#socket.removeAllListeners('data');

@@ -1,6 +1,7 @@
 import { andThen } from '../../block/answer.ts';
 import { BlockError } from '../../block/errors.ts';
 import type { ImageFile } from '../../images/image-file.ts';
+import { Leaving, type ReadsUnderWay } from '../../images/reads-under-way.ts';
 import type { Allocation, Mapping, Place, Run } from '../../images/run.ts';
 import { TableCache } from '../../images/table-cache.ts';
 import { Entries, type Entry } from './entries.ts';
@@ -46,13 +47,17 @@ export class Clusters implements Mapping, Allocation {
   readonly #dataFile: ImageFile | undefined;
   readonly tables: TableCache;
   readonly #perSlice: number;
+  readonly reads: ReadsUnderWay;
   /** Clusters that nothing refers to as soon as all is written. */
   readonly #freed: number[] = [];
+  readonly #leaving: Leaving<number>;
   #flushing: Promise<void> | undefined;
   #nextFlush: Promise<void> | undefined;
 
   constructor({ file, header, l1, refcounts, backed, dataFile }: ClustersOptions) {
     this.#file = file;
+    this.reads = file.reads;
+    this.#leaving = new Leaving(file.reads);
     this.#header = header;
     this.refcounts = refcounts;
     this.backed = backed;
@@ -372,8 +377,11 @@ export class Clusters implements Mapping, Allocation {
       await this.#file.flush();
       if (await tables.write()) await this.#file.flush();
       if (await l1.write()) await this.#file.flush();
+      this.#leaving.add(freed.splice(0));
       // One that cannot be freed is leaked, and keeps no other back.
-      while (freed.length > 0) await this.#release(freed.shift()!);
+      for (let gone = this.#leaving.next(); gone !== undefined; gone = this.#leaving.next()) {
+        await this.#release(gone);
+      }
     } finally {
       tables.giveBack();
       l1.giveBack();

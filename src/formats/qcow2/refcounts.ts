@@ -1,4 +1,3 @@
-import { isPromise } from '../../block/answer.ts';
 import { BlockError } from '../../block/errors.ts';
 import type { ImageFile } from '../../images/image-file.ts';
 import { TableCache } from '../../images/table-cache.ts';
@@ -155,8 +154,8 @@ export class Refcounts {
     const order = this.#header.refcountOrder;
     for (;;) {
       const at = this.#sliceOf(this.#cursor);
-      const slice = at === 0 ? undefined : this.#blocks.get(at);
-      if (!slice || isPromise(slice)) return this.#cursor;
+      const slice = at === 0 ? undefined : this.#blocks.peek(at);
+      if (!slice) return this.#cursor;
       const begin = this.#cursor - (this.#cursor % this.#perSlice);
       let place = this.#cursor - begin;
       while (place < this.#perSlice && readCount(slice, place, order) !== 0) place++;

@@ -46,8 +46,7 @@ async function openVdi(below: BlockDevice, { readOnly, checking }: OpenImage): P
     preferred: header.block,
     close: async () => {
       try {
-        if (writable) await map.flush();
-        if (writable) await file.trimEnd();
+        if (writable) await map.close();
       } finally {
         await file.close();
       }
@@ -72,6 +71,8 @@ class VdiMap extends BlockMap {
   constructor(file: ImageFile, header: VdiHeader) {
     super({ file, size: header.size, block: header.block, entryBytes: 4 });
     this.#header = header;
+    // Its blocks are counted, and others append by that count: none may be missing among them.
+    this.knowsZero(undefined);
     this.#allocated = this.told = header.allocated;
   }
 

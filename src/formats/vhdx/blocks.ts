@@ -53,6 +53,9 @@ export class VhdxBlocks extends BlockMap {
     this.#metadata = metadata;
     this.#layout = new Layout(metadata);
     this.#bytesOfBits = block / sector / 8;
+    const isOver = metadata.parent !== undefined;
+    if (metadata.fixed) this.knowsZero(undefined, isOver);
+    else this.knowsZero((bytes, at) => writeEntry(bytes, at, 0), isOver);
     if (this.#layout.entries * ENTRY > table.length) throw wrong('the table is too small');
   }
 

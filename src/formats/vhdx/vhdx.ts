@@ -61,8 +61,7 @@ async function openVhdx(below: BlockDevice, context: OpenImage): Promise<Image> 
     preferred: metadata.block,
     close: async () => {
       try {
-        if (writable) await blocks.flush();
-        if (writable) await file.trimEnd();
+        if (writable) await blocks.close();
       } finally {
         await file.close();
       }

@@ -66,8 +66,7 @@ export async function openSparse(
     preferred: header.grain,
     close: async () => {
       try {
-        if (writable) await grains.flush();
-        if (writable) await file.trimEnd();
+        if (writable) await grains.close();
       } finally {
         await file.close();
       }

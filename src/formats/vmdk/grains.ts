@@ -10,10 +10,8 @@ const MOST_SECTOR = 2 ** 32;
 /** The grains of an extent: tables of them, and a directory of the tables. */
 export class Grains extends BlockMap {
   readonly header: SparseHeader;
-  readonly zero: ((offset: bigint, length: number) => Promise<void>) | undefined;
   readonly #tables: Uint32Array;
   readonly #seconds: Uint32Array | undefined;
-  readonly #backed: boolean;
 
   /** @param backed something shows where the extent has nothing. */
   static async open(file: ImageFile, header: SparseHeader, backed: boolean): Promise<Grains> {
@@ -33,8 +31,9 @@ export class Grains extends BlockMap {
     this.header = header;
     this.#tables = more.tables;
     this.#seconds = more.seconds;
-    this.#backed = more.backed;
-    if (header.knowsZero) this.zero = (offset, length) => this.#zero(offset, length);
+    if (header.knowsZero) {
+      this.knowsZero((slice, at) => void slice.writeUInt32LE(ZERO, at), more.backed);
+    }
     file.end = Math.ceil(Math.max(file.end, header.dataAt) / header.grain) * header.grain;
   }
 
@@ -63,16 +62,6 @@ export class Grains extends BlockMap {
     if (end / SECTOR > MOST_SECTOR) throw new BlockError('ENOSPC', 'vmdk: the extent is full');
     this.file.end = end;
     return { at, count: most };
-  }
-
-  async #zero(offset: bigint, length: number): Promise<void> {
-    const first = Number(offset / BigInt(this.cluster));
-    const count = Math.ceil(length / this.cluster);
-    for (let index = first; index < first + count; index++) {
-      const { kind } = await this.entryOf(index);
-      if (kind === 'zero' || (kind === 'absent' && !this.#backed)) continue;
-      await this.changeEntry(index, (slice, at) => slice.writeUInt32LE(ZERO, at));
-    }
   }
 
   /** Where a compressed grain begins; undefined: there is none. */

@@ -24,6 +24,8 @@ export class VpcBlocks extends BlockMap {
     super({ file, size: footer.size, block, entryBytes: 4, ...bits });
     this.#footer = footer;
     this.#header = header;
+    // Of a disk over another one it would show that.
+    if (!this.#isOver) this.knowsZero((bytes, at) => void bytes.writeUInt32BE(ABSENT, at));
   }
 
   get #isOver(): boolean {
@@ -92,8 +94,17 @@ export class VpcBlocks extends BlockMap {
   }
 
   /** Nothing is behind the footer. */
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     await this.flush();
+    const { block, bitBytes } = this.#header;
+    for (let last = this.free.indexOf(this.#next - block); last >= 0; ) {
+      this.free.splice(last, 1);
+      this.#next -= bitBytes + block;
+      this.file.end = this.#next + FOOTER;
+      last = this.free.indexOf(this.#next - block);
+    }
+    await this.settle();
+    await this.file.flush();
     if (this.file.device.size !== BigInt(this.file.end)) {
       await this.file.device.resize?.(BigInt(this.file.end));
     }

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { constantDevice, paddingDevice } from '../../block/constant.ts';
-import { UsageError } from '../../block/errors.ts';
 import { joinDevices } from '../../block/join.ts';
+import { checkFatLabel, lazyFile, readTree } from '../../content/fat/files.ts';
 import { definePlugin, sourceOf } from '../../declare/declare.ts';
 import { fat32Device } from '../../formats/fat32/fat32.ts';
 import { mbrSector, SECTOR } from '../../formats/partition-table/mbr.ts';
-import { lazyFile, readTree } from './files.ts';
 
 const FAT32_LBA = 0x0c;
 /** Sectors in front of the partition. */
@@ -26,7 +25,7 @@ export default definePlugin({
     },
   },
   create({ dir, label, size }) {
-    checkLabel(label);
+    checkFatLabel(label);
     const sectors = size === undefined ? undefined : Number(size / BigInt(SECTOR)) - START;
     const volume = fat32Device(readTree(dir, dir), {
       label,
@@ -45,8 +44,3 @@ export default definePlugin({
     return sourceOf(() => device);
   },
 });
-
-function checkLabel(label: string): void {
-  if (/^[^\x00-\x1f"*+,./:;<=>?[\\\]|\x7f-\uffff]{1,11}$/.test(label)) return;
-  throw new UsageError(`label: '${label}': expected 1 to 11 ASCII letters, digits and the like`);
-}

@@ -60,7 +60,7 @@ export class Upstream {
 
   async #negotiate(given: NegotiationOptions): Promise<Negotiation> {
     const { uri, tlsOptional, command, fd } = this.#target;
-    const options = { ...given, tls: tlsOf(uri), tlsOptional };
+    const options = { ...given, tls: tlsOf(uri), tlsOptional, sharedMemory: true };
     if (command) return this.#negotiateWith(command, options);
     if (fd === undefined) return negotiate(uri, options);
     if (this.#adopted) throw new BlockError('ESHUTDOWN', 'the connection of socket-fd is over');

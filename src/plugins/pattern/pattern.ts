@@ -20,6 +20,7 @@ function patternDevice(size: bigint): BlockDevice {
     size,
     recipe: { from: size },
     multiConn: true,
+    opaque: true,
     read: (offset, length, options) => pattern(offset, length, options?.memory),
     write: (offset, data) => verifyWrite(offset, data, pattern(offset, data.length)),
     cache: () => {},

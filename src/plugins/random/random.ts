@@ -30,6 +30,7 @@ function randomDevice(disk: Disk): BlockDevice {
     size,
     recipe: { from: disk },
     multiConn: true,
+    opaque: true,
     read,
     write: (offset, data) => verifyWrite(offset, data, read(offset, data.length)),
     trim: refuse,

@@ -58,6 +58,7 @@ function sparseRandomDevice(size: bigint, shape: Shape, content: Content): Block
   return {
     size,
     multiConn: true,
+    opaque: true,
     fua: 'native',
     fastZero: 'native',
     read: (offset, length) => {

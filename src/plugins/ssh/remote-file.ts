@@ -175,6 +175,7 @@ export class Connection {
       zeroing: undefined,
       fastZero: undefined,
       caching: undefined,
+      opaque: undefined,
       contexts: undefined,
       recipe: undefined,
       writeBuffer: undefined,

@@ -40,6 +40,7 @@ export function fileDevice(file: OpenFile, caching = ORDINARY): BlockDevice {
     size: file.size,
     rotational: file.rotational,
     multiConn: true,
+    opaque: true,
     recipe: { by: 'file', from: { file, caching } },
     read: keep
       ? (offset: bigint, length: number, options?: ReadOptions) =>

@@ -1,5 +1,6 @@
 import { fstatSync } from 'node:fs';
 import { UsageError } from '../../block/errors.ts';
+import type { SharedMemory } from '../../client/shared-memory.ts';
 import { type CopyOptions, copy as copyDevice } from '../../copy/copy.ts';
 import type { Reached } from '../../copy/journal.ts';
 import { kernelMove, type Move } from '../../copy/kernel.ts';
@@ -45,12 +46,25 @@ export async function copy(from: Endpoint, to: Endpoint, settings: Settings): Pr
   }
 }
 
-function connectingOf({ retries, verbose }: Settings): (extents: boolean) => Connecting {
+function connectingOf({
+  retries,
+  sharedMemory,
+  verbose,
+}: Settings): (extents: boolean) => Connecting {
   const debug = (message: string) => {
     if (verbose) process.stderr.write(`nbdcopy: ${message}\n`);
   };
-  return extents => ({ contexts: extents ? [BASE_ALLOCATION] : [], retries, debug });
+  let made: Promise<SharedMemory | undefined> | undefined;
+  const memory = async () => {
+    if (sharedMemory) made ??= import('../../client/shared-memory.ts').then(createMemory);
+    return made;
+  };
+  return extents => ({ contexts: extents ? [BASE_ALLOCATION] : [], retries, memory, debug });
 }
+
+type MemoryModule = typeof import('../../client/shared-memory.ts');
+
+const createMemory = ({ SharedMemory }: MemoryModule) => SharedMemory.create();
 
 function mustBeReadable(end: End): void {
   if (end.kind === 'device' && !end.lost) return;
@@ -123,7 +137,9 @@ async function copyBetween(
   const { from, to, queueSize } = await connect(source, destination, settings);
   const bySight = options.observer?.seen !== undefined;
   const move = bySight ? undefined : kernelCopy(source.file, destination.file, settings);
-  await copyDevice(from, to, { ...options, queueSize, move });
+  const memory = bySight ? undefined : (source.memory ?? destination.memory);
+  const take = memory && ((length: number) => memory.take(length));
+  await copyDevice(from, to, { ...options, queueSize, move, memory: take });
 }
 
 /** As many connections as are good for both ends. */
@@ -164,7 +180,8 @@ function kernelCopy(
 
 function describe(...ends: readonly End[]): void {
   for (const end of ends) {
-    const size = end.kind === 'device' ? `${end.device.size} bytes` : 'a pipe';
+    const shared = end.kind === 'device' && end.memory ? ', over shared memory' : '';
+    const size = end.kind === 'device' ? `${end.device.size} bytes${shared}` : 'a pipe';
     process.stderr.write(`nbdcopy: ${end.name}: ${size}\n`);
   }
 }

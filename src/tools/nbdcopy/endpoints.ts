@@ -3,6 +3,8 @@ import { isatty } from 'node:tty';
 import { allOpened } from '../../block/all-opened.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, reasonOf, UsageError } from '../../block/errors.ts';
+import { NbdClient } from '../../client/client.ts';
+import type { SharedMemory } from '../../client/shared-memory.ts';
 import { nowhere } from '../../copy/nowhere.ts';
 import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
 import { fileDevice } from '../../stores/file/device.ts';
@@ -23,6 +25,8 @@ export interface DeviceEnd {
   readonly file?: number;
   /** On this machine: what is asked for is there at once. */
   readonly local: boolean;
+  /** Memory that the server has mapped too. */
+  readonly memory?: SharedMemory | undefined;
   /** Whatever is written is lost. */
   readonly lost?: boolean;
   /** Any number of connections are as good as one. */
@@ -41,6 +45,8 @@ const MODE = 0o644;
 export interface Connecting {
   /** The metadata contexts to ask for. */
   readonly contexts: readonly string[];
+  /** Memory to share with servers on this machine, if that is wanted. */
+  memory(): Promise<SharedMemory | undefined>;
   /** How often a lost connection is made again. */
   readonly retries: number;
   /** Told of lost connections. */
@@ -192,6 +198,7 @@ async function nbdEnd(
     name,
     device: first,
     local: target.local,
+    memory: sharedBy(first) ? await connecting.memory() : undefined,
     // A server that runs only for us may take no second connection.
     shareable: first.multiConn === true && shared,
     async connections(count) {
@@ -205,16 +212,22 @@ async function nbdEnd(
   };
 }
 
+const sharedBy = (device: BlockDevice) =>
+  device instanceof NbdClient && device.agreement.sharedMemory > 0;
+
 /** A connection that is made again when it is lost. */
 async function lasting(target: Target, connecting: Connecting): Promise<BlockDevice> {
-  const first = await enter(target, connecting);
-  if (connecting.retries === 0) return first;
+  if (connecting.retries === 0) return enter(target, connecting);
+  // What was lost may still be under way in memory that several connections use.
+  const own = { ...connecting, memory: async () => undefined };
+  const first = await enter(target, own);
   const { reconnectingDevice } = await import('../../client/reconnecting.ts');
-  return reconnectingDevice(first, () => enter(target, connecting), connecting);
+  return reconnectingDevice(first, () => enter(target, own), connecting);
 }
 
-async function enter(target: Target, { contexts }: Connecting): Promise<BlockDevice> {
-  const negotiation = await target.negotiate({ contexts });
+async function enter(target: Target, { contexts, memory }: Connecting): Promise<NbdClient> {
+  const sharedMemory = target.local ? await memory() : undefined;
+  const negotiation = await target.negotiate({ contexts, sharedMemory });
   try {
     return await negotiation.go(target.exportName);
   } catch (error) {

@@ -5,7 +5,7 @@ Copy to and from an NBD server:
     nbdcopy [--allocated] [--blkhash[=DIGEST[/SIZE]]]
             [--blkhash-file=FILE] [-C N|--connections=N]
             [--destination-is-zero|--target-is-zero] [--flush]
-            [--no-extents] [-p|--progress|--progress=FD]
+            [--no-extents] [--no-shared-memory] [-p|--progress|--progress=FD]
             [--queue-size=N] [--request-size=N] [-R N|--requests=N]
             [--resume=FILE] [--retries=N] [-S N|--sparse=N]
             [--synchronous] [-T N|--threads=N] [-v|--verbose] [--verify]

@@ -12,6 +12,7 @@ export const OPTIONS = {
   destinationIsZero: { names: ['destination-is-zero', 'target-is-zero'] },
   flush: { names: ['flush'] },
   noExtents: { names: ['no-extents'] },
+  noSharedMemory: { names: ['no-shared-memory'] },
   progress: { names: ['p', 'progress'], value: 'optional' },
   queueSize: { names: ['queue-size'], value: 'required' },
   requestSize: { names: ['request-size'], value: 'required' },
@@ -46,13 +47,16 @@ export interface Settings {
   readonly progress: 'bar' | number | undefined;
   /** Most bytes under way in all; undefined: as fits. */
   readonly queueSize: number | undefined;
-  readonly requestSize: number;
+  /** Bytes of a request; undefined: as fits. */
+  readonly requestSize: number | undefined;
   /** Most requests under way on one connection. */
   readonly requests: number;
   /** The journal of a copy that may be interrupted. */
   readonly resume: string | undefined;
   /** How often a lost connection is made again. */
   readonly retries: number;
+  /** Share memory with servers on this machine. */
+  readonly sharedMemory: boolean;
   /** Size of the blocks that are searched for zeroes; 0: none; undefined: as fits. */
   readonly sparse: number | undefined;
   /** One request after the other. */
@@ -65,7 +69,6 @@ export interface Settings {
 }
 
 const DEFAULT_REQUESTS = 64;
-const DEFAULT_REQUEST_SIZE = 1 << 20;
 const SMALLEST_REQUEST = 4096;
 const LARGEST_REQUEST = 32 << 20;
 const SMALLEST_SPARSE = 512;
@@ -93,6 +96,7 @@ export function readSettings(given: CommandLine<Key>['given']): Settings {
     requests: number('requests', 1) ?? DEFAULT_REQUESTS,
     resume: text('resume'),
     retries: number('retries', 0) ?? 0,
+    sharedMemory: !has('noSharedMemory'),
     sparse: sparseOf(text('sparse')),
     synchronous: has('synchronous'),
     threads: number('threads', 0) || undefined,
@@ -124,8 +128,9 @@ function bytes(key: Key, text: string | undefined): number | undefined {
 
 const isPowerOfTwo = (value: number) => Number.isInteger(Math.log2(value));
 
-function requestSizeOf(text: string | undefined): number {
-  const size = bytes('requestSize', text) ?? DEFAULT_REQUEST_SIZE;
+function requestSizeOf(text: string | undefined): number | undefined {
+  const size = bytes('requestSize', text);
+  if (size === undefined) return undefined;
   if (isPowerOfTwo(size) && size >= SMALLEST_REQUEST && size <= LARGEST_REQUEST) return size;
   const right = `expected a power of two from ${SMALLEST_REQUEST} to ${LARGEST_REQUEST}`;
   throw new UsageError(`--request-size: '${text}' cannot be used: ${right}`);

@@ -18,12 +18,22 @@ export interface FilesCommand {
 
 const COMMANDS: Readonly<Record<string, () => Promise<{ default: FilesCommand }>>> = {
   cat: () => import('./cat.ts'),
+  chmod: () => import('./changing/chmod.ts'),
+  'copy-in': () => import('./changing/copy-in.ts'),
   'copy-out': () => import('./copy-out.ts'),
+  customize: () => import('./changing/customize.ts'),
   df: () => import('./df.ts'),
   diff: () => import('./diff.ts'),
+  edit: () => import('./changing/edit.ts'),
   filesystems: () => import('./filesystems.ts'),
+  inspector: () => import('./inspector.ts'),
   ls: () => import('./ls.ts'),
+  'make-fs': () => import('./making/make-fs.ts'),
+  rm: () => import('./changing/rm.ts'),
+  tail: () => import('./tail.ts'),
+  'tar-in': () => import('./changing/tar-in.ts'),
   'tar-out': () => import('./tar-out.ts'),
+  write: () => import('./changing/write.ts'),
 };
 
 export function commandNames(): string[] {

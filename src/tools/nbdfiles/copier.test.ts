@@ -16,14 +16,17 @@ import { temporaryFolder } from '../../../test/peer/wire.ts';
 import { Copier } from './copier.ts';
 import { Failures } from './failures.ts';
 
-const LINE = { program: 'test' };
-
-async function copied(folder: string, content: Content): Promise<number> {
+/** The status, and what was complained of. */
+async function copying(folder: string, content: Content) {
   const tree = treeOf(content);
-  const failures = new Failures(LINE);
-  await new Copier(LINE, tree, failures).copy(await tree.find('/'), Buffer.from(folder));
-  return failures.status(0);
+  const said: string[] = [];
+  const speaker = { program: 'test', tell: (line: string) => void said.push(line) };
+  const failures = new Failures(speaker);
+  await new Copier(speaker, tree, failures).copy(await tree.find('/'), Buffer.from(folder));
+  return { status: failures.status(0), said };
 }
+
+const copied = async (folder: string, content: Content) => (await copying(folder, content)).status;
 
 test('files, directories and links, with what is said of them', async t => {
   const folder = temporaryFolder(t);
@@ -49,7 +52,9 @@ test('names that lead out of the folder', async t => {
     ['a\0b', 'x'],
     ['good', 'x'],
   ] as const;
-  assert.equal(await copied(folder, content), 1);
+  const { status, said } = await copying(folder, content);
+  assert.equal(status, 1);
+  assert.ok(said.includes('test: /..: its name is unsafe here\n'), said.join(''));
   assert.deepEqual(readdirSync(outer), ['in']);
   assert.ok(!existsSync('/evil'));
   assert.ok(existsSync(join(folder, 'good')));

@@ -17,9 +17,8 @@ import { BlockError, errnoOf, reasonOf } from '../../block/errors.ts';
 import type { Node, Stat } from '../../formats/fs/file-system.ts';
 import { bytesOf } from '../../formats/fs/names.ts';
 import type { Place, Tree } from '../../formats/fs/tree.ts';
-import type { FilesLine } from './commands.ts';
 import { contentOf } from './content.ts';
-import { type Failures, warn } from './failures.ts';
+import { type Failures, type Speaker, warn } from './failures.ts';
 
 const SLASH = Buffer.from('/');
 const NEW_FILE =
@@ -29,12 +28,12 @@ const HOLE = 1 << 16;
 
 /** Copies places out of a tree; what it makes is new, and nothing of it goes through a link. */
 export class Copier {
-  readonly #line: Pick<FilesLine, 'program'>;
+  readonly #line: Speaker;
   readonly #failures: Failures;
   readonly #tree: Tree;
   readonly #linked = new Map<string, Buffer>();
 
-  constructor(line: Pick<FilesLine, 'program'>, tree: Tree, failures: Failures) {
+  constructor(line: Speaker, tree: Tree, failures: Failures) {
     this.#line = line;
     this.#failures = failures;
     this.#tree = tree;

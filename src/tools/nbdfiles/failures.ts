@@ -3,17 +3,24 @@ import { harmless } from '../../protocol/text.ts';
 import { PipeClosed } from '../cli.ts';
 import type { FilesLine } from './commands.ts';
 
+/** Who speaks, and where lines go that are not for standard error. */
+export interface Speaker extends Pick<FilesLine, 'program'> {
+  readonly tell?: (line: string) => void;
+}
+
 /** Says something on standard error. */
-export function warn({ program }: Pick<FilesLine, 'program'>, words: string): void {
-  process.stderr.write(`${program}: ${harmless(words)}\n`);
+export function warn({ program, tell }: Speaker, words: string): void {
+  const line = `${program}: ${harmless(words)}\n`;
+  if (tell) tell(line);
+  else process.stderr.write(line);
 }
 
 /** What failed while the rest goes on. */
 export class Failures {
-  readonly #line: Pick<FilesLine, 'program'>;
+  readonly #line: Speaker;
   #any = false;
 
-  constructor(line: Pick<FilesLine, 'program'>) {
+  constructor(line: Speaker) {
     this.#line = line;
   }
 

@@ -1,8 +1,8 @@
 import { closeAll } from '../../block/close-all.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { UsageError } from '../../block/errors.ts';
-import { type Mount, Tree } from '../../formats/fs/tree.ts';
-import { canonicalName, findSystems, mountableOf } from '../../inspect/system.ts';
+import type { Mount, Tree } from '../../formats/fs/tree.ts';
+import * as mounted from '../../inspect/mounted.ts';
 import {
   type Inventory,
   listVolumes,
@@ -19,56 +19,44 @@ import { has, type Source } from './sources.ts';
 /** The disks of one machine, with what is on them. */
 export interface Guest extends Inventory {
   readonly mountables: readonly Mountable[];
+  /** Closes the disks, which happens anyway at the end. */
+  close(): Promise<void>;
 }
 
 /** Done, but with a file system whose log holds changes that were not seen. */
 export const STALE = 3;
 
 /**
- * Opens disks for reading. File systems that cannot be opened are named on standard error.
+ * Opens disks, for reading unless told. File systems that cannot be opened are named on standard error.
  * @throws UsageError there is no disk; BlockError that begins with the disk's name.
  */
-export async function openGuest(line: FilesLine, sources: readonly Source[]): Promise<Guest> {
+export async function openGuest(
+  line: FilesLine,
+  sources: readonly Source[],
+  readOnly = true,
+): Promise<Guest> {
   if (sources.length === 0) throw new UsageError('which disk? expected -a DISK, see --help');
   const disks: BlockDevice[] = [];
-  atEnd(() => closeAll(disks));
-  for (const source of sources) disks.push(await openDisk(source));
+  const close = () => closeAll(disks.splice(0));
+  const forget = atEnd(close);
+  for (const source of sources) disks.push(await openDisk(source, readOnly));
   const failed = (name: string, words: string) => warn(line, `${name}: ${words}`);
   const inventory = await listVolumes(disks, failed, keysOf(line));
-  return { ...inventory, mountables: await openFileSystems(inventory.volumes, failed) };
+  const mountables = await openFileSystems(inventory.volumes, failed);
+  return {
+    ...inventory,
+    mountables,
+    close: () => {
+      forget();
+      return close();
+    },
+  };
 }
 
-/** What the command line, or the system on the disks, mounts at `/` and below. */
-export async function mountedTree(line: FilesLine, guest: Guest): Promise<Tree> {
-  const given = line.given.filter(({ key }) => key === 'mount').map(({ value }) => value!);
-  if (given.length > 0) return new Tree(given.map(text => mountOf(text, guest)));
-  const systems = await findSystems(guest.mountables);
-  if (systems.length === 1) return new Tree(systems[0]!.mounts);
-  const [only, ...others] = guest.mountables;
-  if (systems.length === 0 && only && others.length === 0) {
-    return new Tree([{ path: '/', fileSystem: only.fileSystem }]);
-  }
-  const names = guest.mountables.map(({ name }) => name).join(', ');
-  const found = systems.length === 0 ? 'no operating system' : 'several operating systems';
-  throw new UsageError(
-    names === ''
-      ? 'there is no file system that can be read'
-      : `${found} found: say what to read with -m, one of ${names}`,
-  );
-}
-
-/** DEVICE[:MOUNTPOINT[:OPTIONS[:TYPE]]] */
-function mountOf(text: string, { mountables }: Guest): Mount {
-  const prefix = text.startsWith('btrfsvol:') ? 'btrfsvol:' : '';
-  const [name = '', at = '/', settings = ''] = text.slice(prefix.length).split(':');
-  const wanted = prefix + canonicalName(name);
-  const exact = mountables.find(candidate => candidate.name === wanted);
-  const found = exact ? (mountableOf(exact.name, settings, mountables) ?? exact) : undefined;
-  if (!found) {
-    const names = mountables.map(candidate => candidate.name).join(', ') || 'none';
-    throw new UsageError(`--mount: ${name}: no such file system: there is ${names}`);
-  }
-  return { path: `/${at.split('/').filter(Boolean).join('/')}`, fileSystem: found.fileSystem };
+/** What the command line, or the system on the disks, mounts at `/` and below. @throws UsageError */
+export function mountedTree(line: FilesLine, { mountables }: Guest): Promise<Tree> {
+  const mounts = line.given.filter(({ key }) => key === 'mount').map(({ value }) => value!);
+  return mounted.mountedTree(mountables, { mounts, option: '--mount' });
 }
 
 /**

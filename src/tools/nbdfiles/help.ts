@@ -14,6 +14,14 @@ Files inside of disks, without a virtual machine:
     nbdfiles diff -a DISK -A DISK
     nbdfiles tar-out -a DISK DIRECTORY ARCHIVE
     nbdfiles copy-out -a DISK PATH ... FOLDER
+    nbdfiles tail -a DISK FILE ...
+    nbdfiles inspector -a DISK
+    nbdfiles edit [-e EXPRESSION] -a DISK FILE ...
+    nbdfiles write|chmod|rm -a DISK [MODE] FILE ...
+    nbdfiles copy-in -a DISK FILE ... DIRECTORY
+    nbdfiles tar-in -a DISK ARCHIVE DIRECTORY
+    nbdfiles customize -a DISK OPTION ...
+    nbdfiles make-fs [-t TYPE] [-s SIZE] [-F FORMAT] INPUT DISK
 
 A DISK is a file, an NBD URI, an address on the web, or [ COMMAND ARGUMENTS ... ].
 See nbdfiles COMMAND --help.

@@ -1,5 +1,6 @@
 import { UsageError } from '../../block/errors.ts';
 import { formatNames } from '../../formats/formats.ts';
+import { isNbdUri, isWebUrl } from '../../protocol/uri.ts';
 import type { Option } from '../cli.ts';
 import { STANDARD } from '../standard.ts';
 import type { FilesLine } from './commands.ts';
@@ -30,6 +31,11 @@ export interface Source {
   readonly what: string | readonly [string, ...string[]];
   /** The format that its image is said to have; undefined: it is recognised. */
   readonly format: string | undefined;
+}
+
+/** Whether it is the name of a file of this machine. */
+export function isFile(what: Source['what']): what is string {
+  return typeof what === 'string' && !isNbdUri(what) && !isWebUrl(what);
 }
 
 /** No argument can begin so. */

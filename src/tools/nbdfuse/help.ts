@@ -26,6 +26,7 @@ Options:
   -o OPTION[,OPTION...]    options of FUSE
   -P, --pidfile FILE       write the process ID to FILE when the disk can be used
   -r, --readonly           nobody writes
+      --no-shared-memory   all payloads go through the socket
       --retries N          connect again N times when the connection is lost
   -s                       one request after the other
   -v, -d, --verbose        say what the kernel asks for

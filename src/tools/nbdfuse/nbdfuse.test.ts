@@ -71,7 +71,7 @@ test('where to mount', t => {
 describe('what is shown', () => {
   const point = { path: '/nowhere', over: 'folder', name: 'nbd' } as const;
   const sizes = async (words: string[], ...options: string[]) => {
-    const origin = await originOf(words, signal);
+    const origin = await originOf(words, { signal });
     try {
       const disks = await openDisks(origin, point, settingsOf(...options), signal);
       const found = disks.map(({ name, device }) => [name, device.size]);
@@ -101,7 +101,7 @@ describe('what is shown', () => {
       [['--command', '/nonexistent'], /cannot run \/nonexistent/],
     ];
     for (const [words, message] of wrong) {
-      await assert.rejects(originOf(words, signal), message, words.join(' '));
+      await assert.rejects(originOf(words, { signal }), message, words.join(' '));
     }
   });
 

@@ -3,6 +3,7 @@ import { compilePatiently, print, run } from '../cli.ts';
 import { originOf } from '../modes.ts';
 import { understand } from '../standard.ts';
 import { untilSignal } from '../until-signal.ts';
+import { lenderFor } from './lender.ts';
 import { mountPoint } from './mount-point.ts';
 import { OPTIONS, readSettings, type Settings } from './options.ts';
 import { show } from './show.ts';
@@ -28,10 +29,13 @@ run('nbdfuse', async argv => {
 async function nbdfuse([place, ...words]: readonly string[], settings: Settings): Promise<number> {
   if (place === undefined) throw new UsageError('expected MOUNTPOINT and a disk: see --help');
   const point = mountPoint(place, settings.allExports);
+  const lender = lenderFor(settings.connecting);
+  const { sharedMemory = settings.connecting.sharedMemory } = lender;
+  const connecting = { ...settings.connecting, sharedMemory };
   return untilSignal(async ending => {
-    const origin = await originOf(words, ending.signal);
+    const origin = await originOf(words, { sharedMemory, signal: ending.signal });
     try {
-      await show(origin, point, settings, ending);
+      await show(origin, point, { ...settings, connecting }, lender, ending);
     } finally {
       await origin.close();
     }

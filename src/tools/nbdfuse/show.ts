@@ -2,7 +2,7 @@
 import { closeAll } from '../../block/close-all.ts';
 import { BlockError, errnoOf } from '../../block/errors.ts';
 import type { FileDisk } from '../../fuse/disk-file.ts';
-import { FuseLoop } from '../../fuse/loop.ts';
+import { FuseLoop, type Lender } from '../../fuse/loop.ts';
 import { type FuseOptions, FuseSession } from '../../fuse/session.ts';
 import { type FuseMount, mountFuse, readAhead } from '../../posix/fuse-mount.ts';
 import { oneLine } from '../cli.ts';
@@ -29,6 +29,7 @@ export async function show(
   origin: Origin,
   point: MountPoint,
   settings: Settings,
+  lender: Lender,
   ending: AbortController,
 ): Promise<void> {
   const disks = await openDisks(origin, point, settings, ending.signal);
@@ -43,7 +44,7 @@ export async function show(
     const root = point.over === 'file' ? disks[0]! : disks;
     const session = new FuseSession(root, optionsOf(settings, onError));
     const mount = await mountFuse(point.path, { ...settings.fuse, over: point.over });
-    const loop = new FuseLoop(mount.fd, session, settings.single ? 1 : MOST);
+    const loop = new FuseLoop(mount.fd, session, settings.single ? 1 : MOST, lender);
     await serve(loop, mount, point, settings, ending.signal);
     if (lost) throw lost;
     await flush(disks, origin.kind === 'command' && ending.signal.aborted);

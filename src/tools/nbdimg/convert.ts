@@ -192,6 +192,7 @@ async function copyAll(
   const sparse = given.text('sparse');
   const block = sparse === undefined ? SPARSE : Number(sizeOf(sparse));
   const minimum = to.blockSize?.advisory ? 0 : (to.blockSize?.minimum ?? 0);
+  const cluster = to.blockSize?.preferred ?? 1;
   const isNew = (isBlank && !given.has('noCreate')) || given.has('targetIsZero');
   // Zeroes take space only where they are written.
   const target = block === 0 ? wrapDevice(to, { ...PASS, zero: undefined }) : to;
@@ -201,6 +202,9 @@ async function copyAll(
     sparse: block === 0 ? 0 : Math.max(2 ** Math.floor(Math.log2(Math.max(512, block))), minimum),
     allocated: block === 0,
     destinationIsZero: isNew && block !== 0,
+    inOrder: !given.has('outOfOrder'),
+    // No two requests are in one cluster: none waits for another's, and those behind get room first.
+    granularity: 2 ** Math.floor(Math.log2(Math.min(REQUEST, cluster))),
     progress: advance,
   });
 }

@@ -134,7 +134,10 @@ async function openDescribed({ file }: Described, readOnly: boolean): Promise<Na
 async function openServer(uri: string): Promise<BlockDevice> {
   const { enter, openTarget } = await import('../target.ts');
   const target = await openTarget({ word: uri });
-  return enter(await target.negotiate({ contexts: [BASE_ALLOCATION] }), target.exportName);
+  return enter(
+    await target.negotiate({ contexts: [BASE_ALLOCATION], sharedMemory: true }),
+    target.exportName,
+  );
 }
 
 /** What the system says, as it says it to C programs. */

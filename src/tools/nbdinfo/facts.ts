@@ -12,6 +12,8 @@ export interface ConnectionFacts {
   readonly tls: boolean;
   readonly structured: boolean;
   readonly extended: boolean;
+  /** It takes shared memory for payloads. */
+  readonly sharedMemory: boolean;
 }
 
 export interface ExportFacts {
@@ -32,12 +34,13 @@ export interface Facts {
   readonly exports: readonly ExportFacts[];
 }
 
-function connectionFacts(negotiation: Negotiation): ConnectionFacts {
+async function connectionFacts(negotiation: Negotiation): Promise<ConnectionFacts> {
   return {
     protocol: negotiation.protocol,
     tls: negotiation.tls,
     structured: negotiation.structuredReplies,
     extended: negotiation.extendedHeaders,
+    sharedMemory: await negotiation.offersSharedMemory(),
   };
 }
 
@@ -46,12 +49,13 @@ export async function gatherOne(target: Target, withContent: boolean): Promise<F
   const { exportName } = target;
   const negotiation = await target.negotiate({ contexts: [] });
   const contexts = await contextsOf(negotiation, exportName);
+  const connection = await connectionFacts(negotiation);
   const client = await enter(negotiation, exportName);
   try {
     const content = withContent ? await probeContent(client) : undefined;
     const uri = target.uriOf(exportName);
     const facts = exportFacts(exportName, client.agreement, { contexts, content, uri });
-    return { connection: connectionFacts(negotiation), exports: [facts] };
+    return { connection, exports: [facts] };
   } finally {
     await client.close();
   }
@@ -79,7 +83,7 @@ export async function gatherAll(
         warn(`export '${name}': ${error.message}`);
       }
     }
-    return { connection: connectionFacts(negotiation), found };
+    return { connection: await connectionFacts(negotiation), found };
   });
   // Older forms of negotiation have no list.
   if (!listed) return gatherOne(target, withContent);

@@ -30,13 +30,15 @@ const EXPORT: ExportFacts = {
   blockSize: { minimum: 1, preferred: 4096, maximum: 33554432 },
 };
 
+const PLAIN = { tls: false, structured: false, extended: false, sharedMemory: false };
+
 const FACTS: Facts = {
-  connection: { protocol: 'newstyle-fixed', tls: false, structured: true, extended: false },
+  connection: { ...PLAIN, protocol: 'newstyle-fixed', structured: true },
   exports: [EXPORT],
 };
 
 const BARE: Facts = {
-  connection: { protocol: 'oldstyle', tls: false, structured: false, extended: false },
+  connection: { ...PLAIN, protocol: 'oldstyle' },
   exports: [
     {
       name: '',
@@ -136,12 +138,13 @@ test('JSON that parses back to the facts', () => {
 });
 
 test('what only newer servers have is shown where it is there', () => {
-  const connection = { ...FACTS.connection, extended: true };
+  const connection = { ...FACTS.connection, extended: true, sharedMemory: true };
   const flags = EXPORT.flags | TransmissionFlag.blockStatusPayload;
   const facts: Facts = { connection, exports: [{ ...EXPORT, flags }] };
-  assert.match(showText(facts, plain), /using extended packets\n/);
+  assert.match(showText(facts, plain), /using extended packets and shared memory\n/);
   assert.match(showText(facts, plain), /\n\tcan_block_status_payload: true\n/);
-  assert.equal(JSON.parse(showJson(facts)).extended, true);
+  const { extended, shared_memory: sharedMemory } = JSON.parse(showJson(facts));
+  assert.deepEqual([extended, sharedMemory], [true, true]);
 });
 
 const RUNS: readonly Run[] = [

@@ -7,9 +7,10 @@ type Property = (typeof PROPERTIES)[number][0];
 
 /** The facts as people read them. */
 export function showText({ connection, exports }: Facts, paint: Painter): string {
-  const { protocol, tls, structured, extended } = connection;
+  const { protocol, tls, structured, extended, sharedMemory } = connection;
   const packets = extended ? 'extended' : structured ? 'structured' : 'simple';
-  const head = `protocol: ${protocol} with${tls ? '' : 'out'} TLS, using ${packets} packets\n`;
+  const how = `${packets} packets${sharedMemory ? ' and shared memory' : ''}`;
+  const head = `protocol: ${protocol} with${tls ? '' : 'out'} TLS, using ${how}\n`;
   return paint('dim', head) + exports.map(facts => exportText(facts, paint)).join('');
 }
 
@@ -58,9 +59,10 @@ function blockSizesOf({ blockSize }: ExportFacts): [string, number][] {
 
 /** The facts as a JSON document. */
 export function showJson({ connection, exports }: Facts): string {
-  const { protocol, tls, structured, extended } = connection;
+  const { protocol, tls, structured, extended, sharedMemory } = connection;
   const head = [`"protocol": "${protocol}"`, `"TLS": ${tls}`, `"structured": ${structured}`];
   if (extended) head.push('"extended": true');
+  if (sharedMemory) head.push('"shared_memory": true');
   const bodies = exports.map(facts => `\t{\n${exportJson(facts)}\n\t}`);
   return `{\n${head.map(line => `${line},\n`).join('')}"exports": [\n${bodies.join(',\n')} ]\n}\n`;
 }

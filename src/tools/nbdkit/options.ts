@@ -31,6 +31,7 @@ export const OPTIONS = {
   maskHandshake: { names: ['mask-handshake'], value: 'required', values: [] },
   newstyle: { names: ['n', 'newstyle', 'new-style'] },
   noMetaContexts: { names: ['no-mc', 'no-meta-contexts'] },
+  noSharedMemory: { names: ['no-shared-memory'] },
   noStructuredReplies: { names: ['no-sr', 'no-structured-replies'] },
   oldstyle: { names: ['o', 'oldstyle', 'old-style'] },
   pidFile: { names: ['P', 'pidfile', 'pid-file'], value: 'required', values: 'file' },
@@ -90,6 +91,7 @@ export interface Settings {
   readonly maskHandshake: number | undefined;
   readonly noStructuredReplies: boolean;
   readonly noMetaContexts: boolean;
+  readonly noSharedMemory: boolean;
   readonly log: LogTarget;
   readonly verbose: boolean;
   readonly debugFlags: readonly DebugFlag[];
@@ -173,6 +175,7 @@ export function readSettings(given: Given, inherited: number): Settings {
     maskHandshake: number(given, 'maskHandshake', 0, 0xffff),
     noStructuredReplies: given.has('noStructuredReplies'),
     noMetaContexts: given.has('noMetaContexts'),
+    noSharedMemory: given.has('noSharedMemory'),
     log: readLog(given.value('log')),
     verbose: given.has('verbose'),
     debugFlags: given.values('debug').map(readDebugFlag),

@@ -23,6 +23,7 @@ Options:
   -r, --readonly           nobody writes
       --recover            serve a device again whose nbdublk was killed
       --recoverable        when nbdublk is killed, requests wait for --recover
+      --no-shared-memory   all payloads go through the socket
       --retries N          connect again N times when the connection is lost
   -v, --verbose            say what is done
   -V, --version            print the version

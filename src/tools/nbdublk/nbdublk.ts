@@ -55,7 +55,7 @@ async function nbdublk([word, ...words]: readonly string[], settings: Settings):
   if (word === undefined) throw new UsageError('expected DEVICE and a disk: see --help');
   const id = wantedDevice(word);
   return untilSignal(async ending => {
-    const origin = await originOf(words, ending.signal);
+    const origin = await originOf(words, { ...settings.connecting, signal: ending.signal });
     try {
       await withControl(control => provide(control, origin, id, settings, ending));
     } finally {

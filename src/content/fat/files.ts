@@ -8,18 +8,30 @@ import type { FatDirectory, FatFile, FatTimes } from '../../formats/fat32/tree.t
 const LARGEST_FILE = 0xffffffff;
 const MAX_DEPTH = 100;
 
+/** @throws UsageError it is no label for FAT. */
+export function checkFatLabel(label: string): void {
+  if (/^[^\x00-\x1f"*+,./:;<=>?[\\\]|\x7f-\uffff]{1,11}$/.test(label)) return;
+  throw new UsageError(`label: '${label}': expected 1 to 11 ASCII letters, digits and the like`);
+}
+
 /**
  * A directory with everything below; only regular files and directories count.
- * @throws UsageError
+ * @param leftOut is told of what does not. @throws UsageError
  */
-export function readTree(path: string, name: string, depth = 0): FatDirectory {
+export function readTree(
+  path: string,
+  name: string,
+  leftOut: (path: string) => void = () => {},
+  depth = 0,
+): FatDirectory {
   if (depth > MAX_DEPTH) throw new UsageError(`'${path}': nested more than ${MAX_DEPTH} deep`);
   const directories: FatDirectory[] = [];
   const files: FatFile[] = [];
   for (const entry of entriesOf(path)) {
     const inner = join(path, entry);
     const stat = statOf(inner);
-    if (stat.isDirectory()) directories.push(readTree(inner, entry, depth + 1));
+    if (stat.isDirectory()) directories.push(readTree(inner, entry, leftOut, depth + 1));
+    else if (!stat.isFile()) leftOut(inner);
     if (!stat.isFile()) continue;
     if (stat.size > LARGEST_FILE) throw new UsageError(`'${inner}': FAT holds files up to 4 GB`);
     files.push({ name: entry, times: timesOf(stat), size: stat.size, path: inner });

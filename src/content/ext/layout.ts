@@ -20,9 +20,12 @@ const BYTES_PER_INODE = 16384;
 const RESERVED = 0.05;
 const INDIRECT = 0.01;
 
-/** A file system of about that size in bytes. */
-export function layoutOf(bytes: number, { inodes, blocks }: Contents): Layout {
-  const blockSize = bytes < 4 * MiB ? 1024 : BLOCK;
+/** A file system of about that size in bytes, with the blocks that suit it unless told. */
+export function layoutOf(
+  bytes: number,
+  { inodes, blocks }: Contents,
+  blockSize = bytes < 4 * MiB ? 1024 : BLOCK,
+): Layout {
   const free = Math.max(0, bytes - blocks * BLOCK);
   return {
     size: Math.ceil(bytes / blockSize) * blockSize,
