@@ -64,6 +64,67 @@ while done < ${READS}:
 print(${READS} / (time.time() - begin))
 `;
 
+/** There and back, in ms. */
+const ROUND_TRIP = 50;
+/** What is copied, and what is under way at once, in bytes. */
+const FAR = 256 << 20;
+const QUEUE = 16 << 20;
+
+/** Copies all from a server to where it is lost; says how long that took once it was connected. */
+const COPY = (uri: string, queueSize: number) => `
+import { copy, open } from '${LIBRARY}';
+const disk = await open('${uri}', { connections: 4 });
+const nowhere = { size: disk.size, read: () => {}, write: () => {}, zero: () => {} };
+// The threads that C's server starts for these connections take their memory in the first one.
+await copy(disk, nowhere, { queueSize: ${queueSize} });
+const begin = performance.now();
+await copy(disk, nowhere, { queueSize: ${queueSize} });
+console.log((performance.now() - begin) / 1000);
+await disk.close();
+`;
+
+/** A copy over a link with a delay beside what the requests under way make possible. */
+const farAway: Workload = {
+  name: `library: copy of 256 MiB, link of ${ROUND_TRIP} ms (C server, peer: the bound)`,
+  unit: 's',
+  goal: 0.9,
+  needs: ['nbdkit'],
+  start: async (side, folder) => {
+    if (side === 'peer') return { measure: async () => ((FAR / QUEUE) * ROUND_TRIP) / 1000 };
+    const far = await startFar(folder);
+    const words = [process.execPath, '--input-type=module', '-e', COPY(far.uri, QUEUE)];
+    return { measure: async () => Number(await run(words)), stop: far.stop };
+  },
+};
+
+/** The same by the commands, with their start and the negotiation of four connections. */
+const farCommand: Workload = {
+  name: `nbdcopy, 256 MiB, link of ${ROUND_TRIP} ms (C server)`,
+  unit: 's',
+  goal: 1,
+  needs: ['nbdkit', 'nbdcopy'],
+  start: async (side, folder) => {
+    const far = await startFar(folder);
+    const options = ['--connections=4', `--queue-size=${QUEUE}`];
+    const words = [...command(side, 'nbdcopy'), ...options, far.uri, 'null:'];
+    return { measure: () => seconds(words), stop: far.stop };
+  },
+};
+
+/** C's server at the other end of a link. */
+async function startFar(folder: string) {
+  const server = await Served.start('peer', folder, ['pattern', String(FAR)]);
+  const program = resolve(import.meta.dirname, 'delaying.ts');
+  const node = [process.execPath, '--import', import.meta.resolve('tsx'), program];
+  const target = server.uri.replace(/.*socket=/, '');
+  const link = await Served.by(folder, path => [...node, path, target, `${ROUND_TRIP / 2}`]);
+  const stop = async () => {
+    await link.stop();
+    await server.stop();
+  };
+  return { uri: link.uri, stop };
+}
+
 const library: Workload = {
   name: `library: 4-KiB reads, depth ${DEPTH} (C server, peer: python3-libnbd)`,
   unit: '/s',
@@ -80,8 +141,35 @@ const library: Workload = {
   },
 };
 
+/** The same requests by the quickest client that there is. */
+const smallRequests: Workload = {
+  name: `library: 4-KiB reads, depth ${DEPTH} (C server, peer: C nbdcopy --request-size=4096)`,
+  unit: '/s',
+  goal: 1,
+  needs: ['nbdkit', 'nbdcopy'],
+  start: async (side, folder) => {
+    const server = await Served.start('peer', folder, ['memory', String(READS * 4096)]);
+    const ours = [process.execPath, '--input-type=module', '-e', OURS(server.uri)];
+    const options = [
+      `--requests=${DEPTH}`,
+      '--request-size=4096',
+      '--connections=1',
+      '--no-extents',
+    ];
+    const theirs = ['nbdcopy', ...options, server.uri, 'null:'];
+    return {
+      measure: async () =>
+        side === 'ours' ? Number(await run(ours)) : READS / (await seconds(theirs)),
+      stop: () => server.stop(),
+    };
+  },
+};
+
 export const TOOL_WORKLOADS: readonly Workload[] = [
   beside('nbddump, 16 MiB of random bytes', 1, 'nbddump', ['random', '16M']),
   beside('nbddump, 16 GiB of nothing', 1, 'nbddump', ['null', '16G']),
   library,
+  smallRequests,
+  farAway,
+  farCommand,
 ];

@@ -48,7 +48,10 @@ function describe(error) {
 const indent = text => text.replace(/^/gm, '    ');
 
 /** Test files that one process runs: to start one and compile what it imports takes a second or two. */
-const TOGETHER = 16;
+const TOGETHER = 12;
+
+/** A process that takes so long hangs. */
+const HANG_MS = 600_000;
 
 /** Such a file changes the environment for all that its process runs. */
 const CHANGES_ENVIRONMENT = /^process\.env\.\w+ = /m;
@@ -87,7 +90,7 @@ async function runAll(files) {
   const events = run({
     files,
     concurrency: Math.max(2, availableParallelism()),
-    timeout: 240_000,
+    timeout: HANG_MS + Number(process.env.NBDPIPE_FUZZ_SECONDS ?? 0) * 2000,
   });
   for await (const { type, data } of events) {
     if (type === 'test:stderr' || type === 'test:stdout') process.stderr.write(data.message);

@@ -1,8 +1,14 @@
 import { resolve } from 'node:path';
 import type { DeviceSource } from '../block/device.ts';
 import { checkSource } from './check.ts';
-import type { Context, FilterDeclaration, PluginDeclaration } from './declare.ts';
 import {
+  type Context,
+  type FilterDeclaration,
+  filtered,
+  type PluginDeclaration,
+} from './declare.ts';
+import {
+  declaredKey,
   type ParameterDeclarations,
   type ParameterValues,
   parseParameters,
@@ -21,6 +27,40 @@ export async function pluginSource(
 ): Promise<DeviceSource> {
   const { parameters, context } = configure(plugin, words);
   return checkSource(plugin.name, await plugin.create(parameters, context));
+}
+
+/** A filter, and the word that it was loaded by. */
+interface NamedFilter {
+  readonly word: string;
+  readonly declaration: AnyFilter;
+}
+
+/** The same under filters, the first of them on top. A key goes to the first that declares it. */
+export async function stackSource(
+  filters: readonly NamedFilter[],
+  plugin: AnyPlugin,
+  words: readonly string[],
+): Promise<DeviceSource> {
+  const ownerOf = (word: string) => {
+    const { key } = splitParameter(word);
+    if (key === undefined) return undefined;
+    return filters.find(({ declaration }) => declaredKey(declaration.parameters, key));
+  };
+  const wordsOf = (owner: NamedFilter | undefined) => words.filter(word => ownerOf(word) === owner);
+  let source = await pluginSource(plugin, ...wordsOf(undefined));
+  for (const filter of filters.toReversed()) {
+    const { declaration, word } = filter;
+    const below = source;
+    try {
+      const { parameters, context } = configure(declaration, wordsOf(filter));
+      const above = await filtered(declaration, word, parameters, below, context);
+      source = checkSource(declaration.name, above);
+    } catch (error) {
+      await below.close?.();
+      throw error;
+    }
+  }
+  return source;
 }
 
 /** Parameters as they stand on a command line, and a context that tells nobody anything. */

@@ -1,4 +1,5 @@
 import { alignedDevice } from '../block/aligned.ts';
+import { allOpened } from '../block/all-opened.ts';
 import { checked } from '../block/checked.ts';
 import { closeAll } from '../block/close-all.ts';
 import type { BlockDevice, DeviceSource, OpenRequest, RequestOptions } from '../block/device.ts';
@@ -71,10 +72,10 @@ export async function open(what: Openable, options: OpenOptions = {}): Promise<D
     const origin = await originOf(what, { ...options, signal });
     const opened: Connection[] = [];
     try {
-      const count = Math.max(1, options.connections ?? 1);
-      do {
-        opened.push(await connection(origin, options, signal));
-      } while (opened.length < count && opened[0]!.device.multiConn);
+      const one = () => connection(origin, options, signal);
+      opened.push(await one());
+      const { connections = 1 } = options;
+      if (opened[0]!.device.multiConn) await allOpened(connections - 1, one, opened);
       return diskOf(origin, opened, options);
     } catch (error) {
       await Promise.allSettled([closeAll(opened.map(({ device }) => device))]);

@@ -33,12 +33,18 @@ export function builtIn(kind: Kind): string[] {
   return names.filter(name => name !== undefined).sort();
 }
 
+/** The name within the path of a shared object of the C nbdkit, as unit files may have it. */
+function shortName(kind: Kind, word: string): string {
+  return new RegExp(`(?:^|/)nbdkit-([\\w-]+)-${kind}\\.so$`).exec(word)?.[1] ?? word;
+}
+
 /**
- * Loads a plugin or filter: a built-in one by its name, an installed package by its name, anything
- * else with a `.` or `/` in it as the path of a module.
+ * Loads a plugin or filter: a built-in one by its name, also where that is the path of C's, an installed
+ * package by its name, anything else with a `.` or `/` in it as the path of a module.
  * @throws UsageError
  */
-export async function load<K extends Kind>(kind: K, name: string): Promise<Loaded<K>> {
+export async function load<K extends Kind>(kind: K, given: string): Promise<Loaded<K>> {
+  const name = shortName(kind, given);
   const builtInFile = /^[\w-]+$/.test(name) ? fileURLToPath(placeOf(kind, name)) : undefined;
   const own = builtInFile !== undefined && existsSync(builtInFile);
   const file = own ? builtInFile : await foreignFile(kind, name);

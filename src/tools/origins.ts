@@ -2,7 +2,7 @@ import { UsageError } from '../block/errors.ts';
 import type { NbdClient } from '../client/client.ts';
 import { goOrClose, negotiate } from '../client/connect.ts';
 import { Negotiation, type NegotiationOptions } from '../client/negotiation.ts';
-import { pluginSource } from '../declare/configure.ts';
+import { stackSource } from '../declare/configure.ts';
 import type { Disk } from '../handle/disk.ts';
 import { type OpenOptions, open } from '../handle/open.ts';
 import { formatNbdUri, isNbdUri, isWebUrl, parseNbdUri, type UriAddress } from '../protocol/uri.ts';
@@ -113,13 +113,30 @@ function connected(name: string, kind: Origin['kind'], client: NbdClient): Origi
   return { name, kind, open: options => open(client, options), close };
 }
 
-/** A plugin in this process. */
-export async function pluginOrigin([name, ...words]: readonly string[]): Promise<Origin> {
+/** The filters before a plugin, `--filter=NAME` or `--filter NAME` each. */
+function filtersIn([word, ...rest]: readonly string[]): { filters: string[]; rest: string[] } {
+  if (word === undefined) return { filters: [], rest };
+  const [, name] = /^--filter=(.*)$/s.exec(word) ?? [];
+  if (name === undefined && word !== '--filter') return { filters: [], rest: [word, ...rest] };
+  const next = name === undefined ? rest.slice(1) : rest;
+  const found = filtersIn(next);
+  return { filters: [name ?? rest[0] ?? '', ...found.filters], rest: found.rest };
+}
+
+/**
+ * A plugin in this process, under the filters that are named before it.
+ * @throws UsageError
+ */
+export async function pluginOrigin(words: readonly string[]): Promise<Origin> {
+  const { filters, rest } = filtersIn(words);
+  const [name, ...parameters] = rest;
+  if (name === undefined) throw new UsageError('--plugin: its name is missing, see --help');
   const { load } = await import('./load.ts');
-  const { declaration } = await load('plugin', name!);
-  const source = await pluginSource(declaration, ...words);
+  const plugin = await load('plugin', name);
+  const over = await Promise.all(filters.map(filter => load('filter', filter)));
+  const source = await stackSource(over, plugin.declaration, parameters);
   return {
-    name: name!,
+    name,
     kind: 'local',
     open: options => open(source, options),
     list: async () => {

@@ -1,5 +1,6 @@
 import { constants, fstatSync, openSync, statSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { allOpened } from '../../block/all-opened.ts';
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, reasonOf, UsageError } from '../../block/errors.ts';
 import { NbdClient } from '../../client/client.ts';
@@ -201,7 +202,7 @@ async function nbdEnd(
     // A server that runs only for us may take no second connection.
     shareable: first.multiConn === true && shared,
     async connections(count) {
-      while (clients.length < count) clients.push(await open());
+      await allOpened(count - clients.length, open, clients);
       return clients;
     },
     async close() {

@@ -8,7 +8,7 @@ export const HELP = `nbdfuse - a disk as a file
   nbdfuse [OPTIONS] MOUNTPOINT[/NAME] --tcp HOST PORT
   nbdfuse [OPTIONS] MOUNTPOINT[/NAME] --vsock CID PORT
   nbdfuse [OPTIONS] MOUNTPOINT[/NAME] --fd N
-  nbdfuse [OPTIONS] MOUNTPOINT[/NAME] --plugin PLUGIN [KEY=VALUE ...]
+  nbdfuse [OPTIONS] MOUNTPOINT[/NAME] --plugin [--filter=FILTER ...] PLUGIN [KEY=VALUE ...]
   nbdfuse [OPTIONS] --all-exports FOLDER NBD-URI
 
 MOUNTPOINT is a file, which the disk takes the place of, or a folder, in which it is

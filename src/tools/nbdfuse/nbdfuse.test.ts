@@ -97,6 +97,8 @@ describe('what is shown', () => {
       [['[', 'true', ']', 'x'], /expected nothing after \]/],
       [['nbd://a', 'nbd://b'], /expected 1, found 2/],
       [['--plugin', 'memry'], /did you mean 'memory'/],
+      [['--plugin', '--filter=ofset', 'memory'], /unknown filter 'ofset'/],
+      [['--plugin', '--filter'], /its name is missing/],
       [['--plugin', 'memory', 'sise=1'], /sise/],
       [['--command', '/nonexistent'], /cannot run \/nonexistent/],
     ];
@@ -124,6 +126,9 @@ describe('what is shown', () => {
     const port = new URL(tcp.uri!).port;
     assert.deepEqual(await sizes([file]), [['nbd', 4096n]]);
     assert.deepEqual(await sizes(['--plugin', 'memory', '1M']), [['nbd', 1048576n]]);
+    const stack = ['--filter', 'truncate', '--filter=offset', 'memory', '1M'];
+    const words = ['--plugin', ...stack, 'offset=512', 'truncate=4096'];
+    assert.deepEqual(await sizes(words), [['nbd', 4096n]]);
     assert.deepEqual(await sizes(['--unix', socket]), [['nbd', 8192n]]);
     assert.deepEqual(await sizes(['--uri', server.uri!]), [['nbd', 8192n]]);
     assert.deepEqual(await sizes([server.uri!], '-C', '3'), [['nbd', 8192n]]);

@@ -65,6 +65,11 @@ const SERVED: [command: readonly string[], words: string[], size: string][] = [
   [COMMANDS.built, ['--filter=./half.ts', './mine.ts'], '256'],
   [COMMANDS.built, ['my-disk', 'size=4096'], '4096'],
   [COMMANDS.built, ['@me/disk'], '1024'],
+  [
+    COMMANDS.built,
+    ['--filter=/c/filters/nbdkit-offset-filter.so', '/c/nbdkit-null-plugin.so', '1M', 'offset=1k'],
+    '1047552',
+  ],
 ];
 
 describe('they are served', { concurrency: 4 }, () => {

@@ -8,7 +8,7 @@ export const HELP = `nbdublk - a disk as a block device
   nbdublk [OPTIONS] DEVICE --tcp HOST PORT
   nbdublk [OPTIONS] DEVICE --vsock CID PORT
   nbdublk [OPTIONS] DEVICE --fd N
-  nbdublk [OPTIONS] DEVICE --plugin PLUGIN [KEY=VALUE ...]
+  nbdublk [OPTIONS] DEVICE --plugin [--filter=FILTER ...] PLUGIN [KEY=VALUE ...]
   nbdublk --list
   nbdublk --delete DEVICE
 
