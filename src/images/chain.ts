@@ -39,7 +39,8 @@ export async function findInChain(image: Image, offset: bigint, length: number):
     }
     const behind = (backing?.device.size ?? 0n) - offset;
     if (!backing || behind <= 0n) {
-      return { length: left, depth, present: false, zero: true, data: false, packed: false };
+      const [present, zero, data, packed] = [false, true, false, false];
+      return { length: left, depth, present, zero, data, packed, at: run.at };
     }
     if (behind < BigInt(left)) left = Number(behind);
     layer = backing;

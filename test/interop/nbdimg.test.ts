@@ -106,7 +106,7 @@ test('nbdimg: what cannot be done, in the words of qemu-img', async t => {
 });
 
 test('nbdimg: convert, compare, map and dd', async t => {
-  if (!has(t, 'qemu-img')) return;
+  if (!has(t, 'qemu-img', 'qemu-io')) return;
   const both = new Both(t);
   for (const options of ['', '-c', '-c -o compression_type=zstd', '-o cluster_size=2M']) {
     await both.same(`convert ${options} -O qcow2 raw a.qcow2`.replace('  ', ' '));
@@ -117,6 +117,9 @@ test('nbdimg: convert, compare, map and dd', async t => {
   await both.same('map --output=json a.qcow2', /"offset": \d+/g);
   await both.same('map --output=json raw');
   await both.same('map raw');
+  await both.same('create -f qcow2 -o extended_l2=on parts.qcow2 8M');
+  await both.each('qemu-io', '-c', 'write 2M 4k', '-c', 'write -z 4M 100k', 'parts.qcow2');
+  await both.same('map --output=json parts.qcow2');
   await both.same('dd bs=1M count=3 skip=1 if=raw of=part');
   await both.same('compare raw part');
   await both.same('compare -s raw part');
