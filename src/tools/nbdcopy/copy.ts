@@ -21,9 +21,11 @@ import { startProgress } from './progress.ts';
 import { reachedBefore, resumed } from './resume.ts';
 
 /** Where one thread works at this end, more connections and more bytes only wait for each other. */
-const LOCAL = { connections: 1, queueSize: 4 << 20 };
+const LOCAL = { connections: 1, queueSize: 4 << 20, requestSize: 1 << 20 };
+/** Through shared memory each request costs more than its bytes do. */
+const SHARED = { connections: 1, queueSize: 8 << 20, requestSize: 2 << 20 };
 /** Over a network they fill the line. */
-const REMOTE = { connections: 4, queueSize: 16 << 20 };
+const REMOTE = { connections: 4, queueSize: 16 << 20, requestSize: 1 << 20 };
 
 /** Copies everything. @throws UsageError or BlockError what failed, and where. */
 export async function copy(from: Endpoint, to: Endpoint, settings: Settings): Promise<void> {
@@ -103,8 +105,8 @@ async function copyAll(ends: Ends, settings: Settings, options: CopyOptions): Pr
   );
   if (settings.verify && source.kind === 'device' && destination.kind === 'device') {
     const { compare } = await import('../../copy/compare.ts');
-    const { from, to, queueSize } = await connect(source, destination, settings);
-    await compare(from, to, { ...options, queueSize });
+    const { from, to, fitting } = await connect(source, destination, settings);
+    await compare(from, to, { ...options, ...fitting });
   }
 }
 
@@ -134,24 +136,35 @@ async function copyBetween(
   settings: Settings,
   options: CopyOptions,
 ): Promise<void> {
-  const { from, to, queueSize } = await connect(source, destination, settings);
+  const { from, to, fitting } = await connect(source, destination, settings);
   const bySight = options.observer?.seen !== undefined;
   const move = bySight ? undefined : kernelCopy(source.file, destination.file, settings);
   const memory = bySight ? undefined : (source.memory ?? destination.memory);
   const take = memory && ((length: number) => memory.take(length));
-  await copyDevice(from, to, { ...options, queueSize, move, memory: take });
+  await copyDevice(from, to, { ...options, ...fitting, move, memory: take });
 }
 
 /** As many connections as are good for both ends. */
 async function connect(source: DeviceEnd, destination: DeviceEnd, settings: Settings) {
   const shareable = source.shareable && destination.shareable && !settings.synchronous;
-  const fitting = source.local && destination.local ? LOCAL : REMOTE;
-  const count = shareable ? (settings.connections ?? fitting.connections) : 1;
+  const usual = usualFor(source, destination);
+  const { connections, queueSize, requestSize } = settings;
+  const count = shareable ? (connections ?? usual.connections) : 1;
   return {
     from: await source.connections(count),
     to: await destination.connections(count),
-    queueSize: settings.queueSize ?? fitting.queueSize,
+    fitting: {
+      queueSize: queueSize ?? usual.queueSize,
+      requestSize: requestSize ?? usual.requestSize,
+    },
   };
+}
+
+function usualFor(source: DeviceEnd, destination: DeviceEnd) {
+  if (!source.local || !destination.local) return REMOTE;
+  // Files are quickest by pieces that are written at once.
+  const isShared = source.memory || destination.memory;
+  return isShared && destination.file === undefined ? SHARED : LOCAL;
 }
 
 function optionsOf(settings: Settings): CopyOptions {
