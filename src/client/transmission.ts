@@ -26,6 +26,8 @@ import type { SharedSlots, Slot } from './shared-slots.ts';
 import { AbortListeners } from './signals.ts';
 
 const SLAB = 1 << 14;
+/** Answers of so many bytes come at once. */
+const SHORT = 1 << 14;
 /** An error chunk: its fields and the longest text. */
 const MAX_ERROR_PAYLOAD = 4096 + 14;
 const MAX_STATUS_PAYLOAD = 8 + 16 * MAX_EXTENTS;
@@ -292,6 +294,14 @@ export class Transmission {
     this.#outgoing = [];
     this.#transport.send(views);
     if (this.#transport.queued === 0) this.#used = 0;
+    if (this.#pending.size === 1 && this.#isQuick()) this.#transport.lookForAnswer?.();
+  }
+
+  /** The only answer is not long. */
+  #isQuick(): boolean {
+    const [only] = this.#pending.values();
+    const { request, expected, slot } = only!;
+    return slot !== undefined || expected.kind !== 'data' || request.length <= SHORT;
   }
 
   #ended(error?: Error): void {

@@ -36,6 +36,9 @@ const BUSY = 1 << 20;
 const MESSAGE = 1 << 14;
 /** Room for what is sent, so that the sender need not wait for each part of a payload to be taken. */
 const ROOM = 1 << 20;
+/** For the answer to a single request, in ms: it may be a megabyte that is copied. */
+const LONGEST_LOOK = 0.2;
+const ASIDE = 1 << 16;
 /** Between two looks for a descriptor, in ms: it comes at once from those who keep to the protocol. */
 const LONGEST_WAIT = 100;
 /** After so many messages in a row the event loop gets its turn. */
@@ -72,6 +75,9 @@ export class SocketTransport implements Transport {
   #io: SocketIo | undefined;
   readonly #incoming = new Watch();
   readonly #outgoing = new Watch();
+  readonly #answers = new Watch(LONGEST_LOOK);
+  /** Where the event loop reads to while answers are looked for beside it. */
+  #aside: Buffer | undefined;
 
   private constructor(socket: net.Socket, peer: Peer) {
     this.#socket = socket;
@@ -240,7 +246,30 @@ export class SocketTransport implements Transport {
     return this.#socket;
   }
 
+  lookForAnswer(): void {
+    const io = this.#io;
+    const receiver = this.#receiver;
+    if (!io || !receiver || this.#receiving || this.#paused || this.#done) return;
+    this.#aside ??= Buffer.allocUnsafeSlow(ASIDE);
+    // What the event loop reads to must not be where the receiver is.
+    if (this.#space !== this.#aside) return;
+    const fd = descriptorOf(this.#socket);
+    const space = receiver.space();
+    this.#receiving = true;
+    const count = this.#answers.watch(() => io.receive(fd, space));
+    if (count > 0) {
+      receiver.received(count);
+      this.#receiveMore(io);
+    }
+    this.#receiving = false;
+  }
+
   #arm(): Uint8Array {
+    if (this.#aside) {
+      this.#armed = undefined;
+      this.#space = this.#aside;
+      return this.#space;
+    }
     this.#armed = this.#receiver;
     this.#space = this.#receiver?.space() ?? Buffer.allocUnsafe(4096);
     return this.#space;
@@ -252,6 +281,7 @@ export class SocketTransport implements Transport {
     if (receiver === this.#armed && buffer === this.#space) receiver.received(count);
     else deliver(buffer.subarray(0, count), () => this.#receiver!);
     this.#incoming.came();
+    this.#answers.came();
     if (this.#io) this.#receiveMore(this.#io);
     else if (this.#traffic < BUSY) this.#count(count);
     this.#receiving = false;

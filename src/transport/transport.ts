@@ -47,6 +47,11 @@ export interface Transport {
   /** Receives bytes that are ready, into one place and what comes after it into the next. */
   receive?(into: Uint8Array, next?: Uint8Array): number;
   /**
+   * Looks for some microseconds for the answer to what was sent last, which spares going to sleep.
+   * Only where nothing else waits for the event loop.
+   */
+  lookForAnswer?(): void;
+  /**
    * A descriptor by which the connection goes on when this transport is destroyed; undefined if
    * there is none to be had.
    */

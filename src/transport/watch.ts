@@ -10,8 +10,15 @@ const NARROW = 0.1;
  * time halves whenever it was in vain; it is the longest again when that was a mistake.
  */
 export class Watch {
-  #time = LONGEST;
+  readonly #longest: number;
+  #time: number;
   #gaveUp = 0;
+
+  /** @param longest in ms. */
+  constructor(longest = LONGEST) {
+    this.#longest = longest;
+    this.#time = longest;
+  }
 
   /** @returns what `look` found: a number from 0 on; -1 when the time was over. */
   watch(look: () => number): number {
@@ -29,6 +36,6 @@ export class Watch {
 
   /** What was looked for has come through the event loop. */
   came(): void {
-    if (performance.now() - this.#gaveUp < NARROW) this.#time = LONGEST;
+    if (performance.now() - this.#gaveUp < NARROW) this.#time = this.#longest;
   }
 }
