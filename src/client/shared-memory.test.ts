@@ -128,14 +128,20 @@ describe('memory shared with a server', { skip }, () => {
     const memory = SharedMemory.create(MEMORY)!;
     const reason = new Error('no more');
     let answer = () => {};
+    const answered = new Promise<void>(resolve => {
+      answer = resolve;
+    });
+    let arrive = () => {};
+    const arrived = new Promise<void>(resolve => {
+      arrive = resolve;
+    });
     const client = await sharing(
       t,
       async (server, theirs) => {
         const first = await server.request();
         const second = await server.request();
-        await new Promise<void>(resolve => {
-          answer = resolve;
-        });
+        arrive();
+        await answered;
         for (const asked of [first, second]) {
           theirs!.view(asked.place, LENGTH).fill('late');
           server.chunk(asked, SHARED_DATA, run(0, LENGTH));
@@ -157,7 +163,7 @@ describe('memory shared with a server', { skip }, () => {
         settled = true;
       });
     const own = client.read(0n, LENGTH, { signal });
-    await new Promise(resolve => setTimeout(resolve, 20));
+    await arrived;
     controller.abort(reason);
     await assert.rejects(own, reason);
     assert.equal(settled, false);
@@ -170,6 +176,7 @@ describe('memory shared with a server', { skip }, () => {
     const client = await sharing(t, async server => {
       await server.request();
       await server.request();
+      server.wire.hangUp();
     });
     const reads = [client.read(0n, LENGTH), client.read(0n, LENGTH), client.read(0n, 10)];
     for (const read of reads) await assert.rejects(read, { errno: 'ECONNRESET' });

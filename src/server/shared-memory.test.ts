@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { join as joinPath } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -18,6 +19,7 @@ import { temporaryFolder } from '../../test/peer/wire.ts';
 import { zeroes } from '../block/data.ts';
 import type { BlockDevice } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
+import { connect } from '../client/connect.ts';
 import { fileDevice } from '../stores/file/device.ts';
 import { openFile } from '../stores/file/open.ts';
 import { sparseStore } from '../stores/sparse.ts';
@@ -231,6 +233,24 @@ describe('shared memory', { skip }, () => {
     ]);
     assert.ok(memory.get(1 << 19, 1 << 20).equals(bytes), 'read');
     assert.equal(Math.max(...longest), 1 << 19);
+  });
+
+  test('a proxy loses the descriptor, and the socket is there', async t => {
+    const { path, server } = await startServer(t, only(sparseStore(SIZE)));
+    const proxied = joinPath(temporaryFolder(t), 'proxy');
+    const proxy = net.createServer(from => {
+      const to = net.connect(path);
+      for (const end of [from, to]) end.on('error', () => {});
+      from.pipe(to).pipe(from);
+    });
+    proxy.listen(proxied);
+    t.after(() => proxy.close());
+    await using client = await connect(`nbd+unix:///?socket=${proxied}`, { sharedMemory: true });
+    assert.equal(client.agreement.sharedMemory, 0);
+    const bytes = bytesOf(100_000);
+    await client.write!(0n, bytes);
+    assert.ok(bytes.equals(await client.read(0n, bytes.length)), 'read');
+    assert.equal(server.clients().length, 1);
   });
 
   test('a client that dies while its requests are under way', async t => {

@@ -4,13 +4,14 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type tls from 'node:tls';
-import { u32 } from '../../test/peer/bytes.ts';
+import { u32, u64 } from '../../test/peer/bytes.ts';
 import {
   IHAVEOPT,
   infoRequest,
   ScriptedClient,
   startServer,
 } from '../../test/peer/scripted-client.ts';
+import { hasMemfd, share, testMemory } from '../../test/peer/shared-memory.ts';
 import { temporaryFolder, Wire } from '../../test/peer/wire.ts';
 import { contiguous } from '../block/data.ts';
 import type { DeviceSource, ListRequest } from '../block/device.ts';
@@ -82,6 +83,18 @@ async function stillServes(path: string): Promise<void> {
 }
 
 describe('an encrypted connection', () => {
+  test('shares no memory, not even what was shared before', { skip: !hasMemfd() }, async t => {
+    const { dial } = await start(t);
+    const plain = await dial();
+    await plain.structured();
+    assert.equal((await share(plain, [testMemory(t, 1 << 16).fd], 1 << 16)).type, Rep.ack);
+    const client = await encrypted(plain);
+    await client.structured();
+    assert.equal(await client.ask(Option.sharedMemory, u64(1 << 16)), Rep.errPlatform);
+    await client.go();
+    assert.equal(await client.outcome({ type: 3 }), 0);
+  });
+
   test('carries what a plain one does', async t => {
     const { path, asked, complaints } = await start(t, true);
     const client = await (await negotiate({ path }, { tls: OURS })).go('a');
