@@ -1,5 +1,5 @@
 import process from 'node:process';
-import { lastError, libcFunction, SystemError } from './libc.ts';
+import { lastError, libcFunction } from './libc.ts';
 
 const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
@@ -22,21 +22,25 @@ const fcntl = libcFunction('int fcntl(int fd, int command, void *argument)');
  * @throws SystemError
  */
 export function lockFile(fd: number, exclusive: boolean): boolean {
-  const call = fcntl();
-  if (!call) return true;
+  if (!fcntl()) return true;
   const lock = new Int16Array(FLOCK_SIZE / 2);
   lock[0] = exclusive ? F_WRLCK : F_RDLCK;
-  if (call(fd, F_OFD_SETLK, new Uint8Array(lock.buffer)) === 0) return true;
-  const error = lastError('fcntl');
-  if (error instanceof SystemError && TAKEN.has(error.code)) return false;
-  throw error;
+  return set(fd, new Uint8Array(lock.buffer));
 }
 
-/** Locks one byte of a file along with others, or gives it back. @throws SystemError */
-export function lockByte(fd: number, at: number, locked: boolean): void {
-  if (fcntl()!(fd, F_OFD_SETLK, oneByte(at, locked ? F_RDLCK : F_UNLCK)) !== 0) {
-    throw lastError('fcntl');
-  }
+/**
+ * Locks one byte of a file along with others, or gives it back.
+ * @returns false when someone has locked it for himself. @throws SystemError
+ */
+export function lockByte(fd: number, at: number, locked: boolean): boolean {
+  return set(fd, oneByte(at, locked ? F_RDLCK : F_UNLCK));
+}
+
+function set(fd: number, lock: Uint8Array): boolean {
+  if (fcntl()!(fd, F_OFD_SETLK, lock) === 0) return true;
+  const error = lastError('fcntl');
+  if (TAKEN.has(error.code)) return false;
+  throw error;
 }
 
 /** Whether somebody else has locked a byte of a file. @throws SystemError */

@@ -1,6 +1,7 @@
 /** The locks that qemu takes on files of images: neither changes what the other one has open. */
 import { closeSync, constants, openSync } from 'node:fs';
 import { BlockError, UsageError } from '../../block/errors.ts';
+import { SystemError } from '../../posix/libc.ts';
 import { hasLocks, isByteLocked, lockByte } from '../../posix/lock.ts';
 
 /** What one does with a file, and what nobody else may do: bits, in the order of the names. */
@@ -21,6 +22,9 @@ export function useOf(isRaw: boolean, readOnly: boolean): Use {
     ? { own, refused: 0 }
     : { own: readOnly ? own : own | RESIZE, refused: WRITE | RESIZE };
 }
+
+/** How a file is used whose content nobody else may change. */
+export const ALONE: Use = { own: READ | WRITE, refused: WRITE | RESIZE };
 
 /** How a file is used that is emptied and made anew. */
 export const MAKING: Use = { own: WRITE | RESIZE, refused: RESIZE };
@@ -50,18 +54,18 @@ export function useFile(
   const mine = { ...use };
   const release = () => {
     held.uses.delete(mine);
-    if (held.uses.size > 0) return update(held);
+    if (held.uses.size > 0) return update(held, name);
     HELD.delete(identity);
     closeSync(held.fd);
   };
   held.uses.add(mine);
   try {
-    update(held);
+    update(held, name);
     check(held.fd, use, name);
   } catch (error) {
     release();
     // A file system without locks keeps nobody out.
-    if (!(error instanceof BlockError)) return () => {};
+    if (error instanceof SystemError) return () => {};
     throw error;
   }
   return release;
@@ -78,26 +82,32 @@ function hold(fd: number): Held | undefined {
   }
 }
 
-function update(held: Held): void {
+function update(held: Held, name: string): void {
   const wanted = new Set(
     [...held.uses].flatMap(({ own, refused }) => [
       ...bitsOf(own).map(bit => OWN + bit),
       ...bitsOf(refused).map(bit => REFUSED + bit),
     ]),
   );
-  for (const byte of wanted) if (!held.bytes.has(byte)) lockByte(held.fd, byte, true);
+  for (const byte of wanted) {
+    if (held.bytes.has(byte) || lockByte(held.fd, byte, true)) continue;
+    throw refusal(name, byte >= REFUSED ? 'shared ' : '', byte % OWN);
+  }
   for (const byte of held.bytes) if (!wanted.has(byte)) lockByte(held.fd, byte, false);
   held.bytes = wanted;
 }
 
 function check(fd: number, { own, refused }: Use, name: string): void {
-  const refuse = (what: string, bit: number) => {
-    const words = `Failed to get ${what}"${NAMES[bit]}" lock`;
-    const cause = new UsageError(words, `Is another process using the image [${name}]?`);
-    throw new BlockError('EBUSY', words, { cause });
-  };
-  for (const bit of bitsOf(own)) if (isByteLocked(fd, REFUSED + bit)) refuse('', bit);
-  for (const bit of bitsOf(refused)) if (isByteLocked(fd, OWN + bit)) refuse('shared ', bit);
+  for (const bit of bitsOf(own)) if (isByteLocked(fd, REFUSED + bit)) throw refusal(name, '', bit);
+  for (const bit of bitsOf(refused)) {
+    if (isByteLocked(fd, OWN + bit)) throw refusal(name, 'shared ', bit);
+  }
+}
+
+function refusal(name: string, what: string, bit: number): BlockError {
+  const words = `Failed to get ${what}"${NAMES[bit]}" lock`;
+  const cause = new UsageError(words, `Is another process using the image [${name}]?`);
+  return new BlockError('EBUSY', words, { cause });
 }
 
 const bitsOf = (bits: number) => NAMES.flatMap((_, bit) => ((bits >> bit) & 1 ? [bit] : []));

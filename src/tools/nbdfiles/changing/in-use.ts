@@ -2,14 +2,15 @@ import {
   closeSync,
   constants,
   existsSync,
+  fstatSync,
   openSync,
   readdirSync,
   readFileSync,
   realpathSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { BlockError, errnoOf, reasonOf } from '../../../block/errors.ts';
-import { lockFile } from '../../../posix/lock.ts';
+import { BlockError, errnoOf, messageOf, reasonOf } from '../../../block/errors.ts';
+import { ALONE, useFile } from '../../../stores/file/image-lock.ts';
 import { isFile, type Source } from '../sources.ts';
 
 const BLOCK_DEVICES = '/sys/block';
@@ -20,9 +21,9 @@ const BLOCK_DEVICES = '/sys/block';
  * locks what it uses, as qemu does.
  */
 export function claim(sources: readonly Source[]): () => void {
-  const fds: number[] = [];
+  const releases: (() => void)[] = [];
   const release = () => {
-    for (const fd of fds) closeSync(fd);
+    for (const each of releases) each();
   };
   try {
     for (const { what } of sources) {
@@ -30,14 +31,24 @@ export function claim(sources: readonly Source[]): () => void {
       if (!isFile(what) || !existsSync(what)) continue;
       const loop = loopOver(realpathSync(what));
       if (loop !== undefined) throw inUse(what, `/dev/${loop} shows it`);
-      fds.push(openAlone(what));
-      if (!lockFile(fds.at(-1)!, true)) throw inUse(what, 'another program has locked it');
+      const fd = openAlone(what);
+      releases.push(() => closeSync(fd));
+      releases.push(lockAlone(fd, what));
     }
   } catch (error) {
     release();
     throw error;
   }
   return release;
+}
+
+function lockAlone(fd: number, name: string): () => void {
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  try {
+    return useFile({ fd, identity: `${dev}:${ino}`, name }, ALONE);
+  } catch (error) {
+    throw inUse(name, `another program has locked it: ${messageOf(error)}`);
+  }
 }
 
 function openAlone(name: string): number {
