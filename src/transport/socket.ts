@@ -76,8 +76,9 @@ export class SocketTransport implements Transport {
   readonly #incoming = new Watch();
   readonly #outgoing = new Watch();
   readonly #answers = new Watch(LONGEST_LOOK);
-  /** Where the event loop reads to while answers are looked for beside it. */
+  /** Where the event loop reads headers to, once answers are looked for beside it. */
   #aside: Buffer | undefined;
+  #isAside = false;
 
   private constructor(socket: net.Socket, peer: Peer) {
     this.#socket = socket;
@@ -252,7 +253,7 @@ export class SocketTransport implements Transport {
     if (!io || !receiver || this.#receiving || this.#paused || this.#done) return;
     this.#aside ??= Buffer.allocUnsafeSlow(ASIDE);
     // What the event loop reads to must not be where the receiver is.
-    if (this.#space !== this.#aside) return;
+    if (!this.#isAside) return;
     const fd = descriptorOf(this.#socket);
     const space = receiver.space();
     this.#receiving = true;
@@ -265,13 +266,11 @@ export class SocketTransport implements Transport {
   }
 
   #arm(): Uint8Array {
-    if (this.#aside) {
-      this.#armed = undefined;
-      this.#space = this.#aside;
-      return this.#space;
-    }
-    this.#armed = this.#receiver;
-    this.#space = this.#receiver?.space() ?? Buffer.allocUnsafe(4096);
+    const receiver = this.#receiver;
+    const space = receiver?.space() ?? Buffer.allocUnsafe(4096);
+    this.#isAside = this.#aside !== undefined && !receiver?.expecting;
+    this.#armed = this.#isAside ? undefined : receiver;
+    this.#space = this.#isAside ? this.#aside!.subarray(0, space.length) : space;
     return this.#space;
   }
 

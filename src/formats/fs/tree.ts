@@ -80,6 +80,16 @@ export class Tree {
     return trail.at(-1)!;
   }
 
+  /** As `find`; undefined where there is nothing. */
+  async existing(...path: Parameters<Tree['find']>): Promise<Place | undefined> {
+    try {
+      return await this.find(...path);
+    } catch (error) {
+      if (error instanceof BlockError && error.errno === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
   /** What is in a directory, in the order of bytes. */
   async children(directory: Place, options?: RequestOptions): Promise<readonly Child[]> {
     const entries = await directory.node.list(options);

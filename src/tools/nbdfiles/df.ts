@@ -5,7 +5,8 @@ import type { FilesCommand, FilesLine } from './commands.ts';
 import { csvField, Output } from './fields.ts';
 import { openGuest, statusWith } from './guest.ts';
 import { humanReadable } from './human.ts';
-import { GUEST_OPTIONS, has, type Source, sourceOf, sourcesOf } from './sources.ts';
+import { GUEST_OPTIONS, has, type Source } from './sources.ts';
+import { disksOf } from './words.ts';
 
 const NAME_WIDTH = 36;
 
@@ -29,8 +30,7 @@ How full the file systems of disks are:
     if (has(line, 'csv') && has(line, 'human')) {
       throw new UsageError('you cannot use -h and --csv options together');
     }
-    const given = sourcesOf(line, 'add');
-    const sources = given.length > 0 ? given : line.words.map(word => sourceOf(line, word));
+    const sources = disksOf(line);
     const guest = await openGuest(line, sources);
     const output = new Output();
     const name = guestName(sources);

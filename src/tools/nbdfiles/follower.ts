@@ -68,9 +68,8 @@ export class Follower {
 /** undefined: it is not there. */
 async function find(tree: Tree, path: string): Promise<Node | undefined> {
   try {
-    return (await tree.find(path)).node;
+    return (await tree.existing(path))?.node;
   } catch (error) {
-    if (error instanceof BlockError && error.errno === 'ENOENT') return undefined;
     throw new BlockError('EIO', `${path}: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -6,7 +6,8 @@ import type { FilesCommand, FilesLine } from './commands.ts';
 import { contentOf } from './content.ts';
 import { fileWriter } from './file-writer.ts';
 import { mountedTree, openGuest, statusWith } from './guest.ts';
-import { GUEST_OPTIONS, has, lastValue, MOUNT_OPTIONS, sourceOf, sourcesOf } from './sources.ts';
+import { GUEST_OPTIONS, has, lastValue, MOUNT_OPTIONS } from './sources.ts';
+import { disksOf } from './words.ts';
 
 const BOOT = '/boot';
 /** The name before the version. */
@@ -29,9 +30,7 @@ Copies the newest kernel and its initramfs out of disks:
 
 `,
   async run(line) {
-    const given = sourcesOf(line, 'add');
-    const sources = given.length > 0 ? given : line.words.map(word => sourceOf(line, word));
-    const guest = await openGuest(line, sources);
+    const guest = await openGuest(line, disksOf(line));
     const tree = await mountedTree(line, guest);
     const status = statusWith(line, tree.mounts, 0);
     for (const found of await newestIn(tree)) {

@@ -6,7 +6,8 @@ import { findSystems, type System } from '../../inspect/system.ts';
 import { print } from '../cli.ts';
 import type { FilesCommand } from './commands.ts';
 import { type Guest, openGuest, statusWith } from './guest.ts';
-import { GUEST_OPTIONS, has, sourceOf, sourcesOf } from './sources.ts';
+import { GUEST_OPTIONS, has } from './sources.ts';
+import { disksOf } from './words.ts';
 import { type Element, element, texts, xmlText } from './xml.ts';
 
 const command: FilesCommand = {
@@ -24,9 +25,7 @@ Which operating systems are on disks, and what is installed, as XML:
 `,
   async run(line) {
     if (has(line, 'xpath')) throw new UsageError('--xpath: is the job of xmllint --xpath');
-    const given = sourcesOf(line, 'add');
-    const sources = given.length > 0 ? given : line.words.map(word => sourceOf(line, word));
-    const guest = await openGuest(line, sources);
+    const guest = await openGuest(line, disksOf(line));
     const systems = await findSystems(guest.mountables);
     if (systems.length === 0) throw new UsageError('there is no operating system on the disks');
     const applications = !has(line, 'noApplications');

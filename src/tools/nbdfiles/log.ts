@@ -1,4 +1,4 @@
-import { BlockError, UsageError } from '../../block/errors.ts';
+import { UsageError } from '../../block/errors.ts';
 import { nameOf } from '../../formats/fs/names.ts';
 import type { Place, Tree } from '../../formats/fs/tree.ts';
 import { type JournalEntry, journalEntries } from '../../inspect/journal/journal.ts';
@@ -8,7 +8,8 @@ import { contentOf } from './content.ts';
 import { Failures } from './failures.ts';
 import { Output } from './fields.ts';
 import { mountedTree, openGuest, statusWith } from './guest.ts';
-import { GUEST_OPTIONS, MOUNT_OPTIONS, sourceOf, sourcesOf } from './sources.ts';
+import { GUEST_OPTIONS, MOUNT_OPTIONS } from './sources.ts';
+import { disksOf } from './words.ts';
 
 const JOURNAL = '/var/log/journal';
 /** Where systems keep their log as text. */
@@ -25,9 +26,7 @@ Prints the log of the system on disks: systemd's journal, or the text of syslog:
 
 `,
   async run(line) {
-    const given = sourcesOf(line, 'add');
-    const sources = given.length > 0 ? given : line.words.map(word => sourceOf(line, word));
-    const guest = await openGuest(line, sources);
+    const guest = await openGuest(line, disksOf(line));
     const tree = await mountedTree(line, guest);
     const status = statusWith(line, tree.mounts, 0);
     const failures = new Failures(line);
@@ -40,17 +39,8 @@ Prints the log of the system on disks: systemd's journal, or the text of syslog:
 
 export default command;
 
-async function existing(tree: Tree, path: string): Promise<Place | undefined> {
-  try {
-    return await tree.find(path);
-  } catch (error) {
-    if (error instanceof BlockError && error.errno === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
 async function journalFiles(tree: Tree, { report }: Failures): Promise<readonly Place[]> {
-  const folder = await existing(tree, JOURNAL);
+  const folder = await tree.existing(JOURNAL);
   if (folder?.node.stat.type !== 'directory') return [];
   const found: Place[] = [];
   for await (const place of tree.walk(folder, { failed: report })) {
@@ -61,7 +51,7 @@ async function journalFiles(tree: Tree, { report }: Failures): Promise<readonly 
 
 async function printText(tree: Tree): Promise<void> {
   for (const path of TEXTS) {
-    const place = await existing(tree, path);
+    const place = await tree.existing(path);
     if (place?.node.stat.type !== 'file') continue;
     for await (const bytes of contentOf(place.node)) await print(bytes);
     return;

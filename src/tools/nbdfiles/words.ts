@@ -8,3 +8,9 @@ export function splitWords(line: FilesLine): { sources: Source[]; words: readonl
   const disks = line.words.slice(0, -1).map(word => sourceOf(line, word));
   return { sources: disks, words: line.words.slice(-1) };
 }
+
+/** The disks of a command line of disks only; in the old style all words are some. */
+export function disksOf(line: FilesLine): Source[] {
+  const sources = sourcesOf(line, 'add');
+  return sources.length > 0 ? sources : line.words.map(word => sourceOf(line, word));
+}

@@ -53,13 +53,8 @@ export class Editor {
   }
 
   /** undefined: there is nothing. */
-  async existing(path: string, follow = true): Promise<Place | undefined> {
-    try {
-      return await this.tree.find(path, { follow });
-    } catch (error) {
-      if (error instanceof BlockError && error.errno === 'ENOENT') return undefined;
-      throw error;
-    }
+  existing(path: string, follow = true): Promise<Place | undefined> {
+    return this.tree.existing(path, { follow });
   }
 
   /**
