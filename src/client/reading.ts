@@ -16,6 +16,13 @@ const FREE_CHUNKS = 64;
 /** Where all bytes go that nobody wants any more. */
 const WASTE = Buffer.allocUnsafeSlow(1 << 16);
 
+/** What short answers are cut from, in bytes: one that is kept keeps all of it. */
+const COMMON = 1 << 15;
+const LONGEST_CUT = 1 << 12;
+let common: Buffer = Buffer.alloc(0);
+/** So much of it is given out. */
+let cut = 0;
+
 /** The answer to one read as it comes in, in one piece or in chunks in any order. */
 export class Reading {
   readonly #length: number;
@@ -121,8 +128,23 @@ export class Reading {
   }
 }
 
-/** @throws BlockError ENOMEM. */
+/**
+ * Memory for a caller's own bytes. Short ones are cut from a piece that others have parts of, too, as
+ * Buffer.allocUnsafe does it: memory of its own for each costs a quarter of the time of a 4-KiB read.
+ * @throws BlockError ENOMEM.
+ */
 export function allocate(length: number): Buffer {
+  if (length > LONGEST_CUT) return allocateAlone(length);
+  if (cut + length > common.length) {
+    common = allocateAlone(COMMON);
+    cut = 0;
+  }
+  const bytes = common.subarray(cut, cut + length);
+  cut = (cut + length + 7) & ~7;
+  return bytes;
+}
+
+function allocateAlone(length: number): Buffer {
   try {
     return Buffer.allocUnsafeSlow(length);
   } catch (error) {

@@ -20,7 +20,10 @@ import { isBrokenPipe, passOn, readFrom, writeTo } from './pipe.ts';
 import { startProgress } from './progress.ts';
 import { reachedBefore, resumed } from './resume.ts';
 
-/** Where one thread works at this end, more connections and more bytes only wait for each other. */
+/**
+ * Bytes under way are those of each connection. Where one thread works at this end, more connections and
+ * more bytes only wait for each other.
+ */
 const LOCAL = { connections: 1, queueSize: 4 << 20, requestSize: 1 << 20 };
 /** Through shared memory each request costs more than its bytes do. */
 const SHARED = { connections: 1, queueSize: 8 << 20, requestSize: 2 << 20 };
@@ -150,11 +153,13 @@ async function connect(source: DeviceEnd, destination: DeviceEnd, settings: Sett
   const usual = usualFor(source, destination);
   const { connections, queueSize, requestSize } = settings;
   const count = shareable ? (connections ?? usual.connections) : 1;
+  const from = await source.connections(count);
+  const to = await destination.connections(count);
   return {
-    from: await source.connections(count),
-    to: await destination.connections(count),
+    from,
+    to,
     fitting: {
-      queueSize: queueSize ?? usual.queueSize,
+      queueSize: (queueSize ?? usual.queueSize) * Math.max(from.length, to.length),
       requestSize: requestSize ?? usual.requestSize,
     },
   };
