@@ -1,4 +1,4 @@
-import { BlockError, errnoOf, messageOf, UsageError } from '../block/errors.ts';
+import { BlockError, errnoOf, messageOf, reasonOf, UsageError } from '../block/errors.ts';
 import type { VsockAddress } from '../posix/vsock.ts';
 import {
   beyondLimits,
@@ -57,7 +57,7 @@ export async function negotiate(
     transport = await dial(address, options.signal);
   } catch (error) {
     options.signal?.throwIfAborted();
-    const words = `cannot connect to ${describe(address)}: ${messageOf(error)}`;
+    const words = `cannot connect to ${describe(address)}: ${reasonOf(error)}`;
     throw new BlockError('ECONNRESET', words, { cause: error });
   }
   return Negotiation.begin(transport, { ...options, tls });
