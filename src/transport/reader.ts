@@ -39,6 +39,17 @@ export class ByteReader implements Receiver {
     });
   }
 
+  /** As `take`; undefined when the stream has ended in order before the first of them. */
+  async takeOrEnd(length: number): Promise<Buffer | undefined> {
+    try {
+      return await this.take(length);
+    } catch (error) {
+      const inOrder = error === this.#error && this.#error?.cause === undefined;
+      if (inOrder && this.#start === this.#end) return undefined;
+      throw error;
+    }
+  }
+
   /** Takes `length` bytes, of any number, and forgets them. */
   async skip(length: number): Promise<void> {
     for (let left = length; left > 0; ) {
