@@ -1,4 +1,4 @@
-import { BlockError } from '../block/errors.ts';
+import { BlockError, reasonOf } from '../block/errors.ts';
 import type { Receiver, Transport } from './transport.ts';
 
 /** There is always space for so many bytes, as some may be under way when reading stops. */
@@ -86,7 +86,7 @@ export class ByteReader implements Receiver {
   }
 
   ended(error?: Error): void {
-    const words = `the connection was ${error ? `lost: ${error.message}` : 'closed'}`;
+    const words = `the connection was ${error ? `lost: ${reasonOf(error)}` : 'closed'}`;
     this.#error = new BlockError('ECONNRESET', words, { cause: error });
     this.#serve();
   }

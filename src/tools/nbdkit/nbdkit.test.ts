@@ -258,6 +258,14 @@ test('what --exit-with-parent started ends with its parent', async () => {
   process.kill(-parent.pid!, 'SIGKILL');
 });
 
+test('certificates that are not there: a warning, and clients are told that there is no TLS', () => {
+  const words = ['--tls-certificates=/nonexistent', 'null', '--run', 'echo "$tls $uri"'];
+  const { stdout, stderr, status } = nbdkit(...words);
+  assert.match(stderr, /^nbdkit: warning: --tls=on: clients cannot use TLS: \/nonexistent: .*\n$/);
+  assert.match(stdout, /^ nbd\+unix:/);
+  assert.equal(status, 0);
+});
+
 test('debug flags that nobody knows are warned of', () => {
   const flags = ['data.AST=1', 'data.x=1', 'foo.x=1', 'nbdkit.x=1', 'nbdkit.backend.datapath=0'];
   const { stderr, status } = nbdkit(
