@@ -44,6 +44,9 @@ export async function negotiate(
   target: string | NbdUri | Address,
   options: NegotiationOptions = {},
 ): Promise<Negotiation> {
+  if (typeof target !== 'string' && (typeof target !== 'object' || target === null)) {
+    throw new UsageError(`expected an NBD URI, not ${String(target)}`);
+  }
   const uri = typeof target === 'string' ? parseNbdUri(target) : target;
   const address = addressOf(uri, options.allow);
   const { tls = tlsOf(uri), exportName = 'address' in uri ? uri.exportName : '' } = options;
