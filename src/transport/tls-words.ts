@@ -1,9 +1,20 @@
+interface TlsError extends NodeJS.ErrnoException {
+  /** Of OpenSSL. */
+  readonly reason?: string;
+  /** The name that was expected. */
+  readonly host?: string;
+  readonly cert?: { readonly subjectaltname?: string };
+}
+
 /**
  * What is wrong with the other side of TLS, in words for users: messages of OpenSSL are for its
  * developers. undefined: it is not about TLS.
  */
 export function tlsWords(error: Error): string | undefined {
-  const { code = '', reason } = error as NodeJS.ErrnoException & { readonly reason?: string };
+  const { code = '', reason, host, cert } = error as TlsError;
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return `its certificate is not for '${host}', but for ${cert?.subjectaltname ?? 'no host'}`;
+  }
   return WORDS[code] ?? (code.startsWith('ERR_SSL_') ? reason : undefined);
 }
 
