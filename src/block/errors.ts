@@ -1,3 +1,5 @@
+import { getSystemErrorMap } from 'node:util';
+
 /** The POSIX errors that a device may answer with; the last ones only reach local callers. */
 const ERRNOS = [
   'EPERM',
@@ -82,5 +84,13 @@ export function messageOf(error: unknown): string {
 
 /** The system's words without the code before them, and the call and path after them, that Node adds. */
 export function reasonOf(error: unknown): string {
-  return /^[A-Z0-9]+: ([^,]+)/.exec(messageOf(error))?.[1] ?? messageOf(error);
+  const words = messageOf(error);
+  return /^[A-Z0-9]+: ([^,]+)/.exec(words)?.[1] ?? reasonOfSocket(error) ?? words;
+}
+
+/** Node names only the code there, as in `connect ECONNREFUSED 127.0.0.1:10809`. */
+function reasonOfSocket(error: unknown): string | undefined {
+  const { errno, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  if (typeof errno !== 'number' || syscall === undefined) return undefined;
+  return getSystemErrorMap().get(errno)?.[1];
 }

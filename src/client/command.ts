@@ -30,7 +30,7 @@ export async function connectCommand(
   const child = await runCommand(argv);
   return child.orEnd(async () => {
     const negotiation = await begin(child, options);
-    return negotiation.go(options.exportName ?? '', { signal: options.signal });
+    return negotiation.go(undefined, { signal: options.signal });
   });
 }
 
@@ -118,7 +118,7 @@ export async function connectSystemdSocketActivation(
   const { path, child, close } = await activated(argv);
   try {
     const negotiation = await negotiateWith(path, child.gone, options, close);
-    return await negotiation.go(options.exportName ?? '', { signal: options.signal });
+    return await negotiation.go(undefined, { signal: options.signal });
   } catch (error) {
     await close();
     throw error;

@@ -1,4 +1,4 @@
-import { BlockError, errnoOf, messageOf, UsageError } from '../block/errors.ts';
+import { BlockError, errnoOf, messageOf, reasonOf, UsageError } from '../block/errors.ts';
 import type { VsockAddress } from '../posix/vsock.ts';
 import {
   beyondLimits,
@@ -21,10 +21,7 @@ import {
 import { abortable } from './signals.ts';
 import { sshCommand } from './ssh.ts';
 
-export interface ConnectOptions extends NegotiationOptions {
-  /** Overrides the name in the URI. */
-  readonly exportName?: string | undefined;
-}
+export type ConnectOptions = NegotiationOptions;
 
 /**
  * Connects to the export that an NBD URI names.
@@ -35,9 +32,7 @@ export async function connect(
   uri: string | NbdUri,
   options: ConnectOptions = {},
 ): Promise<NbdClient> {
-  const target = typeof uri === 'string' ? parseNbdUri(uri) : uri;
-  const { exportName = target.exportName, signal } = options;
-  return goOrClose(await negotiate(target, options), exportName, { signal });
+  return goOrClose(await negotiate(uri, options), undefined, { signal: options.signal });
 }
 
 /**
@@ -49,18 +44,23 @@ export async function negotiate(
   target: string | NbdUri | Address,
   options: NegotiationOptions = {},
 ): Promise<Negotiation> {
-  const address = addressOf(target, options.allow);
-  const { tls = tlsOf(target) } = options;
-  if ('ssh' in address) return negotiateBySsh(address, { ...options, tls });
+  if (typeof target !== 'string' && (typeof target !== 'object' || target === null)) {
+    throw new UsageError(`expected an NBD URI, not ${String(target)}`);
+  }
+  const uri = typeof target === 'string' ? parseNbdUri(target) : target;
+  const address = addressOf(uri, options.allow);
+  const { tls = tlsOf(uri), exportName = 'address' in uri ? uri.exportName : '' } = options;
+  const wanted = { ...options, tls, exportName };
+  if ('ssh' in address) return negotiateBySsh(address, wanted);
   let transport: SocketTransport;
   try {
     transport = await dial(address, options.signal);
   } catch (error) {
     options.signal?.throwIfAborted();
-    const words = `cannot connect to ${describe(address)}: ${messageOf(error)}`;
+    const words = `cannot connect to ${describe(address)}: ${reasonOf(error)}`;
     throw new BlockError('ECONNRESET', words, { cause: error });
   }
-  return Negotiation.begin(transport, { ...options, tls });
+  return Negotiation.begin(transport, wanted);
 }
 
 /** What ssh itself complains of stands on standard error before. */
@@ -105,7 +105,7 @@ async function dialVsock(address: VsockAddress, signal: AbortSignal): Promise<So
 /** Chooses the export, or leaves when that fails. */
 export async function goOrClose(
   negotiation: Negotiation,
-  exportName: string,
+  exportName: string | undefined,
   options?: GoOptions,
 ): Promise<NbdClient> {
   try {
@@ -118,11 +118,10 @@ export async function goOrClose(
 
 /** @throws UsageError a bad URI; BlockError EPERM one that is not allowed. */
 function addressOf(
-  target: string | NbdUri | Address,
+  uri: NbdUri | Address,
   limits: UriLimits | undefined,
 ): Address | VsockAddress | SshAddress {
-  if (typeof target !== 'string' && !('address' in target)) return target;
-  const uri = typeof target === 'string' ? parseNbdUri(target) : target;
+  if (!('address' in uri)) return uri;
   const { address } = uri;
   const why = limits && beyondLimits(uri, limits);
   if (why !== undefined) throw new BlockError('EPERM', `${formatNbdUri(uri)}: ${why}`);

@@ -57,6 +57,8 @@ export interface NegotiationOptions {
   readonly extendedHeaders?: boolean | undefined;
   /** Metadata contexts to select; base:allocation unless said. */
   readonly contexts?: readonly string[] | undefined;
+  /** The export that is meant where none is named; that of the URI unless said. */
+  readonly exportName?: string | undefined;
   /** The connection is encrypted first, or fails. */
   readonly tls?: ClientTls | undefined;
   /** What a URI may ask for; anything unless said. */
@@ -134,6 +136,10 @@ export class Negotiation {
     }
   }
 
+  get #exportMeant(): string {
+    return this.#options.exportName ?? '';
+  }
+
   #unlessAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     return abortable(signal, () => this.#transport.destroy(), work);
   }
@@ -172,14 +178,17 @@ export class Negotiation {
   }
 
   /** NBD_OPT_INFO. @throws OptionError ENOENT no such export. */
-  async info(exportName: string): Promise<ExportInfo> {
+  async info(exportName = this.#exportMeant): Promise<ExportInfo> {
     if (this.#only) return this.#only;
     this.#needFixed('information on an export');
     return this.#describe('information on', Option.info, exportName);
   }
 
   /** NBD_OPT_LIST_META_CONTEXT. @param queries all contexts unless given. */
-  async listMetaContexts(exportName: string, queries: readonly string[] = []): Promise<string[]> {
+  async listMetaContexts(
+    exportName = this.#exportMeant,
+    queries: readonly string[] = [],
+  ): Promise<string[]> {
     this.#needFixed('metadata contexts');
     if (!this.#structured) return [];
     return [...(await this.#metaContexts(Option.listMetaContext, exportName, queries)).values()];
@@ -190,7 +199,7 @@ export class Negotiation {
    * @throws OptionError ENOENT no such export.
    */
   go(
-    exportName: string,
+    exportName = this.#exportMeant,
     { contexts = this.#options.contexts, signal }: GoOptions = {},
   ): Promise<NbdClient> {
     return this.#unlessAborted(signal, () => this.#go(exportName, contexts));

@@ -1,5 +1,5 @@
 import type { BlockSize, Data, Memory } from '../block/device.ts';
-import { BlockError } from '../block/errors.ts';
+import { BlockError, reasonOf } from '../block/errors.ts';
 import {
   Command,
   CommandFlag,
@@ -305,7 +305,7 @@ export class Transmission {
   }
 
   #ended(error?: Error): void {
-    const words = `the server closed the connection${error ? `: ${error.message}` : ''}`;
+    const words = `the server closed the connection${error ? `: ${reasonOf(error)}` : ''}`;
     this.abort(new BlockError('ECONNRESET', words, { cause: error }));
   }
 

@@ -84,6 +84,9 @@ const parameters: Check = (value, name) => {
   return bare.length > 1 ? `${name}: only one may be bare, not ${bare.join(' and ')}` : undefined;
 };
 
+const isNames = (value: unknown) =>
+  Array.isArray(value) && value.every(each => typeof each === 'string');
+
 type Member = keyof PluginDeclaration | keyof FilterDeclaration;
 
 const DECLARATION: Readonly<Record<Exclude<Member, keyof Made>, Check>> = {
@@ -91,6 +94,7 @@ const DECLARATION: Readonly<Record<Exclude<Member, keyof Made>, Check>> = {
   description: aString,
   parameters,
   extra: optional(aBoolean),
+  debugFlags: optional(mustBe('a list of names', isNames)),
   facts: optional(aFunction),
   remake: optional(aFunction),
 };

@@ -37,6 +37,8 @@ interface Declaration<D extends ParameterDeclarations> {
   readonly parameters: D;
   /** Keys beyond the declared ones are allowed and found in the context. */
   readonly extra?: boolean;
+  /** Debug flags that it looks at. */
+  readonly debugFlags?: readonly string[];
   /** Further lines of --dump-plugin, by their keys. @param words its parameters, unchecked. */
   facts?(words: readonly RawParameter[]): Facts | Promise<Facts>;
 }

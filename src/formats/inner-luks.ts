@@ -9,6 +9,7 @@ import type { Bytes } from '../images/mapped-device.ts';
 import { openVolume } from './luks/device.ts';
 
 export { bytesBeforeData, type CreateOptions, createLuks } from './luks/create.ts';
+export { INNER_CIPHER_OPTIONS, innerCipherOf } from './luks/options.ts';
 
 const SECTOR = 512;
 

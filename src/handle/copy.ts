@@ -1,3 +1,4 @@
+import { UsageError } from '../block/errors.ts';
 import { type CompareOptions, compare as compareDevices } from '../copy/compare.ts';
 import { type Connections, type CopyOptions, copy as copyDevices } from '../copy/copy.ts';
 import type { HashOptions } from '../copy/hash/hash.ts';
@@ -11,7 +12,7 @@ export type Copyable = Disk | Connections;
  * small and can be. Holes stay holes, and many requests are under way.
  * @throws BlockError the first that failed, with its offset; the reason of the signal.
  */
-export function copy(
+export async function copy(
   source: Copyable,
   destination: Copyable,
   options: CopyOptions = {},
@@ -25,7 +26,7 @@ export function copy(
  * @throws BlockError EIO with the `offset` of the first difference; what else failed; the reason of the
  * signal.
  */
-export function compare(
+export async function compare(
   source: Copyable,
   destination: Copyable,
   options: CompareOptions = {},
@@ -44,4 +45,7 @@ export async function blockHash(source: Copyable, options: HashOptions = {}): Pr
   return hashOf(devicesOf(source), options);
 }
 
-const devicesOf = (end: Copyable): Connections => (end instanceof Disk ? end.connections : end);
+function devicesOf(end: Copyable): Connections {
+  if (typeof end === 'object' && end !== null) return end instanceof Disk ? end.connections : end;
+  throw new UsageError(`expected a disk or a device, not ${String(end)}`);
+}

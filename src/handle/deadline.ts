@@ -1,4 +1,5 @@
 import { BlockError } from '../block/errors.ts';
+import { CallError } from './errors.ts';
 
 /** Longest time that Node can set a timer to, in ms. */
 const LONGEST = 2 ** 31 - 1;
@@ -13,15 +14,30 @@ export interface CallOptions {
 
 /**
  * Does work with a signal that is aborted by the caller's own, or when the time is over.
- * @throws BlockError ETIMEDOUT; the reason of the caller's signal; what the work throws.
+ * @throws BlockError ETIMEDOUT; CallError options that are none; the reason of the caller's signal; what the work throws.
  */
 export function within<T>(
   options: CallOptions,
   work: (signal: AbortSignal | undefined) => T | PromiseLike<T>,
 ): T | PromiseLike<T> {
+  checkOptions(options);
   const { signal, timeout } = options;
   signal?.throwIfAborted();
   return timeout === undefined ? work(signal) : inTime(signal, timeout, work);
+}
+
+/** @throws CallError */
+export function checkOptions(options: CallOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new CallError(`options: expected an object, not ${String(options)}`);
+  }
+  const { signal, timeout } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new CallError('signal: expected an AbortSignal');
+  }
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) {
+    throw new CallError(`timeout: expected milliseconds, not ${String(timeout)}`);
+  }
 }
 
 async function inTime<T>(

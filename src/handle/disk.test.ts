@@ -318,3 +318,39 @@ test('one disk is copied to another, with progress, until it is given up', async
   await assert.rejects(copy(source, target, { signal }), /^Error: enough$/);
   await source.close();
 });
+
+test('calls that are wrong by themselves say what is right', async () => {
+  await using disk = await open(memory().device);
+  // What the compiler would say.
+  const calls = disk as unknown as Record<string, (...words: unknown[]) => Promise<unknown>>;
+  const wrong: readonly (readonly [call: string, words: readonly unknown[], says: RegExp])[] = [
+    ['read', [], /^offset undefined: expected a bigint/],
+    ['read', [0, 5, 7], /^options: expected an object, not 7$/],
+    ['read', [0, 5, { timeout: 'soon' }], /^timeout: expected milliseconds, not soon$/],
+    ['flush', [{ signal: {} }], /^signal: expected an AbortSignal$/],
+    ['write', [0, 'text'], /^data: expected a Uint8Array$/],
+  ];
+  for (const [call, words, says] of wrong) {
+    await assert.rejects(calls[call]!(...words), fails('EINVAL', 'call', says));
+  }
+  assert.throws(() => disk.readable({ from: -1 }), fails('EINVAL', 'call', /^from -1 to 1048576/));
+  const writer = disk.writable().getWriter() as WritableStreamDefaultWriter<unknown>;
+  await assert.rejects(writer.write('text'), /^CallError: writable: expected a Uint8Array$|: writ/);
+});
+
+test('what cannot be opened, copied or listened at says what could be', async () => {
+  const unknown = (value: unknown) => value as never;
+  const { device } = memory();
+  const wrong: readonly (readonly [attempt: () => Promise<unknown>, says: RegExp])[] = [
+    [() => open(unknown(undefined)), /^UsageError: open: expected an NBD URI, .*, not undefined$/],
+    [() => open(device, { connections: 0 }), /^UsageError: connections: expected .*, not 0$/],
+    [() => open(device, { reconnect: { retries: -1 } }), /^UsageError: reconnect: expected true/],
+    [() => copy(device, unknown(5)), /^UsageError: expected a disk or a device, not 5$/],
+    [() => serve(device, unknown(undefined)), /^UsageError: listen: expected \{ port \}, /],
+    [
+      () => serve(device, { listen: { port: 65536 } }),
+      /^UsageError: port: expected .*, not 65536$/,
+    ],
+  ];
+  for (const [attempt, says] of wrong) await assert.rejects(attempt(), says);
+});

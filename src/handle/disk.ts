@@ -9,8 +9,8 @@ import { supportOf } from '../block/support.ts';
 import type { CloseOptions } from '../client/client.ts';
 import { allocate } from '../client/reading.ts';
 import { BASE_ALLOCATION } from '../protocol/constants.ts';
-import { type CallOptions, within } from './deadline.ts';
-import { DiskError, type Operation, type Place } from './errors.ts';
+import { type CallOptions, checkOptions, within } from './deadline.ts';
+import { CallError, DiskError, type Operation, type Place } from './errors.ts';
 import { readableOf, type StreamOptions, writableOf } from './streams.ts';
 import type {
   Capabilities,
@@ -228,19 +228,23 @@ export class Disk {
     if (fua && !this.can.fua) throw new BlockError('ENOTSUP', 'fua: the disk cannot flush');
   }
 
-  #range({ from = 0n, to = this.size }: RangeOptions): { from: bigint; to: bigint } {
-    const range = { from: bigintOf(from), to: bigintOf(to) };
-    if (range.from <= range.to && (range.to <= this.size || this.#options.strict === false)) {
-      return range;
+  #range(options: RangeOptions): { from: bigint; to: bigint } {
+    try {
+      checkOptions(options);
+      const from = bigintOf(options.from ?? 0n);
+      const to = bigintOf(options.to ?? this.size);
+      const isPart = to <= this.size || this.#options.strict === false;
+      if (0n <= from && from <= to && isPart) return { from, to };
+      const words = `from ${from} to ${to} is no part of the disk of ${this.size} bytes`;
+      throw new CallError(words);
+    } catch (error) {
+      throw new DiskError(error, { operation: 'extents', exportName: this.exportName });
     }
-    const words = `from ${from} to ${to} is no part of the disk of ${this.size} bytes`;
-    const place = { operation: 'extents', exportName: this.exportName } as const;
-    throw new DiskError(new BlockError('EINVAL', words), place, 'call');
   }
 
   async #refuse(operation: Operation, words: string): Promise<never> {
     const place = { operation, exportName: this.exportName };
-    throw new DiskError(new BlockError('EINVAL', words), place, 'call');
+    throw new DiskError(new CallError(words), place);
   }
 
   /** A call on a range, which is checked before anything is asked. */
@@ -286,7 +290,7 @@ export class Disk {
       return answer;
     } catch (error) {
       counter.errors += 1;
-      const { signal } = options;
+      const { signal } = options ?? {};
       if (signal?.aborted && error === signal.reason) throw error;
       const failure = new DiskError(error, place);
       debug?.(`${operation} failed: ${failure.errno}: ${failure.message}`);
@@ -295,10 +299,10 @@ export class Disk {
   }
 }
 
-/** @throws BlockError EINVAL for what is no offset. */
+/** @throws CallError for what is no offset. */
 function bigintOf(offset: Offset): bigint {
   if (typeof offset === 'bigint') return offset;
   if (Number.isSafeInteger(offset)) return BigInt(offset);
   const right = 'expected a bigint, or a whole number up to 2^53-1';
-  throw new BlockError('EINVAL', `offset ${String(offset)}: ${right}`);
+  throw new CallError(`offset ${String(offset)}: ${right}`);
 }

@@ -18,6 +18,13 @@ export interface Place {
   readonly length?: number | undefined;
 }
 
+/** A call that is wrong by itself, whatever the disk is. */
+export class CallError extends BlockError {
+  constructor(words: string) {
+    super('EINVAL', words);
+  }
+}
+
 /** A request to a disk that failed. `code` and `errno` are the POSIX name, such as `ENOSPC`. */
 export class DiskError extends BlockError {
   override readonly name = 'DiskError';
@@ -41,6 +48,7 @@ export class DiskError extends BlockError {
 const CONNECTION: ReadonlySet<string> = new Set(['ECONNRESET', 'ETIMEDOUT', 'ESHUTDOWN']);
 
 function layerOf(error: unknown): Layer {
+  if (error instanceof CallError) return 'call';
   if (error instanceof ProtocolError) return 'protocol';
   return CONNECTION.has(errnoOf(error)) ? 'connection' : 'disk';
 }

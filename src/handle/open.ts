@@ -3,6 +3,7 @@ import { allOpened } from '../block/all-opened.ts';
 import { checked } from '../block/checked.ts';
 import { closeAll } from '../block/close-all.ts';
 import type { BlockDevice, DeviceSource, OpenRequest, RequestOptions } from '../block/device.ts';
+import { UsageError } from '../block/errors.ts';
 import { poolDevice } from '../block/pool.ts';
 import { readOnlyDevice } from '../block/read-only.ts';
 import { asSource } from '../block/source.ts';
@@ -68,6 +69,7 @@ interface Origin {
  * @throws UsageError for a URI or parameters that cannot be used; BlockError; the signal's reason.
  */
 export async function open(what: Openable, options: OpenOptions = {}): Promise<Disk> {
+  checkOpening(what, options);
   return within(options, async signal => {
     const origin = await originOf(what, { ...options, signal });
     const opened: Connection[] = [];
@@ -84,6 +86,22 @@ export async function open(what: Openable, options: OpenOptions = {}): Promise<D
     }
   });
 }
+
+/** Before anything is started. @throws UsageError */
+function checkOpening(what: Openable, { connections = 1, reconnect = false }: OpenOptions): void {
+  if (typeof what !== 'string' && (typeof what !== 'object' || what === null)) {
+    const right = 'expected an NBD URI, the name of a file, a command, a plugin or a device';
+    throw new UsageError(`open: ${right}, not ${String(what)}`);
+  }
+  if (!isCount(connections) || connections === 0) {
+    throw new UsageError(`connections: expected a whole number from 1, not ${connections}`);
+  }
+  const { retries = 0, delay = 0 } = typeof reconnect === 'object' ? reconnect : {};
+  if (isCount(retries) && delay >= 0) return;
+  throw new UsageError('reconnect: expected true, false, or { retries, delay } of 0 or more');
+}
+
+const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
 
 function diskOf(origin: Origin, opened: readonly Connection[], options: OpenOptions): Disk {
   const { strict, debug, readOnly } = options;

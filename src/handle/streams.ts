@@ -1,6 +1,8 @@
 import { ReadableStream, WritableStream } from 'node:stream/web';
+import { isUint8Array } from 'node:util/types';
 import { BlockError } from '../block/errors.ts';
 import type { Disk } from './disk.ts';
+import { CallError } from './errors.ts';
 import type { RangeOptions } from './types.ts';
 
 export interface StreamOptions extends RangeOptions {
@@ -61,6 +63,7 @@ export function writableOf(
   };
   return new WritableStream<Uint8Array>({
     async write(chunk) {
+      if (!isUint8Array(chunk)) throw new CallError('writable: expected a Uint8Array');
       if (at + BigInt(chunk.length) > to) {
         throw new BlockError('ENOSPC', `there is no room past ${to}`, { offset: at });
       }

@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { BlockError, messageOf } from '../block/errors.ts';
+import { BlockError, reasonOf } from '../block/errors.ts';
 
 /** Linux: which label the sockets get that this thread makes; writing nothing goes back to normal. */
 const LABEL_OF_NEW_SOCKETS = '/proc/thread-self/attr/sockcreate';
@@ -28,6 +28,6 @@ function setLabel(text: string, label: string): void {
     }
   } catch (error) {
     const right = 'expected a label that SELinux, which must be running, knows';
-    throw new BlockError('EINVAL', `SELinux label '${label}': ${messageOf(error)}: ${right}`);
+    throw new BlockError('EINVAL', `SELinux label '${label}': ${reasonOf(error)}: ${right}`);
   }
 }

@@ -91,6 +91,21 @@ describe('greetings', () => {
     await works(client);
   });
 
+  test('a client that leaves between two options is no error, in one it is', async t => {
+    const { client, connect, complaints } = await dial(t);
+    for (const bytes of [join(), u32(3)]) {
+      const other = await connect();
+      other.wire.send(bytes);
+      other.wire.finish();
+      await other.wire.end();
+    }
+    assert.deepEqual(complaints, []);
+    client.wire.send(u32(3), IHAVEOPT);
+    client.wire.finish();
+    await client.wire.end();
+    assert.match(`${complaints}`, /^the connection was closed$/);
+  });
+
   test('oldstyle', async t => {
     const { client } = await dial(t, { oldstyle: true });
     const greeting = await client.wire.read(152);

@@ -59,7 +59,9 @@ async function negotiate(session: Session): Promise<Agreed | undefined> {
     (HandshakeFlag.fixedNewstyle | HandshakeFlag.noZeroes) &
     (session.options.maskHandshake ?? 0xffff);
   session.transport.send([encodeGreeting(offered)]);
-  const flags = (await session.reader.take(4)).readUInt32BE(0);
+  const first = await session.reader.takeOrEnd(4);
+  if (!first) return leftEarly(session);
+  const flags = first.readUInt32BE(0);
   if ((flags & ~offered) !== 0) {
     throw new ProtocolError(`unknown client flags 0x${flags.toString(16)}`);
   }
@@ -80,8 +82,14 @@ async function oldstyle(session: Session): Promise<Agreed> {
   return { transmit: opened, terms: session.terms };
 }
 
+/** Port scanners do, and clients that only wanted to know whether somebody is there: no error. */
+function leftEarly(session: Session): undefined {
+  session.debug('client closed input socket, closing connection');
+}
+
 async function option(session: Session): Promise<Outcome> {
-  const header = await session.reader.take(OPTION_HEADER_SIZE);
+  const header = await session.reader.takeOrEnd(OPTION_HEADER_SIZE);
+  if (!header) return leftEarly(session) ?? 'close';
   const { option, length } = decodeOptionHeader(header);
   session.debug(`option ${option} with ${length} bytes of data`);
   if (!session.fixed && option !== Option.exportName) {

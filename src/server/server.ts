@@ -1,7 +1,8 @@
 import net from 'node:net';
 import { resolve } from 'node:path';
+import { inspect } from 'node:util';
 import type { BlockDevice, DeviceSource } from '../block/device.ts';
-import { BlockError } from '../block/errors.ts';
+import { BlockError, UsageError } from '../block/errors.ts';
 import { asSource } from '../block/source.ts';
 import { descriptorLimit } from '../posix/descriptor-limit.ts';
 import { formatNbdUri, type UriAddress } from '../protocol/uri.ts';
@@ -90,9 +91,10 @@ export class Server {
 
   /**
    * Listens at one more address; gives the address in use, with the port that was found for port 0.
-   * @throws the system's error, such as EADDRINUSE.
+   * @throws UsageError for what is no address; the system's error, such as EADDRINUSE.
    */
   async listen(address: ListenAddress): Promise<net.AddressInfo | string | null> {
+    checkAddress(address);
     const vsock = 'vsockPort' in address ? await import('../posix/vsock.ts') : undefined;
     const { keepAlive = false } = this.#options;
     const options = { pauseOnConnect: true, noDelay: true, keepAlive };
@@ -214,19 +216,33 @@ function reachable(bound: net.AddressInfo | string): UriAddress {
   return { host: address === '::' || address === '0.0.0.0' ? 'localhost' : address, port };
 }
 
+const WAYS = ['port', 'path', 'vsockPort', 'fd'];
+
+/** @throws UsageError */
+function checkAddress(address: ListenAddress | undefined): asserts address {
+  if (!WAYS.some(way => Object.hasOwn(address ?? {}, way))) {
+    const right = 'expected { port }, { path }, { vsockPort } or { fd }';
+    throw new UsageError(`listen: ${right}, not ${inspect(address)}`);
+  }
+  const { port = 0 } = address as { port?: number };
+  if (Number.isInteger(port) && port >= 0 && port < 65536) return;
+  throw new UsageError(`port: expected a number from 0 to 65535, not ${inspect(port)}`);
+}
+
 export interface ServeOptions extends Omit<ServerOptions, 'source'> {
   readonly listen: ListenAddress;
 }
 
 /**
  * A server that listens, of a source or of one device for all connections.
- * @throws the system's error, such as EADDRINUSE.
+ * @throws UsageError for what is no address; the system's error, such as EADDRINUSE.
  */
 export async function serve(
   source: BlockDevice | DeviceSource,
-  { listen, ...options }: ServeOptions,
+  options: ServeOptions,
 ): Promise<Server> {
-  const server = new Server({ ...options, source });
+  const { listen, ...rest } = options ?? {};
+  const server = new Server({ ...rest, source });
   await server.listen(listen);
   return server;
 }

@@ -210,6 +210,7 @@ export function run(
   const end = async (status: number) => {
     if (ending || endedBySignal()) return;
     ending = true;
+    process.exitCode = status;
     await undoAll();
     process.exit(status);
   };
@@ -220,6 +221,8 @@ export function run(
     void end(pipe ? BROKEN_PIPE : 1);
   };
   process.on('uncaughtException', fail);
+  // Else Node would end with status 0, as if all were done.
+  process.once('beforeExit', () => fail(new Error('what it waits for can never come')));
   main(process.argv.slice(2)).then(end, fail);
 }
 

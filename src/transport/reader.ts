@@ -1,4 +1,4 @@
-import { BlockError } from '../block/errors.ts';
+import { BlockError, reasonOf } from '../block/errors.ts';
 import type { Receiver, Transport } from './transport.ts';
 
 /** There is always space for so many bytes, as some may be under way when reading stops. */
@@ -39,6 +39,17 @@ export class ByteReader implements Receiver {
     });
   }
 
+  /** As `take`; undefined when the stream has ended in order before the first of them. */
+  async takeOrEnd(length: number): Promise<Buffer | undefined> {
+    try {
+      return await this.take(length);
+    } catch (error) {
+      const inOrder = error === this.#error && this.#error?.cause === undefined;
+      if (inOrder && this.#start === this.#end) return undefined;
+      throw error;
+    }
+  }
+
   /** Takes `length` bytes, of any number, and forgets them. */
   async skip(length: number): Promise<void> {
     for (let left = length; left > 0; ) {
@@ -75,7 +86,7 @@ export class ByteReader implements Receiver {
   }
 
   ended(error?: Error): void {
-    const words = `the connection was ${error ? `lost: ${error.message}` : 'closed'}`;
+    const words = `the connection was ${error ? `lost: ${reasonOf(error)}` : 'closed'}`;
     this.#error = new BlockError('ECONNRESET', words, { cause: error });
     this.#serve();
   }

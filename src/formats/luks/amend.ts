@@ -2,6 +2,7 @@ import type { BlockDevice } from '../../block/device.ts';
 import { UsageError } from '../../block/errors.ts';
 import type { ParameterDeclarations, RawParameter } from '../../declare/parameters.ts';
 import type { Amending } from '../../images/image.ts';
+import { CIPHER_OPTIONS } from './options.ts';
 import { addSlot, removeSlots } from './slots.ts';
 
 /** What can be changed of a volume, by qemu's names: one slot at a time. */
@@ -15,7 +16,7 @@ export const AMEND_OPTIONS = {
   'new-secret': { type: 'string', help: 'New secret to set in the matching keyslots' },
   'old-secret': { type: 'string', help: 'Select all keyslots that match this password' },
   keyslot: { type: 'integer', help: 'Select a single keyslot to modify explicitly' },
-  'iter-time': { type: 'integer', help: 'Time to spend in PBKDF in milliseconds' },
+  'iter-time': CIPHER_OPTIONS['iter-time'],
 } as const satisfies ParameterDeclarations;
 
 /**

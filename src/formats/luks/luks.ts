@@ -8,17 +8,13 @@ import { AMEND_OPTIONS, amendLuks } from './amend.ts';
 import { bytesBeforeData, type CreateOptions, createLuks } from './create.ts';
 import { luksDevice, openVolume } from './device.ts';
 import { luksFacts } from './facts.ts';
+import { CIPHER_OPTIONS, cipherOf } from './options.ts';
 import { readHeader } from './read.ts';
 
 const OPTIONS = {
   'key-secret': { type: 'string', help: 'ID of the secret that provides the keyslot passphrase' },
   version: { type: 'integer', minimum: 1, maximum: 2, help: 'Of LUKS: 1 or 2' },
-  'cipher-alg': { type: 'string', help: 'Name of encryption cipher algorithm' },
-  'cipher-mode': { type: 'string', help: 'Name of encryption cipher mode' },
-  'ivgen-alg': { type: 'string', help: 'Name of IV generator algorithm' },
-  'ivgen-hash-alg': { type: 'string', help: 'Name of IV generator hash algorithm' },
-  'hash-alg': { type: 'string', help: 'Name of encryption hash algorithm' },
-  'iter-time': { type: 'integer', help: 'Time to spend in PBKDF in milliseconds' },
+  ...CIPHER_OPTIONS,
 } as const satisfies ParameterDeclarations;
 
 /** Volumes of LUKS as images. */
@@ -95,11 +91,6 @@ function createOptions(options: ParameterValues<typeof OPTIONS>, passphrase: Buf
   return {
     passphrase,
     version: version === 2 ? 2 : 1,
-    cipherAlg: options['cipher-alg'],
-    cipherMode: options['cipher-mode'],
-    ivgenAlg: options['ivgen-alg'],
-    ivgenHashAlg: options['ivgen-hash-alg'],
-    hashAlg: options['hash-alg'],
-    iterTime: options['iter-time'],
+    ...cipherOf(options),
   } satisfies CreateOptions;
 }

@@ -3,7 +3,7 @@ import { BlockError, UsageError } from '../../block/errors.ts';
 import { sliceDevice } from '../../block/slice.ts';
 import type { OpenImage } from '../../images/image.ts';
 import { ImageFile } from '../../images/image-file.ts';
-import { bytesBeforeData, type CreateOptions, createLuks } from '../inner-luks.ts';
+import { bytesBeforeData, type CreateOptions, createLuks, innerCipherOf } from '../inner-luks.ts';
 import { writeCount } from './counts.ts';
 import { EXTENSION, withExtension } from './extensions.ts';
 import { type Header, l1EntriesFor, writeHeader } from './header.ts';
@@ -79,15 +79,7 @@ function cryptoField(at: number, length: number): Buffer {
 
 async function luksOptions(options: Options, { secret }: OpenImage): Promise<CreateOptions> {
   if (!secret) throw new UsageError('the image is encrypted, and no passphrase was given');
-  return {
-    passphrase: await secret(),
-    cipherAlg: options['encrypt.cipher-alg'],
-    cipherMode: options['encrypt.cipher-mode'],
-    ivgenAlg: options['encrypt.ivgen-alg'],
-    ivgenHashAlg: options['encrypt.ivgen-hash-alg'],
-    hashAlg: options['encrypt.hash-alg'],
-    iterTime: options['encrypt.iter-time'],
-  };
+  return { passphrase: await secret(), ...innerCipherOf(options) };
 }
 
 /** @param cryptoBytes of the header of LUKS. */

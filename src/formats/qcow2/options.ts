@@ -1,5 +1,6 @@
 import { UsageError } from '../../block/errors.ts';
 import type { ParameterDeclarations, ParameterValues } from '../../declare/parameters.ts';
+import { INNER_CIPHER_OPTIONS } from '../inner-luks.ts';
 import { EXTENSION, type Extension, featureNameTable } from './extensions.ts';
 import { AUTOCLEAR, type Header, INCOMPATIBLE, LAZY_REFCOUNTS, LUKS } from './header.ts';
 
@@ -9,7 +10,7 @@ export const OPTIONS = {
     type: 'string',
     choices: ['0.10', '1.1', 'v2', 'v3'],
     default: '1.1',
-    help: 'Version: 0.10 (2) or 1.1 (3)',
+    help: 'Compatibility level (v2 [0.10] or v3 [1.1])',
   },
   backing_file: { type: 'string', help: 'File name of a base image' },
   backing_fmt: { type: 'string', help: 'Image format of the base image' },
@@ -19,30 +20,29 @@ export const OPTIONS = {
     default: 'off',
     help: 'The external data file must stay valid as a raw image',
   },
-  cluster_size: { type: 'size', default: '65536', help: 'Bytes of a cluster' },
-  extended_l2: { type: 'boolean', default: 'off', help: 'Clusters have 32 parts' },
+  cluster_size: { type: 'size', default: '65536', help: 'qcow2 cluster size' },
+  extended_l2: { type: 'boolean', default: 'off', help: 'Extended L2 tables' },
   preallocation: {
     type: 'string',
     choices: ['off', 'metadata', 'falloc', 'full'],
     default: 'off',
-    help: 'What is allocated at once',
+    help: 'Preallocation mode (allowed values: off, metadata, falloc, full)',
   },
-  lazy_refcounts: { type: 'boolean', default: 'off', help: 'Reference counts may be late' },
-  refcount_bits: { type: 'integer', default: '16', help: 'Bits of a reference count' },
+  lazy_refcounts: { type: 'boolean', default: 'off', help: 'Postpone refcount updates' },
+  refcount_bits: {
+    type: 'integer',
+    default: '16',
+    help: 'Width of a reference count entry in bits',
+  },
   compression_type: {
     type: 'string',
     choices: ['zlib', 'zstd'],
     default: 'zlib',
-    help: 'How clusters are compressed',
+    help: 'Compression method used for image cluster compression',
   },
   'encrypt.format': { type: 'string', help: "Encrypt the image, format choices: 'luks'" },
   'encrypt.key-secret': { type: 'string', help: 'ID of secret providing LUKS passphrase' },
-  'encrypt.cipher-alg': { type: 'string', help: 'Name of encryption cipher algorithm' },
-  'encrypt.cipher-mode': { type: 'string', help: 'Name of encryption cipher mode' },
-  'encrypt.ivgen-alg': { type: 'string', help: 'Name of IV generator algorithm' },
-  'encrypt.ivgen-hash-alg': { type: 'string', help: 'Name of IV generator hash algorithm' },
-  'encrypt.hash-alg': { type: 'string', help: 'Name of encryption hash algorithm' },
-  'encrypt.iter-time': { type: 'integer', help: 'Time to spend in PBKDF in milliseconds' },
+  ...INNER_CIPHER_OPTIONS,
 } as const satisfies ParameterDeclarations;
 
 export type Options = ParameterValues<typeof OPTIONS>;

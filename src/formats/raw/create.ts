@@ -21,7 +21,8 @@ export async function createRaw(
   const wanted = ((size + 511n) / 512n) * 512n;
   if (file.resize) await file.resize(wanted);
   else if (file.size < wanted) {
-    throw new BlockError('ENOSPC', 'what is to hold the disk is too small');
+    const why = `${wanted} bytes are needed, and there are ${file.size}`;
+    throw new BlockError('ENOSPC', `Cannot grow device files: ${why}`);
   }
   if (preallocation === 'off') return;
   for (let at = 0n; at < wanted; ) {

@@ -169,7 +169,7 @@ async function createVdi(below: BlockDevice, size: bigint, isStatic: boolean): P
     }
     await file.write(BigInt(header.tableAt + first * 4), table);
   }
-  await file.grow(header.dataAt + header.allocated * header.block);
+  await file.zero(header.dataAt, header.allocated * header.block);
   await file.trimEnd();
   await file.flush();
 }

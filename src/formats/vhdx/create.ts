@@ -64,7 +64,7 @@ export async function createVhdx(
   if (isFixed || options.block_state_zero) {
     await writeTable(file, bat.at, layout, index => (isFixed ? dataAt + index * block : 0));
   }
-  if (isFixed) await file.grow(dataAt + layout.blocks * block);
+  if (isFixed) await file.zero(dataAt, layout.blocks * block);
   await file.write(BigInt(region.at), metadataBytes(metadata));
   for (const at of REGIONS_AT) {
     await file.write(BigInt(at), regionBytes({ bat, metadata: region }));

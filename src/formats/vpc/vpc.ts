@@ -1,4 +1,5 @@
 import type { BlockDevice } from '../../block/device.ts';
+import { BlockError } from '../../block/errors.ts';
 import { readOnlyDevice } from '../../block/read-only.ts';
 import { sliceDevice } from '../../block/slice.ts';
 import { defineFormat, type Image, type OpenImage } from '../../images/image.ts';
@@ -104,8 +105,15 @@ async function createVpc(
 ): Promise<void> {
   const footer = newFooter(kind, size, exact);
   const file = await newFile(below);
-  if (kind === 'fixed') await file.write(footer.size, footer.bytes);
-  else {
+  if (kind === 'fixed') {
+    const all = footer.size + BigInt(footer.bytes.length);
+    if (!below.resize && below.size !== all) {
+      const why = `what holds a fixed disk must have ${all} bytes, and has ${below.size}`;
+      throw new BlockError('ENOSPC', `vpc: ${why}`);
+    }
+    await file.zero(0, Number(footer.size));
+    await file.write(footer.size, footer.bytes);
+  } else {
     const { header, table } = newDynamic(footer.size);
     await file.write(0n, Buffer.concat([footer.bytes, header, table, footer.bytes]));
   }

@@ -16,6 +16,7 @@ import type { Source } from './source.ts';
 export default definePlugin({
   name: 'data',
   description: 'a disk described on the command line',
+  debugFlags: ['AST'],
   parameters: {
     data: { type: 'string', bare: true, help: 'Contents in the data language, or +FILE with them' },
     raw: { type: 'string', help: 'Contents as they stand' },

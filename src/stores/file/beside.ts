@@ -4,7 +4,7 @@ import type { BlockDevice } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { fileDevice } from './device.ts';
 import { MAKING, type Use, useFile, useOf } from './image-lock.ts';
-import { type OpenFile, openFile } from './open.ts';
+import { describeFile, type OpenFile, openFile } from './open.ts';
 
 export interface BesideOptions {
   /** The folder of what has no name of its own. */
@@ -27,16 +27,18 @@ export function namedFile(name: string, readOnly: boolean) {
 }
 
 /**
- * A new, empty file in the place of whatever was called so.
+ * A new, empty file in the place of whatever was called so; a block device as it is.
  * @throws BlockError EBUSY it is in use; what the system says.
  */
 export function createdFile(path: string): BlockDevice {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644);
-  const shape = { writable: true, shared: false, blockDevice: false, rotational: undefined };
+  const found = describeFile(fd, path, { writable: true, shared: false });
+  const isNew = !found.blockDevice;
   try {
-    const { device, use } = locking({ ...shape, fd, size: 0n, sparse: false }, path);
+    const file = isNew ? { ...found, size: 0n, sparse: false } : found;
+    const { device, use } = locking(file, path);
     use(MAKING);
-    ftruncateSync(fd);
+    if (isNew) ftruncateSync(fd);
     return device;
   } catch (error) {
     closeSync(fd);

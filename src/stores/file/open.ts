@@ -40,10 +40,10 @@ export function openFile(path: string, readOnly: boolean): OpenFile {
   try {
     if (!readOnly) {
       const fd = tryWritable(path, flags | constants.O_RDWR);
-      if (fd !== undefined) return describe(fd, path, { writable: true, shared: false });
+      if (fd !== undefined) return describeFile(fd, path, { writable: true, shared: false });
     }
     const fd = openSync(path, flags | constants.O_RDONLY);
-    return describe(fd, path, { writable: false, shared: false });
+    return describeFile(fd, path, { writable: false, shared: false });
   } catch (error) {
     if (error instanceof BlockError) throw error;
     throw new BlockError(errnoOf(error), `open: '${path}': ${reasonOf(error)}`, { cause: error });
@@ -52,7 +52,10 @@ export function openFile(path: string, readOnly: boolean): OpenFile {
 
 /** A descriptor that was inherited, for every connection alike. */
 export function sharedDescriptor(fd: number, readOnly: boolean): OpenFile {
-  return describe(fd, `descriptor ${fd}`, { writable: !readOnly && isWritable(fd), shared: true });
+  return describeFile(fd, `descriptor ${fd}`, {
+    writable: !readOnly && isWritable(fd),
+    shared: true,
+  });
 }
 
 const READ_ONLY: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS', 'EISDIR']);
@@ -75,7 +78,8 @@ function isWritable(fd: number): boolean {
   }
 }
 
-function describe(
+/** What was opened; closes it when that cannot be served. @throws BlockError */
+export function describeFile(
   fd: number,
   path: string,
   { writable, shared }: { writable: boolean; shared: boolean },

@@ -6,7 +6,7 @@ import { formatNamed, formatNames } from '../../formats/formats.ts';
 import { neighboursOf, openImageFile } from '../../formats/open-image.ts';
 import { open } from '../../handle/open.ts';
 import { isNbdUri } from '../../protocol/uri.ts';
-import { createdFile, namedFile } from '../../stores/file/beside.ts';
+import { createdFile } from '../../stores/file/beside.ts';
 
 /** Those of new images that need no secret. */
 export const newFormats = formatNames.filter(name => name !== 'luks');
@@ -54,7 +54,7 @@ const isDisk = (name: string) =>
 async function newFile(name: string): Promise<BlockDevice> {
   if (isNbdUri(name)) return (await open(name)).device;
   try {
-    return isDisk(name) ? namedFile(name, false).device : createdFile(name);
+    return createdFile(name);
   } catch (error) {
     throw new BlockError(errnoOf(error), `${name}: ${reasonOf(error)}`, { cause: error });
   }

@@ -23,7 +23,7 @@ const amend: Subcommand = {
     checkCache(given);
     if (wantsHelp(texts)) {
       const format = await formatFor(given.text('format') ?? 'qcow2');
-      await print(optionsHelp(`${format.name} amend`, format.amendOptions ?? {}));
+      await print(optionsHelp(`Amend options for '${format.name}'`, format.amendOptions ?? {}));
       return 0;
     }
     const wanted = { format: given.text('format'), options: given.has('imageOpts') };

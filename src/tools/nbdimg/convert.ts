@@ -160,7 +160,7 @@ async function convertTo(
     if (backing !== undefined && !given.has('noCreate') && !isFull(given)) {
       await copyAbove(sources[0]!.image, to, advance);
     } else {
-      const isBlank = isZeroWhenNew(target.image, chosen);
+      const isBlank = isZeroWhenNew(target.image, format, chosen);
       await copyAll(source, to, { given, isBlank }, advance);
     }
     await target.image.device.flush?.();
@@ -174,8 +174,16 @@ async function convertTo(
   }
 }
 
-/** Whether nothing need be written where there are zeroes: room that is encrypted reads as anything. */
-function isZeroWhenNew({ facts, find }: Image, options: readonly RawParameter[]): boolean {
+/**
+ * Whether nothing need be written where there are zeroes: room that is encrypted reads as anything, and
+ * so does a disk that is what it lies on, a block device or that of a server.
+ */
+function isZeroWhenNew(
+  { facts, find, device }: Image,
+  format: string,
+  options: readonly RawParameter[],
+): boolean {
+  if (format === 'raw' && !device.resize) return false;
   const { value = 'off' } = options.find(({ key }) => key === 'preallocation') ?? {};
   return !facts.encrypted || (find !== undefined && value === 'off');
 }

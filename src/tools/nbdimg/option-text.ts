@@ -34,20 +34,23 @@ const KINDS: Partial<Record<ParameterDeclaration['type'], string>> = {
   integer: 'num',
 };
 
-/** What `-o help` tells of options. @param what they are of */
-export function optionsHelp(what: string, options: ParameterDeclarations): string {
+/** What `-o help` tells of options. @param title what they are of */
+export function optionsHelp(title: string, options: ParameterDeclarations): string {
   const lines = Object.keys(options)
     .sort()
     .map(key => {
       const { type, help } = options[key]!;
       return `  ${`${key}=<${KINDS[type] ?? 'str'}>`.padEnd(22)} - ${help}\n`;
     });
-  return `Supported ${what} options:\n${lines.join('')}`;
+  return `${title}:\n${lines.join('')}`;
 }
 
 /** What `-o help` tells of the options of a new image. */
 export const createHelp = (format: string, options: ParameterDeclarations = {}) =>
-  optionsHelp(format, { ...options, size: { type: 'size', help: 'Virtual disk size' } });
+  optionsHelp(`Supported ${format} options`, {
+    ...options,
+    size: { type: 'size', help: 'Virtual disk size' },
+  });
 
 export const wantsHelp = (texts: readonly string[]) =>
   texts.some(text => text.split(',').some(word => word === 'help' || word === '?'));

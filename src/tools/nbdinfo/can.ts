@@ -49,12 +49,12 @@ export const WORDS = [
 ] as const;
 
 /**
- * The question that a word after --can, --is or --has asks.
+ * The question that a word after --can, --is, --has or one of their opposites asks.
  * @throws UsageError
  */
-export function question(option: string, word: string): (client: NbdClient) => boolean {
+export function question(word: string): (client: NbdClient) => boolean {
   const key = word.toLowerCase().replace(/[-_]/g, '');
   if (Object.hasOwn(QUESTIONS, key)) return QUESTIONS[key]!;
   const right = WORDS.join(', ');
-  throw new UsageError(`--${option}: unknown word '${word}': expected one of ${right}`);
+  throw new UsageError(`'${word}' cannot be asked for: expected one of ${right}`);
 }

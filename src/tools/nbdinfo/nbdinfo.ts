@@ -73,7 +73,7 @@ async function answer(
   const paint = painter(wantsColour(has));
   const asked = has('can') ? 'can' : has('cannot') ? 'cannot' : undefined;
   if (asked !== undefined) {
-    const ask = question(asked, value(asked)!);
+    const ask = question(value(asked)!);
     const yes = await withClient(target, [], async client => ask(client));
     return yes === (asked === 'can') ? 0 : NO;
   }

@@ -33,7 +33,13 @@ export function runCaptive(
   const status = new Promise<number>((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code, signal) => {
-      resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]);
+      if (signal === null) return resolve(code ?? 1);
+      const number = constants.signals[signal];
+      // Unless the signal came to us, and went on from here.
+      if (!child.killed) {
+        process.stderr.write(`nbdkit: external command was killed by signal ${number}\n`);
+      }
+      resolve(128 + number);
     });
   });
   return { process: child, status };

@@ -141,10 +141,16 @@ function flagsOf(name: string, { debugFlags }: Host): Map<string, number> {
   return new Map(own.map(({ flag, value }) => [flag, value]));
 }
 
+/** Those that the server looks at. */
+const SERVER_FLAGS: readonly string[] = ['backend.controlpath', 'backend.datapath'];
+
 function warnOfUnusedFlags(parts: readonly Part[], { debugFlags, log }: Host): void {
-  const names = new Set(['nbdkit', ...parts.map(part => part.declaration.name)]);
+  const known = new Map([['nbdkit', SERVER_FLAGS]]);
+  for (const { declaration } of parts) known.set(declaration.name, declaration.debugFlags ?? []);
   for (const { part, flag } of debugFlags) {
-    if (!names.has(part)) log.error(`warning: debug flag -D ${part}.${flag} was not used`);
+    const flags = known.get(part);
+    if (!flags) log.warn(`debug flag -D ${part}.${flag} was not used`);
+    else if (!flags.includes(flag)) log.warn(`-D ${part}.${flag}: ${part} has no such debug flag`);
   }
 }
 

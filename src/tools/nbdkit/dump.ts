@@ -1,7 +1,7 @@
 import { arch, endianness } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Facts } from '../../declare/declare.ts';
+import type { Facts, PluginDeclaration } from '../../declare/declare.ts';
 import type { ParameterDeclarations } from '../../declare/parameters.ts';
 import { NBDKIT_RELEASE } from '../../declare/release.ts';
 import { strictest } from '../../declare/thread-model.ts';
@@ -66,10 +66,23 @@ export async function dumpText({ filters, plugin }: Stack, words: readonly strin
     thread_model: 'parallel',
     errno_is_preserved: '1',
     ...(bare !== undefined && { magic_config_key: bare }),
+    ...callbacks(declaration),
     description: declaration.description,
     ...Object.fromEntries(parameters.map(([key, { type }]) => [`parameter_${key}`, type])),
     ...Object.assign({}, ...facts, { thread_model: strictest(models) }),
   });
+}
+
+/** Those that are there for certain; what else a disk can do is known when it is open. */
+function callbacks({ parameters, extra = false, facts }: PluginDeclaration): Facts {
+  const configured = extra || Object.keys(parameters).length > 0;
+  return {
+    ...(facts && { has_dump_plugin: '1' }),
+    ...(configured && { has_config: '1', has_config_help: '1' }),
+    has_open: '1',
+    has_get_size: '1',
+    has_pread: '1',
+  };
 }
 
 const yes = (is: boolean) => (is ? 'yes' : 'no');

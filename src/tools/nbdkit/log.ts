@@ -7,6 +7,8 @@ import type { LogTarget } from './options.ts';
 /** Where the server's messages go. `who` is a part of it, or `PART[N]` for its Nth connection. */
 export interface Log {
   error(message: string, who?: string): void;
+  /** What the user should know though the service goes on. */
+  warn(message: string): void;
   debug(message: string, who?: string): void;
 }
 
@@ -31,7 +33,6 @@ export class ServerLog implements Log {
     this.#write(`${lead(who)}error: ${onOneLine(message)}\n`);
   }
 
-  /** What the user should know though the service goes on. */
   warn(message: string): void {
     this.#write(`${lead(undefined)}warning: ${onOneLine(message)}\n`);
   }

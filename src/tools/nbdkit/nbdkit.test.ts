@@ -102,7 +102,9 @@ test('a captive command gets the variables, and its exit status is ours', () => 
   assert.deepEqual([nbd, port, name], [uri, '', "it's"]);
   assert.equal(existsSync(/socket=(.*)\/socket/.exec(uri!)![1]!), false);
   assert.equal(nbdkit('null', '--run', 'exit 7').status, 7);
-  assert.equal(nbdkit('null', '--run', 'kill -9 $$').status, 137);
+  const killed = nbdkit('null', '--run', 'kill -9 $$');
+  const words = 'nbdkit: external command was killed by signal 9\n';
+  assert.deepEqual([killed.status, killed.stderr], [137, words]);
   const tcp = nbdkit('null', '-i', '127.0.0.1', '-p', '0', '--run', 'echo "$uri $port"');
   const [, one, two] = /^nbd:\/\/127\.0\.0\.1:(\d+) (\d+)\n$/.exec(tcp.stdout)!;
   assert.equal(one, two);
@@ -256,6 +258,31 @@ test('what --exit-with-parent started ends with its parent', async () => {
   process.kill(-parent.pid!, 'SIGKILL');
 });
 
+test('certificates that are not there: a warning, and clients are told that there is no TLS', () => {
+  const words = ['--tls-certificates=/nonexistent', 'null', '--run', 'echo "$tls $uri"'];
+  const { stdout, stderr, status } = nbdkit(...words);
+  assert.match(stderr, /^nbdkit: warning: --tls=on: clients cannot use TLS: \/nonexistent: .*\n$/);
+  assert.match(stdout, /^ nbd\+unix:/);
+  assert.equal(status, 0);
+});
+
+test('debug flags that nobody knows are warned of', () => {
+  const flags = ['data.AST=1', 'data.x=1', 'foo.x=1', 'nbdkit.x=1', 'nbdkit.backend.datapath=0'];
+  const { stderr, status } = nbdkit(
+    ...flags.flatMap(flag => ['-D', flag]),
+    'data',
+    '1',
+    '--run',
+    ':',
+  );
+  const said = ['-D data.x: data has', 'debug flag -D foo.x was', '-D nbdkit.x: nbdkit has'];
+  const lines = stderr.trimEnd().split('\n');
+  assert.deepEqual([status, lines.length], [0, said.length]);
+  for (const [index, words] of said.entries()) {
+    assert.ok(lines[index]!.startsWith(`nbdkit: warning: ${words}`), lines[index]);
+  }
+});
+
 test('help and facts come from the declarations', () => {
   const help = nbdkit('--filter=offset', 'memory', '--help').stdout;
   assert.match(help, /\nfilter: offset \(.*\)\n.*\noffset=<SIZE> /);
@@ -263,7 +290,7 @@ test('help and facts come from the declarations', () => {
   assert.match(nbdkit('--help').stdout, /\nplugins: .*\bmemory\b.*\nfilters: .*\blog\b/);
   assert.match(
     nbdkit('memory', '--dump-plugin').stdout,
-    /^name=memory$.*^magic_config_key=size$/ms,
+    /^name=memory$.*^magic_config_key=size$.*^has_config=1$.*^has_pread=1$/ms,
   );
   const model = /^thread_model=serialize_connections$/m;
   const serialize = 'serialize=connections';

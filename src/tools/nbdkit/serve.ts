@@ -68,7 +68,10 @@ export async function serve(
       await Promise.race([server.serve(standardStreams()), signal]);
       return 0;
     }
-    return await serveListening(server, where, settings, log, signal, reportReady);
+    // What clients are told is what there is, and not what was asked for.
+    const mode = tls === undefined ? 'off' : tls.required ? 'require' : 'on';
+    const met = { ...settings, encryption: { ...settings.encryption, mode } as const };
+    return await serveListening(server, where, met, log, signal, reportReady);
   } finally {
     await server.close();
     await closeSource(source, log);

@@ -42,6 +42,7 @@ export function serverTls(
   }
   if (credentials) return { credentials, required, verifyPeer };
   if (required) throw new UsageError(`--tls=require: ${why}`);
-  if (mode === 'on') warn(`--tls=on: clients cannot use TLS: ${why}`);
+  const asked = mode === 'on' || certificates !== undefined || verifyPeer;
+  if (asked) warn(`--tls=on: clients cannot use TLS: ${why}`);
   return undefined;
 }

@@ -1,3 +1,7 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+
+/** Of the command line. */
 export const HELP = `\
 usage: nbdsh [-b|--base-allocation] [-c CODE|--command=CODE] [-n] [--opt-mode]
              [-u URI|--uri=URI] [-v|--verbose] [FILE ...]
@@ -21,3 +25,25 @@ Examples:
 
 The manual page, nbdsh --man, says more.
 `;
+
+const EXAMPLES = [
+  ['h = await open("nbd://localhost")', 'Connect to a server.'],
+  ['h = await open(["nbdkit", "memory", "1G"])', 'Run one.'],
+  ['h.size', 'The size of the disk, in bytes.'],
+  ['h.can', 'What can be done with it.'],
+  ['buf = await h.read(0, 512)', 'Read the first sector.'],
+  ['await h.write(0, Buffer.from("hello"))', 'Write; zero, trim and flush are there, too.'],
+  ['exit() or Ctrl-D', 'Leave.'],
+] as const;
+
+/** For whoever sits at the prompt. @param handle there is one. */
+export function help(handle: boolean): string {
+  const lines = EXAMPLES.map(([code, words]) => `${code.padEnd(42)} # ${words}`);
+  const home = dirname(createRequire(import.meta.url).resolve('nbdpipe/package.json'));
+  return `${handle ? 'The handle is called h. ' : ''}All of nbdpipe is there, also as nbd.
+
+${lines.join('\n')}
+help()                                     # This text.
+
+All about them: nbdsh --man and ${join(home, 'docs/library.md')}`;
+}

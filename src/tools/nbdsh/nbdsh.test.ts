@@ -69,13 +69,16 @@ assert(nbd.zeroes === same && zeroes === same);
 print(named.name, typeof h);
 `,
     );
-    assert.deepEqual(await nbdsh([file]), { status: 0, stdout: 'b undefined\n', stderr: '' });
+    assert.deepEqual(await nbdsh([file]), { status: 0, stdout: 'b object\n', stderr: '' });
   });
 
   test('options of the connection', async t => {
     const uri = await served(t);
     const list = await nbdsh(['--opt-mode', '-u', uri, '-c', 'print((await h.list()).length)']);
     assert.deepEqual(list, { status: 0, stdout: '1\n', stderr: '' });
+    const words = ['--opt-mode', '-u', uri.replace('///', '///disk')];
+    const go = await nbdsh([...words, '-c', 'h = await h.go(); print(h.agreement.exportName)']);
+    assert.deepEqual(go, { status: 0, stdout: 'disk\n', stderr: '' });
     const code = 'for await (const { hole } of h.extents()) print(hole)';
     const map = await nbdsh(['-v', '-b', '-u', uri, '-c', code]);
     assert.equal(map.stdout, 'true\n');
@@ -98,6 +101,39 @@ print(named.name, typeof h);
     assert.match(together.stderr, /^nbdsh: -n cannot be used with --base-allocation, --opt-mode/);
     assert.match(none.stderr, /^nbdsh: \/nonexistent\/file: no such file or directory\n$/);
     for (const { status } of [thrown, verbose, wrong, together, none]) assert.equal(status, 1);
+  });
+
+  test('a handle that is not connected says how it can be', async () => {
+    const [used, printed, awaited, none] = await Promise.all([
+      nbdsh(['-c', 'print(h.size)']),
+      nbdsh(['-c', 'print(h)']),
+      nbdsh(['-c', 'print((await h) === h)']),
+      nbdsh(['-n', '-c', 'print(typeof h)']),
+    ]);
+    assert.match(used.stderr, /^nbdsh: command line script failed: h\.size: h is not connected: /);
+    assert.deepEqual([used.status, used.stderr.split('\n').length], [1, 2]);
+    assert.equal(printed.stdout, 'not connected\n');
+    assert.equal(awaited.stdout, 'true\n');
+    assert.equal(none.stdout, 'undefined\n');
+  });
+
+  test('exit takes what it takes in Python, and help is there', async () => {
+    const [words, yes, nothing, help] = await Promise.all([
+      nbdsh(['-c', 'exit("no disk")']),
+      nbdsh(['-c', 'exit(1 > 0)']),
+      nbdsh(['-c', 'exit(); print("not any more")']),
+      nbdsh(['-c', 'help()']),
+    ]);
+    assert.deepEqual(words, { status: 1, stdout: '', stderr: 'no disk\n' });
+    assert.equal(yes.status, 1);
+    assert.deepEqual(nothing, { status: 0, stdout: '', stderr: '' });
+    assert.match(help.stdout, /await open\("nbd:.*\n.*docs\/library\.md\n$/s);
+  });
+
+  test('a script that can never end is an error', async () => {
+    const outcome = await nbdsh(['-c', 'await new Promise(() => {}); print("no")']);
+    const stderr = 'nbdsh: what it waits for can never come\n';
+    assert.deepEqual(outcome, { status: 1, stdout: '', stderr });
   });
 
   test('what comes through a pipe is a script', async t => {

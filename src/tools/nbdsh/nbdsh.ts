@@ -31,7 +31,7 @@ run('nbdsh', async argv => {
     handle: !has('noHandle'),
     contexts: has('baseAllocation') ? [BASE_ALLOCATION] : [],
     optMode: has('optMode'),
-    verbose: has('verbose'),
+    verbose: has('verbose') || process.env.LIBNBD_DEBUG === '1',
   });
   atEnd(() => shell.close());
   try {

@@ -1,8 +1,10 @@
 import assert from 'node:assert';
 import { readFileSync } from 'node:fs';
+import { inspect } from 'node:util';
 import { messageOf, naming, reasonOf, UsageError } from '../../block/errors.ts';
 import * as nbd from '../../index.ts';
 import { compile, scriptName } from './compile.ts';
+import { help } from './help.ts';
 
 /** What scripts throw to end the shell. */
 export class Exit extends Error {
@@ -12,6 +14,28 @@ export class Exit extends Error {
     super(`exit(${status})`);
     this.status = status;
   }
+}
+
+/** What `exit` makes of what it is told, as in Python: words are an error, and said. */
+export function exitStatus(given: unknown): number {
+  if (given === undefined || given === null) return 0;
+  if (typeof given === 'string') process.stderr.write(`${given}\n`);
+  return typeof given === 'string' ? 1 : Number(given) & 0xff;
+}
+
+/** Stands for the handle until there is one. */
+function notConnected(): object {
+  const printed = { [inspect.custom]: () => 'not connected' };
+  return new Proxy(printed, {
+    get(target, name) {
+      // Whoever prints it or awaits it asks for these.
+      if (typeof name === 'symbol' || name === 'then' || name in target) {
+        return Reflect.get(target, name);
+      }
+      const right = 'give -u URI, or h = await open("nbd://localhost")';
+      throw new UsageError(`h.${name}: h is not connected: ${right}`);
+    },
+  });
 }
 
 export interface ShellOptions {
@@ -46,11 +70,12 @@ export class Shell {
       assert,
       open: (what: nbd.Openable, given?: nbd.OpenOptions) => this.#open(what, given),
       print: (...values: unknown[]) => console.log(...values),
-      exit: (status = 0) => {
-        throw new Exit(status);
+      exit: (given?: unknown) => {
+        throw new Exit(exitStatus(given));
       },
+      help: () => console.log(help(options.handle)),
     });
-    if (options.handle) names.h = undefined;
+    if (options.handle) names.h = notConnected();
   }
 
   get hasHandle(): boolean {
