@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { promisify } from 'node:util';
 import { alignedDevice } from '../block/aligned.ts';
 import { andThen } from '../block/answer.ts';
 import { Background } from '../block/background.ts';
@@ -8,12 +9,13 @@ import { viewsOf } from '../block/data.ts';
 import type { BlockDevice, Data, ReadOptions, RequestOptions } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import { withRecipeOf } from '../block/recipe.ts';
+import { Turns } from '../block/turns.ts';
 import { composed, type EveryMember } from '../block/wrap.ts';
 import type { BlockTable, EncodedBlock } from './block-table.ts';
 import type { Coding } from './coding.ts';
 import { type Encoded, inputOf } from './encoded.ts';
 import { Spool } from './spool.ts';
-import { decoders } from './threads.ts';
+import { decoders, type SharedBytes } from './threads.ts';
 
 /** Blocks that are larger, decoded, are kept in a file: in bytes. */
 const IN_MEMORY = 32 << 20;
@@ -114,12 +116,18 @@ interface Held {
   readonly memory: SharedArrayBuffer;
 }
 
+const nextTurn = promisify(setImmediate);
+
 /** Decoded blocks in memory, and the next one where somebody goes forward and a thread is free. */
 class InMemory {
   readonly #below: BlockDevice;
   readonly #options: DecodedOptions;
   readonly #cache: BlockCache<number, Held, Promise<Held>>;
   readonly #spare: SharedArrayBuffer[] = [];
+  readonly #inputs: SharedArrayBuffer[] = [];
+  /** Those that are decoded, and one that is read for. */
+  readonly #turns = new Turns(availableParallelism() + 1);
+  readonly #looksAhead: boolean;
   readonly #background = new Background();
   #latest = Number.NaN;
 
@@ -128,8 +136,11 @@ class InMemory {
     this.#options = options;
     const { largest } = options.table;
     const enough = Math.max(USUAL, (availableParallelism() + 2) * largest);
-    const asked = (options.depth ?? Number.POSITIVE_INFINITY) * largest;
-    this.#cache = new BlockCache(new Budget(Math.min(enough, asked)), held => this.#recycle(held));
+    const { depth = Number.POSITIVE_INFINITY } = options;
+    // The next one must not take the place of the one that is being read.
+    this.#looksAhead = depth > 2;
+    const budget = new Budget(Math.min(enough, depth * largest));
+    this.#cache = new BlockCache(budget, held => this.#recycle(held));
   }
 
   /** A copy: the block's memory may be another's soon. */
@@ -159,7 +170,7 @@ class InMemory {
   }
 
   #ahead(index: number): void {
-    const goesOn = index === this.#latest + 1;
+    const goesOn = this.#looksAhead && index === this.#latest + 1;
     this.#latest = index;
     const next = index + 1;
     if (!goesOn || next >= this.#options.table.count || decoders.isBusy) return;
@@ -167,9 +178,20 @@ class InMemory {
   }
 
   async #decode(index: number, options: RequestOptions): Promise<Held> {
+    // What had to go is free for others when the turn is over in which it went.
+    if (this.#spare.length === 0) await nextTurn();
+    return this.#turns.run(() => this.#decodeNow(index, options), options.signal);
+  }
+
+  async #decodeNow(index: number, options: RequestOptions): Promise<Held> {
     const block = this.#options.table.at(index);
     const byteLength = this.#options.table.largest;
     let held: Held | undefined;
+    let packed: SharedBytes | undefined;
+    const input = (length: number) => {
+      packed = this.#memoryForInput(length);
+      return packed;
+    };
     const memory = () => {
       held = { byteLength, memory: this.#spare.pop() ?? new SharedArrayBuffer(byteLength) };
       return new Uint8Array(held.memory, 0, block.length);
@@ -177,14 +199,22 @@ class InMemory {
     try {
       await ofBlock(block, this.#options, async () => {
         const encoded = await this.#options.encoded(block);
-        const input = await inputOf(this.#below, encoded, ownBytes, options);
-        await decoders.decode(encoded.coding, input, memory, options);
+        const bytes = await inputOf(this.#below, encoded, input, options);
+        await decoders.decode(encoded.coding, bytes, memory, options);
       });
       return held!;
     } catch (error) {
       if (held) this.#recycle(held);
       throw error;
+    } finally {
+      if (packed) this.#inputs.push(packed.buffer);
     }
+  }
+
+  #memoryForInput(length: number): SharedBytes {
+    const used = this.#inputs.pop();
+    const enough = used && used.byteLength >= length;
+    return new Uint8Array(enough ? used : new SharedArrayBuffer(length), 0, length);
   }
 
   /** Whoever has just got the block has copied of it when this turn is over. */
@@ -270,8 +300,6 @@ export async function decodedWhole(
     throw new BlockError(error.errno, `${format}: ${error.message}`, { cause: error });
   }
 }
-
-const ownBytes = (length: number) => new Uint8Array(length);
 
 /** Says of which block an error is. */
 async function ofBlock<T>(

@@ -96,12 +96,12 @@ class Decoders {
 
   /**
    * Decodes a block, which must fill the memory that it gets.
-   * @param input is given away. @param memory is asked for when it is the block's turn.
+   * @param input is given away unless it is shared. @param memory is asked for when it is the block's turn.
    * @throws BlockError; the signal's reason.
    */
   async decode(
     coding: Coding,
-    input: OwnBytes,
+    input: OwnBytes | SharedBytes,
     memory: () => SharedBytes,
     { signal }: RequestOptions = {},
   ): Promise<void> {

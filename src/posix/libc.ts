@@ -32,10 +32,15 @@ export function koffi(): Koffi | undefined {
  * when none is. null is the program itself.
  */
 export function sharedLibrary(...names: readonly (string | null)[]): Library | undefined {
+  return firstOf(names, library => library);
+}
+
+function firstOf<T>(names: readonly (string | null)[], bind: (library: Library) => T) {
   for (const name of names) {
     try {
       // Node has some of these libraries in itself, whose functions must not be called by theirs.
-      return koffi()?.load(name, { deep: name !== null });
+      const library = koffi()?.load(name, { deep: name !== null });
+      return library && bind(library);
     } catch {
       // The next one.
     }
@@ -46,7 +51,7 @@ export function sharedLibrary(...names: readonly (string | null)[]): Library | u
 /**
  * What is bound of a shared library, once for each thread: functions that FFI has made stay for
  * ever.
- * @param names of the library, as for `sharedLibrary`.
+ * @param names of the library, as for `sharedLibrary`: the first that has all these functions.
  */
 export function boundOnce<T>(
   names: readonly (string | null)[],
@@ -54,10 +59,7 @@ export function boundOnce<T>(
 ): () => T | undefined {
   let bound: { readonly functions: T | undefined } | undefined;
   return () => {
-    if (!bound) {
-      const library = sharedLibrary(...names);
-      bound = { functions: library && bind(library) };
-    }
+    bound ??= { functions: firstOf(names, bind) };
     return bound.functions;
   };
 }

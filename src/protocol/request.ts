@@ -46,14 +46,18 @@ export function encodeRequest(
   into.writeUInt32BE(request.cookieLow, at + 12);
   into.writeBigUInt64BE(request.offset, at + 16);
   if (extended) {
-    into.writeUInt32BE(Math.floor(request.length / 2 ** 32), at + 24);
-    into.writeUInt32BE(request.length % 2 ** 32, at + 28);
+    writeLength64(into, at + 24, request.length);
   } else {
     into.writeUInt32BE(request.length, at + 24);
   }
   if (!shared) return;
   const end = at + (extended ? EXTENDED_REQUEST_SIZE : REQUEST_SIZE);
-  into.writeBigUInt64BE(BigInt(request.place ?? 0), end);
+  writeLength64(into, end, request.place ?? 0);
+}
+
+function writeLength64(into: Buffer, at: number, length: number): void {
+  into.writeUInt32BE(Math.floor(length / 2 ** 32), at);
+  into.writeUInt32BE(length % 2 ** 32, at + 4);
 }
 
 /**

@@ -14,8 +14,10 @@ export interface StatePage {
  * less than 4096 blocks of one state.
  */
 export class BlockStates {
-  /** Pages that are not 0 all over; those of one state are the same for all. */
+  /** Pages with several states. */
   readonly #pages = new PageTable<Uint8Array>();
+  /** Of all other pages. */
+  readonly #runs = new PageRuns();
   /** Numbers of pages that were changed since they were saved; undefined where nobody saves. */
   readonly #changed: Set<number> | undefined;
 
@@ -25,7 +27,8 @@ export class BlockStates {
   }
 
   get(block: number): number {
-    return this.#pages.get(Math.floor(block / PAGE))?.[block % PAGE] ?? 0;
+    const number = Math.floor(block / PAGE);
+    return this.#pages.get(number)?.[block % PAGE] ?? this.#runs.get(number);
   }
 
   /** Where the run of blocks ends that have the state of this one; `end` at most. */
@@ -41,15 +44,27 @@ export class BlockStates {
 
   /** Sets the blocks from `first` to before `end`. */
   set(first: number, end: number, state: number): void {
-    for (let block = first; block < end; ) {
-      const number = Math.floor(block / PAGE);
-      const start = number * PAGE;
-      const stop = Math.min(end, start + PAGE);
-      this.#changed?.add(number);
-      if (stop - block === PAGE) this.#fill(number, state);
-      else this.#own(number).fill(state, block - start, stop - start);
-      block = stop;
+    const from = Math.ceil(first / PAGE);
+    const to = Math.floor(end / PAGE);
+    if (from < to) {
+      this.#pages.delete(from, to);
+      this.#runs.set(from, to, state);
+      this.#noteChanged(from, to);
     }
+    this.#setPart(from - 1, first, Math.min(from * PAGE, end), state);
+    this.#setPart(to, Math.max(to * PAGE, from * PAGE), end, state);
+  }
+
+  #noteChanged(first: number, end: number): void {
+    if (!this.#changed) return;
+    for (let page = first; page < end; page++) this.#changed.add(page);
+  }
+
+  /** Blocks of one page. */
+  #setPart(number: number, first: number, end: number, state: number): void {
+    if (first >= end) return;
+    this.#noteChanged(number, number + 1);
+    this.#own(number).fill(state, first - number * PAGE, end - number * PAGE);
   }
 
   /**
@@ -60,7 +75,7 @@ export class BlockStates {
     for (let at = 0; at < bytes.length; at += PAGE) {
       const page = bytes.subarray(at, at + PAGE);
       if (page.some(state => state > most)) return false;
-      if (page.some(state => state !== 0)) this.#pages.set(first + at / PAGE, page.slice());
+      if (page.some(state => state !== 0)) this.#own(first + at / PAGE).set(page);
     }
     return true;
   }
@@ -71,7 +86,7 @@ export class BlockStates {
     this.#changed?.clear();
     return changed.map(page => ({
       page,
-      bytes: this.#pages.get(page)?.slice() ?? new Uint8Array(PAGE),
+      bytes: this.#copy(page),
     }));
   }
 
@@ -81,45 +96,71 @@ export class BlockStates {
   }
 
   #seek(from: number, end: number, wanted: (state: number) => boolean): number {
-    const zeroWanted = wanted(0);
+    const pages = Math.ceil(end / PAGE);
     for (let at = from; at < end; ) {
       const number = Math.floor(at / PAGE);
       const page = this.#pages.get(number);
       if (page) {
-        const found = this.#search(page, at % PAGE, wanted);
+        const found = search(page, at % PAGE, wanted);
         if (found >= 0) return Math.min(end, number * PAGE + found);
         at = (number + 1) * PAGE;
-      } else if (zeroWanted) return at;
-      else at = this.#pages.nextPresent(number, Math.ceil(end / PAGE)) * PAGE;
+      } else if (wanted(this.#runs.get(number))) return at;
+      else at = this.#pages.nextPresent(number, this.#runs.runEnd(number, pages)) * PAGE;
     }
     return end;
   }
 
-  #search(page: Uint8Array, from: number, wanted: (state: number) => boolean): number {
-    if (page === UNIFORM[page[0]!]) return wanted(page[0]!) ? from : -1;
-    for (let at = from; at < PAGE; at++) if (wanted(page[at]!)) return at;
-    return -1;
-  }
-
-  #fill(number: number, state: number): void {
-    if (state === 0) this.#pages.delete(number, number + 1);
-    else this.#pages.set(number, uniform(state));
+  #copy(number: number): Uint8Array {
+    return this.#pages.get(number)?.slice() ?? new Uint8Array(PAGE).fill(this.#runs.get(number));
   }
 
   /** A page to be changed. */
   #own(number: number): Uint8Array {
-    const page = this.#pages.get(number);
-    if (page && page !== UNIFORM[page[0]!]) return page;
-    const own = page ? page.slice() : new Uint8Array(PAGE);
-    this.#pages.set(number, own);
-    return own;
+    const page = this.#pages.get(number) ?? this.#copy(number);
+    this.#pages.set(number, page);
+    return page;
   }
 }
 
-/** Pages of one state, which nobody changes. */
-const UNIFORM: Uint8Array[] = [];
+function search(page: Uint8Array, from: number, wanted: (state: number) => boolean): number {
+  for (let at = from; at < PAGE; at++) if (wanted(page[at]!)) return at;
+  return -1;
+}
 
-function uniform(state: number): Uint8Array {
-  UNIFORM[state] ??= new Uint8Array(PAGE).fill(state);
-  return UNIFORM[state]!;
+/** The states of pages that have one each, 0 unless set: as many runs as there are changes of it. */
+class PageRuns {
+  /** Where each run begins; it ends where the next one does. */
+  readonly #starts = [0];
+  readonly #states = [0];
+
+  get(page: number): number {
+    return this.#states[this.#find(page)]!;
+  }
+
+  /** Where the run of a page ends; `end` at most. */
+  runEnd(page: number, end: number): number {
+    return Math.min(end, this.#starts[this.#find(page) + 1] ?? end);
+  }
+
+  /** Sets the pages from `first` to before `end`. */
+  set(first: number, end: number, state: number): void {
+    const after = this.get(end);
+    const at = first === 0 ? 0 : this.#find(first - 1) + 1;
+    const gone = this.#find(end) + 1 - at;
+    const own = this.#states[at - 1] === state ? [] : [first];
+    const rest = after === state ? [] : [end];
+    this.#starts.splice(at, gone, ...own, ...rest);
+    this.#states.splice(at, gone, ...own.map(() => state), ...rest.map(() => after));
+  }
+
+  /** The number of the run that a page is in. */
+  #find(page: number): number {
+    let low = 0;
+    for (let high = this.#starts.length - 1; low < high; ) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.#starts[middle]! <= page) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
 }

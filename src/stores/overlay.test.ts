@@ -46,3 +46,20 @@ test('what was written below is written, though it cannot be kept', async () => 
   assert.equal(through, 1);
   await assert.rejects(async () => await overlay.write(below, 10n, Buffer.alloc(10)), /no room/);
 });
+
+test('zeroes on all of a vast disk are told of below in one piece', async () => {
+  const size = 2n ** 60n;
+  const told: number[] = [];
+  const blocks = wrapDevice(sparseStore(size), {
+    ...PASS,
+    trim: () => {
+      throw new BlockError('EIO', 'there is nothing to trim');
+    },
+  });
+  const below = sparseStore(size);
+  const overlay = new Overlay({ blocks }, size, 1 << 16);
+  const length = 2 ** 53 - 2 ** 16;
+  await overlay.zero(below, 0n, length);
+  await overlay.writeBack(overlay.all, (_, span) => void told.push(span));
+  assert.deepEqual(told, [length]);
+});

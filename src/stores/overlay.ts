@@ -315,10 +315,11 @@ export class Overlay {
   /** Of blocks that one has alone. */
   async #forget({ offset, length }: Pick<Run, 'offset' | 'length'>, state: number): Promise<void> {
     const { first, end } = this.blocksOf(offset, length);
+    const kept = [...this.runs(offset, length)].filter(run => run.state >= State.clean);
     this.states.set(first, end, state);
     // Another run would find its bytes gone.
     if (isAbsent(state)) await this.flush();
-    await this.#kept.trim?.(offset, length);
+    for (const run of kept) await this.#kept.trim?.(run.offset, run.length);
   }
 
   /** Reads, while no block that is here goes. */
@@ -412,7 +413,10 @@ export class Overlay {
     );
   }
 
-  /** Runs of blocks, not too long, which one has alone for as long as they are looked at. */
+  /**
+   * Runs of blocks, which one has alone for as long as they are looked at; not too long but for zeroes,
+   * of which a vast disk may have that many.
+   */
   async *#pieces(
     { first, end }: BlockRange,
     wanted: (state: number) => boolean,
@@ -422,7 +426,8 @@ export class Overlay {
     const next = (block: number) => this.states.find(block, end, wanted);
     for (let block = next(first); block < end; block = next(block)) {
       const start = BigInt(block) * BigInt(this.block);
-      block = Math.min(end, block + most);
+      const isZero = this.states.get(block) === State.zero;
+      block = isZero ? this.states.runEnd(block, end) : Math.min(end, block + most);
       const stop = BigInt(block) * BigInt(this.block);
       const span = Number((stop < this.size ? stop : this.size) - start);
       const release = await this.locks.exclusive(start, span, options?.signal);

@@ -23,7 +23,7 @@ export async function originOf(
   const [mode, ...rest] = words;
   switch (mode) {
     case undefined:
-      throw new UsageError('expected MOUNTPOINT[/NAME] and an NBD-URI or another disk: see --help');
+      throw new UsageError('expected an NBD-URI or another disk: see --help');
     case '[':
       return commandOrigin(bracketed(words));
     case '--socket-activation':

@@ -1,17 +1,30 @@
+import { closeSync, openSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BlockDevice } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import { supportOf } from '../block/support.ts';
 import type { UblkControl } from './control.ts';
 import { UblkQueue } from './queue.ts';
-import { ANY_DEVICE, DeviceFlag, type DeviceInfo, type DiskForm, SECTOR } from './wire.ts';
+import {
+  ANY_DEVICE,
+  DeviceFlag,
+  type DeviceInfo,
+  type DiskForm,
+  MOST_QUEUES,
+  SECTOR,
+} from './wire.ts';
 
 const DEPTH = 64;
 const LONGEST = 512 << 10;
 const PAGE = 4096;
+/** For so long somebody may take to make the device's name, in ms. */
+const PATIENCE = 5000;
 
 export interface AttachOptions {
   /** The number of the device; undefined: any. */
   readonly id: number | undefined;
+  /** How many queues of requests, at least 1; the kernel makes no more than there are processors. */
+  readonly queues: number;
   /** When this process is killed, requests wait for another one. */
   readonly recoverable: boolean;
   /** Told of each request that fails. */
@@ -34,14 +47,15 @@ export interface Attached {
 export async function attach(
   control: UblkControl,
   disk: BlockDevice,
-  { id = ANY_DEVICE, recoverable, onError }: AttachOptions,
+  { id = ANY_DEVICE, queues, recoverable, onError }: AttachOptions,
 ): Promise<Attached> {
   const form = formOf(disk);
   const recovery = DeviceFlag.userRecovery | DeviceFlag.userRecoveryReissue;
   const flags = DeviceFlag.ioctlEncoded | (recoverable ? recovery : 0n);
-  const state = { state: 0, pid: -1 };
-  const wanted = { id, queues: 1, depth: DEPTH, longest: LONGEST, flags, ...state };
-  const info = await control.add(wanted);
+  const info = await control.add({
+    ...{ id, flags, depth: DEPTH, longest: LONGEST, queues: Math.min(queues, MOST_QUEUES) },
+    ...{ state: 0, pid: -1 },
+  });
   try {
     await control.setParameters(info.id, form);
     return await serve(control, info, disk, onError, () => control.start(info.id));
@@ -53,8 +67,7 @@ export async function attach(
 
 /**
  * Serves a device whose process has been killed, with the disk that it had.
- * @throws BlockError another program has made it; SystemError there is no such device, or it cannot be
- *   recovered.
+ * @throws SystemError there is no such device, or it cannot be recovered.
  */
 export async function recover(
   control: UblkControl,
@@ -63,12 +76,6 @@ export async function recover(
   onError: (error: unknown) => void,
 ): Promise<Attached> {
   const info = await control.info(id);
-  if (info.queues !== 1) {
-    throw new BlockError(
-      'EINVAL',
-      `the device has ${info.queues} queues: another program has made it`,
-    );
-  }
   await control.startRecovery(id);
   return serve(control, info, disk, onError, () => control.endRecovery(id));
 }
@@ -80,11 +87,19 @@ async function serve(
   onError: (error: unknown) => void,
   start: () => Promise<void>,
 ): Promise<Attached> {
-  const queue = await UblkQueue.open(info, disk, onError);
-  queue.fetch();
+  const fd = await opened(`/dev/ublkc${info.id}`);
+  const queues = Array.from(
+    { length: info.queues },
+    (_, index) => new UblkQueue(fd, index, info, disk, onError),
+  );
+  for (const queue of queues) queue.fetch();
+  const close = async () => {
+    await Promise.all(queues.map(queue => queue.ended));
+    for (const queue of queues) queue.close();
+    closeSync(fd);
+  };
   const end = async () => {
-    await queue.ended;
-    queue.close();
+    await close();
     // Who has stopped it may have removed it, too.
     await control.remove(info.id).catch(() => {});
   };
@@ -92,8 +107,7 @@ async function serve(
     await start();
   } catch (error) {
     await control.stop(info.id).catch(() => {});
-    await queue.ended;
-    queue.close();
+    await close();
     throw error;
   }
   const ended = end();
@@ -126,4 +140,16 @@ function formOf(disk: BlockDevice): DiskForm {
     discard: write !== undefined && trim !== undefined,
     writeZeroes: zero === 'native',
   };
+}
+
+async function opened(path: string): Promise<number> {
+  for (const end = performance.now() + PATIENCE; ; await delay(10)) {
+    try {
+      return openSync(path, 'r+');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      const late = performance.now() > end || (code !== 'ENOENT' && code !== 'EACCES');
+      if (late) throw error;
+    }
+  }
 }

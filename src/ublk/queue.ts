@@ -1,6 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
 import { isPromise } from '../block/answer.ts';
 import type { BlockDevice } from '../block/device.ts';
 import { settle, trimRange, zeroRange } from '../block/emulate.ts';
@@ -14,6 +12,7 @@ import {
   type Descriptor,
   type DeviceInfo,
   decodeDescriptor,
+  descriptorsAt,
   Io,
   Operation,
   OperationFlag,
@@ -22,16 +21,15 @@ import {
 
 const { EIO, EOPNOTSUPP } = constants.errno;
 const PAGE = 4096;
-/** For so long somebody may take to make the device's name, in ms. */
-const PATIENCE = 5000;
 
-/** The requests of a ublk device, and the disk that answers them. */
+/** A queue of requests of a ublk device, and the disk that answers them. */
 export class UblkQueue {
-  /** Settles when the kernel has no more requests: the device was stopped. */
+  /** Settles when the kernel has no more of them: the device was stopped. */
   readonly ended: Promise<void>;
   readonly #disk: BlockDevice;
   readonly #onError: (error: unknown) => void;
   readonly #fd: number;
+  readonly #index: number;
   readonly #descriptors: MappedFile;
   readonly #ring: IoUring;
   readonly #buffers: Buffer[];
@@ -40,28 +38,24 @@ export class UblkQueue {
   #scheduled = false;
   #end: () => void = () => {};
 
-  /** @throws SystemError. @param onError is told of each request that fails. */
-  static async open(
-    { id, depth, longest }: DeviceInfo,
-    disk: BlockDevice,
-    onError: (error: unknown) => void,
-  ): Promise<UblkQueue> {
-    const fd = await opened(`/dev/ublkc${id}`);
-    return new UblkQueue(fd, depth, longest, disk, onError);
-  }
-
-  private constructor(
+  /**
+   * @param fd of the device, which several queues share. @param index which of them this is.
+   * @param onError is told of each request that fails.
+   * @throws SystemError
+   */
+  constructor(
     fd: number,
-    depth: number,
-    longest: number,
+    index: number,
+    { depth, longest }: DeviceInfo,
     disk: BlockDevice,
     onError: (error: unknown) => void,
   ) {
     this.#fd = fd;
+    this.#index = index;
     this.#disk = disk;
     this.#onError = onError;
     const length = Math.ceil((depth * DESCRIPTOR_SIZE) / PAGE) * PAGE;
-    this.#descriptors = mapFile(fd, 0, length, 'read');
+    this.#descriptors = mapFile(fd, descriptorsAt(index), length, 'read');
     this.#buffers = Array.from({ length: depth }, () => Buffer.allocUnsafeSlow(longest));
     this.#addresses = this.#buffers.map(addressOf);
     this.#left = depth;
@@ -81,12 +75,11 @@ export class UblkQueue {
   close(): void {
     this.#ring.close();
     this.#descriptors.unmap();
-    closeSync(this.#fd);
   }
 
   #put(command: number, tag: number, result: number): void {
     const address = this.#addresses[tag]!;
-    putIo(this.#ring.prepare(tag), this.#fd, command, { tag, result, address });
+    putIo(this.#ring.prepare(tag), this.#fd, command, { queue: this.#index, tag, result, address });
   }
 
   #came(tag: number, result: number): void {
@@ -159,17 +152,5 @@ export class UblkQueue {
     const answer = disk.write!(offset, data, { fua: fua && disk.fua === 'native' });
     if (!fua) return answer;
     return Promise.resolve(answer).then(() => settle(disk, { fua }));
-  }
-}
-
-async function opened(path: string): Promise<number> {
-  for (const end = performance.now() + PATIENCE; ; await delay(10)) {
-    try {
-      return openSync(path, 'r+');
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      const late = performance.now() > end || (code !== 'ENOENT' && code !== 'EACCES');
-      if (late) throw error;
-    }
   }
 }

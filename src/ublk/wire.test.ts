@@ -21,8 +21,11 @@ test('commands', () => {
   assert.deepEqual([entry[0], entry.readInt32LE(4), entry.readUInt32LE(8)], [46, 5, 0xc0207506]);
   assert.deepEqual([entry.readUInt32LE(48), entry.readUInt16LE(54)], [3, 64]);
   assert.deepEqual([entry.readBigUInt64LE(56), entry.readBigUInt64LE(64)], [0x1234n, 99n]);
-  putIo(entry, 6, Io.commitAndFetch, { tag: 7, result: -5, address: 1n });
-  assert.deepEqual([entry.readUInt16LE(50), entry.readInt32LE(52)], [7, -5]);
+  putIo(entry, 6, Io.commitAndFetch, { queue: 2, tag: 7, result: -5, address: 1n });
+  assert.deepEqual(
+    [entry.readUInt16LE(48), entry.readUInt16LE(50), entry.readInt32LE(52)],
+    [2, 7, -5],
+  );
 });
 
 test('what is known of a device', () => {

@@ -158,17 +158,31 @@ export function putIo(
   entry: Buffer,
   fd: number,
   command: number,
-  { tag, result, address }: { tag: number; result: number; address: bigint },
+  { queue, tag, result, address }: IoFields,
 ): void {
   entry.writeUInt8(URING_COMMAND, 0);
   entry.writeInt32LE(fd, 4);
   entry.writeUInt32LE(command, 8);
+  entry.writeUInt16LE(queue, 48);
   entry.writeUInt16LE(tag, 50);
   entry.writeInt32LE(result, 52);
   entry.writeBigUInt64LE(address, 56);
 }
 
+export interface IoFields {
+  readonly queue: number;
+  readonly tag: number;
+  readonly result: number;
+  readonly address: bigint;
+}
+
 export const DESCRIPTOR_SIZE = 24;
+/** Queues of a device at most, and requests that the descriptors of each have room for. */
+export const MOST_QUEUES = 32;
+const MOST_DEEP = 4096;
+
+/** Where the descriptors of a queue are mapped, in bytes. */
+export const descriptorsAt = (queue: number): number => queue * MOST_DEEP * DESCRIPTOR_SIZE;
 
 /** What a request of the kernel asks for. */
 export interface Descriptor {

@@ -252,6 +252,8 @@ describe('the end', () => {
   test('a signal while a file is open: nothing is left', async t => {
     if (!hasFuse(t)) return;
     const shown = await show(t, ['[', 'nbdkit', 'memory', '64M', ']']);
+    const busy = await run(process.execPath, [PROGRAM, shown.point, '--plugin', 'memory', '1M']);
+    assert.match(busy.stderr, /^nbdfuse: .*: has a disk already: fusermount3 -u it first\n$/);
     const reader = spawn('sh', [
       '-c',
       `exec 3<"$1"; echo; read -r line; head -c 1 <&3`,

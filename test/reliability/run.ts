@@ -1,4 +1,4 @@
-/** `npm run reliability -- [SECONDS [SEED]]`: prints a row of docs/reliability.md for each scenario. */
+/** `npm run reliability -- [SECONDS [SEED [NAME]]]`: prints a row of docs/reliability.md for each scenario. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import process from 'node:process';
 import { Random } from '../../src/testing/model.ts';
 import { crowd } from './crowd.ts';
 import { full, killed, terminated } from './faults.ts';
+import { files } from './files.ts';
 import { misbehaving } from './plugins.ts';
 import type { Scenario } from './scenario.ts';
 import { crowded, strangers, strangersOfTls } from './strangers.ts';
@@ -19,6 +20,7 @@ export const SCENARIOS: readonly Scenario[] = [
   strangers,
   strangersOfTls,
   crowded,
+  files,
 ];
 
 /** Goes through one scenario. @returns how many rounds, and what it tells. */
@@ -42,10 +44,12 @@ export async function tried(scenario: Scenario, seconds: number, seed: number, s
   }
 }
 
-async function main(seconds = 60, seed = Date.now() % 1_000_000): Promise<void> {
+/** @param name a part of the names of those that are tried; all unless said. */
+async function main(seconds = 60, seed = Date.now() % 1_000_000, name = ''): Promise<void> {
+  const chosen = SCENARIOS.filter(scenario => scenario.name.includes(name));
   console.log(`Seed ${seed}, ${seconds} s.\n\n| what | rounds | what held |\n| --- | --- | --- |`);
-  for (const scenario of SCENARIOS) {
-    const words = await tried(scenario, seconds / SCENARIOS.length, seed).then(
+  for (const scenario of chosen) {
+    const words = await tried(scenario, seconds / chosen.length, seed).then(
       ({ rounds, figures }) => `${rounds} | ${figures}`,
       error => {
         process.exitCode = 1;
@@ -56,7 +60,9 @@ async function main(seconds = 60, seed = Date.now() % 1_000_000): Promise<void> 
   }
 }
 
+const numberIn = (word: string | undefined) => (word === undefined ? undefined : Number(word));
+
 if (process.argv[1] === import.meta.filename) {
-  const [seconds, seed] = process.argv.slice(2).map(Number);
-  await main(seconds, seed);
+  const [, , seconds, seed, name] = process.argv;
+  await main(numberIn(seconds), numberIn(seed), name);
 }

@@ -93,8 +93,7 @@ export class ServerProcess {
 
   /** In bytes. */
   get memory(): number {
-    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
-    return Number(/VmRSS:\s*(\d+) kB/.exec(status)![1]) * 1024;
+    return memoryOf(this.pid);
   }
 
   get descriptors(): number {
@@ -124,4 +123,10 @@ export class ServerProcess {
     assert.equal(status, 0, this.#said.slice(-2000));
     assert.doesNotMatch(this.#said, /^ +at |\(node:\d+\)|ExperimentalWarning/m);
   }
+}
+
+/** What a process takes, in bytes. */
+export function memoryOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmRSS:\s*(\d+) kB/.exec(status)![1]) * 1024;
 }

@@ -42,21 +42,31 @@ reboot -f
 `;
 
 /** What our commands are called there. */
-const COMMANDS = ['nbdkit', 'nbdinfo', 'nbdcopy', 'nbdublk'];
+const COMMANDS = ['nbdkit', 'nbdinfo', 'nbdcopy', 'nbdfuse', 'nbdublk'];
+
+export interface Machine {
+  /** A folder whose files are in /tmp/given there. */
+  readonly given?: string;
+  /** 1 unless said. All of them are one thread: with more than one, qemu crashes now and then. */
+  readonly processors?: number;
+}
 
 /**
  * Runs a bash script as root in a machine that has booted for it, in /tmp of its own, with our commands
  * and nothing of a network.
- * @param given a folder whose files are in /tmp/given there.
  * @returns what it printed. @throws Error with that, unless it ends well.
  */
-export async function inMachine(t: TestContext, script: string, given?: string): Promise<string> {
+export async function inMachine(
+  t: TestContext,
+  script: string,
+  { given, processors = 1 }: Machine = {},
+): Promise<string> {
   const kernel = debianKernel();
   const initramfs = join(temporaryFolder(t), 'initramfs');
   writeFileSync(initramfs, firstFiles(kernel.module, script, given));
   const root = 'local,id=host,path=/,security_model=none,readonly=on,multidevs=remap';
   const words = [
-    ...['-M', 'q35', '-accel', 'tcg,thread=single', '-cpu', 'max', '-smp', '1'],
+    ...['-M', 'q35', '-accel', 'tcg,thread=single', '-cpu', 'max', '-smp', `${processors}`],
     ...['-m', String(MEMORY_MIB), '-nodefaults', '-no-reboot'],
     ...['-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
     ...['-fsdev', root, '-device', 'virtio-9p-pci,fsdev=host,mount_tag=host'],

@@ -49,23 +49,30 @@ test('by TLS; what the pattern plugin has; and a disk that is read-only', async 
     blockdev --getsize64 --getro /dev/nbd0
     nbd-client -d /dev/nbd0
     `,
-    keys,
+    { given: keys },
   );
   assert.match(output, /00000000 {2}00 00 00 00 00 07 d0 00 {2}00 00 00 00 00 07 d0 08/);
   assert.match(output, /^1073741824\n1$/m);
 });
 
-test('vsock, both ways', async t => {
+test('vsock, both ways, with the tools of C at either end', async t => {
   const output = await inMachine(
     t,
     `
+    head -c 16M /dev/urandom > /tmp/in
+    copied() {
+      rm -f /tmp/out
+      $1 /tmp/in $3
+      $2 $3 /tmp/out
+      cmp /tmp/in /tmp/out && echo the same
+    }
     nbdkit --vsock -P /tmp/pid memory 16M
     nbdinfo --size nbd+vsock://1
-    head -c 16M /dev/urandom > /tmp/in
-    nbdcopy /tmp/in nbd+vsock://1
-    nbdcopy nbd+vsock://1 /tmp/out
-    cmp /tmp/in /tmp/out && echo the same
+    copied nbdcopy nbdcopy nbd+vsock://1
+    copied nbdcopy /usr/bin/nbdcopy nbd+vsock://1
+    /usr/bin/nbdkit --vsock -p 10810 memory 16M
+    copied /usr/bin/nbdcopy nbdcopy nbd+vsock://1:10810
     `,
   );
-  assert.match(output, /^16777216\nthe same$/m);
+  assert.match(output, /^16777216\nthe same\nthe same\nthe same$/m);
 });

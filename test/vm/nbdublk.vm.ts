@@ -55,12 +55,13 @@ test('a file system, discard and deletion; a signal while it is mounted', async 
   assert.doesNotMatch(output, /^nbdublk:/m);
 });
 
-test('whatever is written is read back, after nbdublk was killed, too', async t => {
+test('by two queues whatever is written is read back, after nbdublk was killed, too', async t => {
   const output = await inMachine(
     t,
     `${FUNCTIONS}
     nbdkit -U /tmp/s memory 32M
-    provide --recoverable - --unix /tmp/s
+    provide --recoverable -C 3 - --unix /tmp/s
+    nbdublk --list
     fio --name=x --filename=$device --size=2M --rw=randrw --bsrange=512-64k --verify=crc32c \\
       --direct=1 --ioengine=libaio --iodepth=16 --minimal > /dev/null
     fio --name=y --filename=$device --offset=16M --size=4M --rw=write --bs=4k --verify=crc32c \\
@@ -74,7 +75,10 @@ test('whatever is written is read back, after nbdublk was killed, too', async t 
     ended
     cat /tmp/errors
     `,
+    { processors: 2 },
   );
+  // A queue for each connection, but no more than there are processors.
+  assert.match(output, /^dev id 0: nr_hw_queues 2 queue_depth 64$/m);
   assert.match(output, /state QUIESCED/);
   assert.match(output, /^all is there\nended with 0$/m);
 });
@@ -87,6 +91,7 @@ test('what cannot be, in a line each; and a server that goes away', async t => {
     fails nbdublk - --plugin memory 0
     fails nbdublk - --plugin memory 1000
     fails nbdublk --delete 7
+    fails su nobody -s /bin/sh -c 'PATH=/tmp/bin:$PATH nbdublk --list'
     fails nbdublk --recover 7 --plugin memory 1M
     provide - --plugin pattern 1M
     fails nbdublk 0 --plugin memory 1M
@@ -110,6 +115,7 @@ test('what cannot be, in a line each; and a server that goes away', async t => {
     /^nbdublk: the disk is empty: a device needs a sector$/m,
     /^nbdublk: the disk has 1000 bytes: a device has whole sectors of 512 bytes$/m,
     /^nbdublk: ublk: stop: no such device$/m,
+    /^nbdublk: \/dev\/ublk-control: only root may$/m,
     /^nbdublk: ublk: info: no such device$/m,
     /^nbdublk: ublk: add: file already exists$/m,
     /^dd: (failed to open|error writing) '\/dev\/ublkb0': /m,

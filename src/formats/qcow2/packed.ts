@@ -4,6 +4,7 @@ import { sliceData, viewsOf } from '../../block/data.ts';
 import type { BlockDevice, Data, ReadOptions, RequestOptions } from '../../block/device.ts';
 import { BlockError, messageOf } from '../../block/errors.ts';
 import { readInto } from '../../block/read-into.ts';
+import { Scratch } from '../../block/scratch.ts';
 import type { Coding } from '../../codecs/coding.ts';
 import { decodeHere } from '../../codecs/decode-here.ts';
 import { decoders, type SharedBytes } from '../../codecs/threads.ts';
@@ -13,6 +14,8 @@ const SECTOR = 512;
 /** Of decoded clusters that are kept. */
 const BUDGET = 8 << 20;
 const LEAST = 4;
+/** Clusters on their way, for which there is memory: those of one request of 2 MiB. */
+const AT_ONCE = 32;
 /** Clusters of so many bytes are decoded sooner than another thread is awake. */
 const HERE = 256 << 10;
 
@@ -49,6 +52,9 @@ export function packedEntry(start: number, length: number, clusterBits: number):
 export class PackedClusters implements Pick<BlockDevice, 'read'> {
   readonly #file: ImageFile;
   readonly #cluster: number;
+  /** They are decoded in this thread. */
+  readonly #isShort: boolean;
+  readonly #scratch: Scratch;
   readonly #coding: Coding;
   readonly #placeOf: (offset: bigint) => PackedPlace | PromiseLike<PackedPlace>;
   readonly #kept: BlockCache<number, Uint8Array, Promise<Uint8Array>>;
@@ -62,21 +68,45 @@ export class PackedClusters implements Pick<BlockDevice, 'read'> {
   ) {
     this.#file = file;
     this.#cluster = cluster;
+    this.#isShort = cluster <= HERE;
+    // What an entry can say at most.
+    this.#scratch = new Scratch(2 * cluster + SECTOR, AT_ONCE);
     // More may follow in the last sector.
     this.#coding = { kind: compression === 'zlib' ? 'deflate' : 'zstd', part: true };
     this.#placeOf = placeOf;
     this.#kept = new BlockCache(new Budget(Math.max(BUDGET, LEAST * cluster)));
   }
 
-  async read(offset: bigint, length: number, options?: ReadOptions): Promise<Data> {
+  async read(offset: bigint, length: number, options: ReadOptions = {}): Promise<Data> {
     const within = Number(offset & BigInt(this.#cluster - 1));
     const count = Math.ceil((within + length) / this.#cluster);
-    const clusters = await Promise.all(
-      Array.from({ length: count }, (_, index) =>
-        this.#decoded(offset + BigInt(index * this.#cluster), options),
-      ),
-    );
+    const offsets = Array.from({ length: count }, (_, i) => offset + BigInt(i * this.#cluster));
+    const isWhole = within === 0 && length === count * this.#cluster;
+    if (isWhole && this.#isShort && options.memory) {
+      return this.#straight(offsets, options.memory(length), options);
+    }
+    const clusters = await Promise.all(offsets.map(each => this.#decoded(each, options)));
     return sliceData(clusters.flatMap(viewsOf), within, length);
+  }
+
+  /** Whole clusters to where they are wanted, which are not kept. */
+  async #straight(
+    offsets: readonly bigint[],
+    bytes: Uint8Array,
+    { signal }: RequestOptions,
+  ): Promise<Uint8Array> {
+    const one = (place: PackedPlace, target: Uint8Array) => {
+      const kept = this.#kept.peek(place.start);
+      return kept ? target.set(kept) : this.#decode(place, target, { signal });
+    };
+    await Promise.all(
+      offsets.map((offset, index) => {
+        const start = index * this.#cluster;
+        const target = bytes.subarray(start, start + this.#cluster);
+        return andThen(this.#placeOf(offset), place => one(place, target));
+      }),
+    );
+    return bytes;
   }
 
   /** What was there is there no more. */
@@ -86,25 +116,40 @@ export class PackedClusters implements Pick<BlockDevice, 'read'> {
 
   /** Asks for what is at a place as soon as that is known, before it can be somebody else's. */
   #decoded(offset: bigint, options?: RequestOptions): PromiseLike<Uint8Array> {
+    const make = async (place: PackedPlace, own: RequestOptions) => {
+      const Memory = this.#isShort ? ArrayBuffer : SharedArrayBuffer;
+      const bytes = new Uint8Array(new Memory(this.#cluster));
+      await this.#decode(place, bytes, own);
+      return bytes;
+    };
     const decode = (place: PackedPlace) =>
-      this.#kept.get(place.start, own => this.#decode(place, own), options);
+      this.#kept.get(place.start, own => make(place, own), options);
     return Promise.resolve(andThen(this.#placeOf(offset), decode));
   }
 
-  async #decode(place: PackedPlace, options: RequestOptions): Promise<Uint8Array> {
-    const input = new Uint8Array(place.end - place.start);
-    await readInto(this.#file, BigInt(place.start), input, options);
-    const isShort = this.#cluster <= HERE;
-    const memory = isShort ? new ArrayBuffer(this.#cluster) : new SharedArrayBuffer(this.#cluster);
-    const bytes = new Uint8Array(memory);
+  async #decode(
+    { start, end }: PackedPlace,
+    bytes: Uint8Array,
+    options: RequestOptions,
+  ): Promise<void> {
+    const length = end - start;
+    const fetch = async <I extends Uint8Array>(input: I) => {
+      await readInto(this.#file, BigInt(start), input, options);
+      return input;
+    };
     try {
-      if (isShort) await decodeHere(this.#coding, input, bytes);
-      else await decoders.decode(this.#coding, input, () => bytes as SharedBytes, options);
+      if (this.#isShort) {
+        await this.#scratch.with(length, async input =>
+          decodeHere(this.#coding, await fetch(input), bytes),
+        );
+      } else {
+        const input = await fetch(new Uint8Array(length));
+        await decoders.decode(this.#coding, input, () => bytes as SharedBytes, options);
+      }
     } catch (error) {
       options.signal?.throwIfAborted();
-      const words = `a compressed cluster at ${place.start} cannot be read: ${messageOf(error)}`;
+      const words = `a compressed cluster at ${start} cannot be read: ${messageOf(error)}`;
       throw new BlockError('EIO', words, { cause: error });
     }
-    return bytes;
   }
 }

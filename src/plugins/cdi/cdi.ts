@@ -5,19 +5,20 @@ import { definePlugin } from '../../declare/declare.ts';
 import { fileSource } from '../../http/file-source.ts';
 import { WEB_PARAMETERS } from '../../http/parameters.ts';
 import { parseImageName } from './image-name.ts';
-import type { PackedLayer } from './manifest.ts';
+import type { ImageStore, PackedLayer } from './image-store.ts';
+import { localImage } from './local-image.ts';
 import { Registry } from './registry.ts';
 import { unpacked } from './unpack.ts';
 
 export default definePlugin({
   name: 'cdi',
-  description: 'a layer of a container image in a registry',
+  description: 'a layer of a container image',
   parameters: {
     name: {
       type: 'string',
       required: true,
       bare: true,
-      help: '[docker://][HOST/]REPOSITORY[:TAG|@DIGEST]',
+      help: '[docker://][HOST/]REPOSITORY[:TAG|@DIGEST], or oci:, oci-archive: or docker-archive:PATH[:TAG]',
     },
     layer: { type: 'integer', minimum: 0, default: '0', help: 'Which layer, from 0 on' },
     user: { type: 'string', help: 'User for the registry' },
@@ -25,15 +26,17 @@ export default definePlugin({
     sslverify: WEB_PARAMETERS.sslverify,
   },
   async create({ name, layer: index, user, password, sslverify: verify }, { debug }) {
-    const registry = new Registry(parseImageName(name), { user, password, verify, debug });
+    const store =
+      (await localImage(name)) ??
+      new Registry(parseImageName(name), { user, password, verify, debug });
     try {
-      const layer = await registry.layer(index);
-      const { digest, packing } = layer;
-      if (packing) return await unpackedSource(registry, { digest, packing }, debug);
-      const open = async (signal: AbortSignal) => (await registry.blob(layer, signal)).device();
-      return { ...fileSource(open), close: () => registry.close() };
+      const layer = await store.layer(index);
+      const { packing } = layer;
+      if (packing) return await unpackedSource(store, { ...layer, packing }, debug);
+      const open = async (signal: AbortSignal) => layer.open(signal);
+      return { ...fileSource(open), close: () => store.close() };
     } catch (error) {
-      registry.close();
+      await store.close();
       throw error;
     }
   },
@@ -41,12 +44,12 @@ export default definePlugin({
 
 /** What is packed cannot be read in parts. */
 async function unpackedSource(
-  registry: Registry,
+  store: ImageStore,
   layer: PackedLayer,
   debug: (message: string) => void,
 ): Promise<DeviceSource> {
-  const device = await unpacked((await registry.blob(layer)).device(), layer, debug);
-  registry.close();
+  const device = await unpacked(await layer.open(), layer, debug);
+  await store.close();
   const open = () => withRecipeOf(device, wrapDevice(device, { ...PASS, close: () => {} }));
   return { open, close: () => device.close?.() };
 }

@@ -1,15 +1,7 @@
 import { createHash } from 'node:crypto';
 import { BlockError, UsageError } from '../../block/errors.ts';
 import { harmless } from '../../protocol/text.ts';
-
-/** What a layer is and how it is packed. */
-export interface Layer {
-  readonly digest: string;
-  /** undefined: it can be read as it is. */
-  readonly packing?: 'gzip' | 'zstd';
-}
-
-export type PackedLayer = Required<Layer>;
+import type { Packing } from './image-store.ts';
 
 const MANIFESTS = [
   'application/vnd.oci.image.manifest.v1+json',
@@ -27,7 +19,11 @@ interface Descriptor {
   readonly mediaType?: unknown;
   readonly digest?: unknown;
   readonly platform?: { readonly os?: unknown; readonly architecture?: unknown };
+  readonly annotations?: { readonly [key: string]: unknown };
 }
+
+/** The annotation that has the tag of an image in a layout of OCI. */
+const TAG = 'org.opencontainers.image.ref.name';
 
 const ARCHITECTURES: Readonly<Record<string, string>> = {
   x64: 'amd64',
@@ -50,12 +46,14 @@ export function manifestFor(text: string): string | undefined {
   return digestOf(own ?? all.find(({ platform }) => platform === undefined) ?? all[0]);
 }
 
-/** @throws UsageError there is no such layer; BlockError EIO it is no manifest. */
-export function layerOf(text: string, index: number): Layer {
+/**
+ * What a layer is and how it is packed.
+ * @throws UsageError there is no such layer; BlockError EIO it is no manifest.
+ */
+export function layerOf(text: string, index: number): { digest: string; packing?: Packing } {
   const layers = descriptorsOf(parsed(text).layers);
   const layer = layers[index];
-  if (!layer)
-    throw new UsageError(`layer: there is no layer ${index}: the image has ${layers.length}`);
+  if (!layer) throw noLayer(index, layers.length);
   const type = String(layer.mediaType);
   const digest = digestOf(layer);
   if (/tar$/.test(type)) return { digest };
@@ -65,6 +63,49 @@ export function layerOf(text: string, index: number): Layer {
     'EIO',
     `layer ${index} is of the type ${harmless(type)}, which is not supported`,
   );
+}
+
+export function noLayer(index: number, count: number): UsageError {
+  return new UsageError(`layer: there is no layer ${index}: the image has ${count}`);
+}
+
+/**
+ * The digest of one of the images in the index of a layout: that with a tag, or the only one.
+ * @throws UsageError there is no such image, or there are several; BlockError EIO it is no index
+ */
+export function imageIn(text: string, tag: string | undefined): string {
+  const all = descriptorsOf(parsed(text).manifests);
+  const named = all.filter(({ annotations }) => tag === undefined || annotations?.[TAG] === tag);
+  const tags = all.map(({ annotations }) => String(annotations?.[TAG] ?? 'without a tag'));
+  return digestOf(onlyOne(named, tag, tags));
+}
+
+/**
+ * The files of the layers of an image, by the manifest of an archive of docker.
+ * @throws UsageError and BlockError as `imageIn`
+ */
+export function archivedLayers(text: string, reference: string | undefined): readonly string[] {
+  const images = listOf<{ RepoTags?: unknown; Layers?: unknown }>(parsed(text));
+  const tagsOf = ({ RepoTags: tags }: { RepoTags?: unknown }) =>
+    Array.isArray(tags) ? tags.map(String) : [];
+  const named = images.filter(
+    image => reference === undefined || tagsOf(image).some(tag => isSame(tag, reference)),
+  );
+  const { Layers: layers } = onlyOne(named, reference, images.flatMap(tagsOf));
+  if (Array.isArray(layers) && layers.every(each => typeof each === 'string')) return layers;
+  throw new BlockError('EIO', 'the manifest of the image has no layers');
+}
+
+/** Whether a name is a reference, which may go without its tag or the host that is usual. */
+const isSame = (name: string, reference: string) =>
+  [reference, `${reference}:latest`].some(each => name === each || name.endsWith(`/${each}`));
+
+function onlyOne<T>(found: readonly T[], wanted: string | undefined, all: readonly string[]): T {
+  const [first, second] = found;
+  if (first && !second) return first;
+  const list = all.map(harmless).join(', ');
+  const what = wanted === undefined ? `there are ${all.length} images` : `no image '${wanted}'`;
+  throw new UsageError(`name: ${what}: expected one of them behind a colon: ${list}`);
 }
 
 /** @throws BlockError EIO these are not the bytes that the digest is of. */
@@ -83,7 +124,9 @@ function parsed(text: string): Record<string, unknown> {
   throw new BlockError('EIO', 'what came is no manifest of an image');
 }
 
-function descriptorsOf(value: unknown): Descriptor[] {
+const descriptorsOf = (value: unknown) => listOf<Descriptor>(value);
+
+function listOf<T extends object>(value: unknown): T[] {
   if (Array.isArray(value) && value.every(each => typeof each === 'object' && each)) return value;
   throw new BlockError('EIO', 'the manifest of the image has no layers');
 }

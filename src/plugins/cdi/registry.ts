@@ -10,7 +10,8 @@ import { statusError } from '../../http/status.ts';
 import { PATIENCE, tryAgain } from '../../http/trying.ts';
 import { WebFile } from '../../http/web-file.ts';
 import type { ImageName } from './image-name.ts';
-import { ACCEPTED, checkDigest, type Layer, layerOf, manifestFor } from './manifest.ts';
+import type { ImageStore, StoredLayer } from './image-store.ts';
+import { ACCEPTED, checkDigest, layerOf, manifestFor } from './manifest.ts';
 
 const LONGEST = 4 << 20;
 /** In ms. */
@@ -24,7 +25,7 @@ export interface RegistryOptions {
 }
 
 /** A registry of container images (OCI distribution). */
-export class Registry {
+export class Registry implements ImageStore {
   readonly #agent: HttpAgent;
   readonly #tokens: HttpAgent;
   readonly #image: ImageName;
@@ -40,15 +41,15 @@ export class Registry {
     this.#patience = { ...PATIENCE, debug };
   }
 
-  /** @throws UsageError, BlockError */
-  async layer(index: number): Promise<Layer> {
+  async layer(index: number): Promise<StoredLayer> {
     const { reference } = this.#image;
     const first = await this.#manifest(reference);
     const own = manifestFor(first);
-    return layerOf(own === undefined ? first : await this.#manifest(own), index);
+    const layer = layerOf(own === undefined ? first : await this.#manifest(own), index);
+    return { ...layer, open: async signal => (await this.#blob(layer.digest, signal)).device() };
   }
 
-  blob({ digest }: Layer, signal?: AbortSignal): Promise<WebFile> {
+  #blob(digest: string, signal: AbortSignal | undefined): Promise<WebFile> {
     const options = { followRedirects: true, patience: this.#patience };
     return WebFile.open(this.#agent, this.#urlOf(`blobs/${digest}`), options, signal && { signal });
   }

@@ -1,4 +1,4 @@
-import { lstatSync, realpathSync, type Stats, statfsSync, statSync } from 'node:fs';
+import { lstatSync, readFileSync, realpathSync, type Stats, statfsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { reasonOf, UsageError } from '../../block/errors.ts';
 
@@ -12,6 +12,7 @@ export interface MountPoint {
 }
 
 const DEFAULT_NAME = 'nbd';
+const FUSE_MAGIC = 0x65735546;
 
 /**
  * A file, which the disk takes the place of; a folder, in which it is `nbd`; or a name in a folder.
@@ -39,12 +40,26 @@ function statOf(path: string): Stats | undefined {
   try {
     const found = statSync(path, { throwIfNoEntry: false });
     // What is known of a file may outlive its file system for a second.
-    if (found) statfsSync(path);
+    if (found && statfsSync(path).type === FUSE_MAGIC) refuseMounted(path);
     return found;
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOTDIR') return undefined;
     const lost = 'what was mounted there has ended: fusermount3 -u it first';
     throw new UsageError(`${path}: ${code === 'ENOTCONN' ? lost : reasonOf(error)}`);
   }
 }
+
+/** Another disk there would hide the first, and outlive it. @throws UsageError */
+function refuseMounted(path: string): void {
+  const point = realpathSync(path).replace(/[ \t\n\\]/g, octal);
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  const ours = mounts.some(
+    line => line.includes(` ${point} `) && line.includes(' - fuse.nbdfuse '),
+  );
+  if (ours) throw new UsageError(`${path}: has a disk already: fusermount3 -u it first`);
+}
+
+/** As the kernel writes what would end a word. */
+const octal = (sign: string) => `\\${sign.charCodeAt(0).toString(8).padStart(3, '0')}`;

@@ -84,7 +84,7 @@ describe('what is shown', () => {
 
   test('words that name nothing', async () => {
     const wrong: [string[], RegExp][] = [
-      [[], /expected MOUNTPOINT\[\/NAME\] and an NBD-URI/],
+      [[], /expected an NBD-URI or another disk/],
       [['--nbd', 'x'], /unknown mode '--nbd'/],
       [['--unix'], /--unix: expected 1, found 0 words/],
       [['--tcp', 'localhost'], /--tcp: expected 2, found 1 word/],

@@ -48,13 +48,14 @@ export async function provide(
 
 function attachAs(
   control: UblkControl,
-  { device }: Disk,
+  { device, connections }: Disk,
   id: number | undefined,
   settings: Settings,
   onError: (error: unknown) => void,
 ): Promise<Attached> {
   const { recoverable } = settings;
-  if (!settings.recover) return attach(control, device, { id, recoverable, onError });
+  if (!settings.recover)
+    return attach(control, device, { id, queues: connections.length, recoverable, onError });
   if (id === undefined) throw new UsageError('--recover: expected the number of a device');
   return recover(control, device, id, onError);
 }
