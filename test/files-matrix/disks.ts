@@ -15,6 +15,8 @@ export interface DiskKind {
   readonly extent: Extent;
   readonly attributes?: Attributes;
   readonly windows?: boolean;
+  /** KiB by which the kernel keeps more for itself than can be read from the disk. */
+  readonly reserve?: number;
   /** Makes the file `disk` in a folder. */
   make(folder: string): Promise<void>;
   /** Changes the tree on the disk of a folder by a script that runs in it. */
@@ -128,6 +130,7 @@ function inLvm(type: string, mkfs: string, options: string, attributes: Attribut
     ],
     extent: 'all',
     attributes,
+    ...(type === 'btrfs' && { reserve: 16 << 10 }),
     fill: tree => fillSystem(tree, attributes),
   });
 }

@@ -66,7 +66,7 @@ export async function fillAsWindows(folder: string): Promise<void> {
     cp --preserve=timestamps /usr/bin/*sh /usr/bin/x* ${system}
     printf '# hosts\\r\\n' > ${system}/drivers/etc/hosts; printf x > ${system}/config/SOFTWARE
     cd ${folder}/Users/Me; printf 1 > 'Übung (1).txt'; printf 2 > '日本語 😀.txt'; printf 3 > "$(printf n%.0s {1..250})"
-    head -c 3000000 /dev/urandom > Desktop/picture.jpg; cp /usr/share/perl/5*/unicore/Name.pl compressible
+    head -c 3000000 /dev/urandom > Desktop/picture.jpg; seq 300000 > compressible
     truncate -s 200M holes; printf middle | dd of=holes bs=1 seek=100000000 conv=notrunc status=none
     mkdir many; (cd many; seq -f 'File %06g.dat' 5000 | xargs -d '\\n' touch)`);
 }

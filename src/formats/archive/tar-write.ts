@@ -113,7 +113,8 @@ function ustar(member: TarMember, flag: string): Buffer {
     octal(BigInt(device.major), 329, 8);
     octal(BigInt(device.minor), 337, 8);
   }
-  const sum = bytes.reduce((total, byte) => total + byte, 0);
+  let sum = 0;
+  for (const byte of bytes) sum += byte;
   bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return bytes;
 }
