@@ -1,5 +1,6 @@
 /** Disks as machines have them, with a tree on each, and what is said of it without this project. */
-import { mkdirSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { inMachine } from '../vm/machine.ts';
@@ -40,10 +41,13 @@ async function fillSystem(tree: string, attributes?: Attributes): Promise<void> 
   await addOddities(tree, attributes);
 }
 
+/** Options of losetup for what is from there to the end of the partition. */
+const within = (at: number) => `-o ${at} --sizelimit ${(SIZE_MIB - 1) * MIB - at}`;
+
 /** A loop device of a part of the disk, as $part for as long as a script runs. */
 const withPart = (folder: string, at: number, script: string) =>
   shell(`
-    part=$(losetup -f --show -o ${at} ${folder}/disk); trap 'losetup -d $part' EXIT
+    part=$(losetup -f --show ${within(at)} ${folder}/disk); trap 'losetup -d $part' EXIT
     ${script}`);
 
 interface Mounting {
@@ -60,7 +64,7 @@ async function inMounted<T>(
 ): Promise<T> {
   const tree = join(folder, 'mounted');
   mkdirSync(tree, { recursive: true });
-  const loop = await shell(`losetup -f --show -o ${at} ${folder}/disk`);
+  const loop = await shell(`losetup -f --show ${within(at)} ${folder}/disk`);
   try {
     await shell(`mount -t ${type} -o ${options} ${loop.trim()} ${tree}`);
     try {
@@ -89,7 +93,7 @@ function mountable(
     ...rest,
     async make(folder) {
       await shell(`truncate -s ${SIZE_MIB}M ${folder}/disk`);
-      await shell(`echo 'start=1MiB' | sfdisk -q -X gpt ${folder}/disk`);
+      await shell(`echo 'start=1MiB,size=${SIZE_MIB - 2}MiB' | sfdisk -q -X gpt ${folder}/disk`);
       await withPart(folder, MIB, partition);
       await inMounted(folder, mounting, fill);
     },
@@ -145,7 +149,7 @@ const iso: DiskKind = {
     const tree = join(folder, 'tree');
     mkdirSync(tree);
     await fillSystem(tree);
-    await iso.change(folder, 'rm odd/holes');
+    await iso.change(folder, 'rm odd/holes odd/large');
   },
   change: async (folder, script) => {
     await shell(`cd ${folder}/tree; ${script}`);
@@ -153,15 +157,19 @@ const iso: DiskKind = {
       `xorriso -as mkisofs -quiet -R -V label -o ${folder}/disk ${folder}/tree 2> /dev/null`,
     );
   },
+  /** Of the tree that it was made of; a machine of its own, which can mount it, finds the same. */
   async facts(t, folder) {
+    const [given, tree] = [join(folder, 'given'), join(folder, 'tree')];
+    const facts = factsOf(tree);
+    mkdirSync(given);
+    await shell(`ln ${folder}/disk ${given}`);
+    writeFileSync(join(given, 'facts'), facts.join('\0'), 'latin1');
     const program = join(import.meta.dirname, 'facts.ts');
-    const given = join(folder, 'given');
-    await shell(`mkdir ${given}; ln ${folder}/disk ${given}`);
     const script = `
       mount -t iso9660 -o ro,loop /tmp/given/disk /mnt
-      cd ${process.cwd()}; node --import tsx ${program} /mnt | base64 -w 0`;
-    const output = await inMachine(t, script, given);
-    return Buffer.from(output.trim(), 'base64').toString('latin1').split('\0');
+      cd ${process.cwd()}; node --import tsx ${program} /mnt /tmp/given/facts`;
+    assert.equal(await inMachine(t, script, given), '');
+    return facts;
   },
 };
 

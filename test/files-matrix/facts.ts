@@ -1,6 +1,6 @@
 /**
  * What the kernel says of all files in a folder, in the lines of `nbdfiles ls -lR --csv`.
- * `node --import tsx facts.ts FOLDER` prints it, for a machine of its own.
+ * `node --import tsx facts.ts FOLDER FILE` compares it, in a machine of its own.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -9,6 +9,7 @@ import {
   lstatSync,
   openSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   readSync,
 } from 'node:fs';
@@ -90,6 +91,14 @@ function sumOf(path: Buffer): string {
 
 const quoted = (text: string) => (/[ "\n,]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
+/** Prints the lines that only one side has. */
+function main(folder: string, expected: string): void {
+  const sides = [factsOf(folder), readFileSync(expected, 'latin1').split('\0')];
+  const [here, there] = sides.map(lines => new Set(comparable(lines, 'portable')));
+  for (const line of here!) if (!there!.has(line)) console.log(`mounted: ${line}`);
+  for (const line of there!) if (!here!.has(line)) console.log(`expected: ${line}`);
+}
+
 if (import.meta.url === pathToFileURL(process.argv[1]!).href) {
-  process.stdout.write(Buffer.from(factsOf(process.argv[2]!).join('\0'), 'latin1'));
+  main(...(process.argv.slice(2) as [string, string]));
 }
