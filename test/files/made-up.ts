@@ -1,10 +1,14 @@
-/** File systems of objects: a text is a file, an object a directory, a list one with odd names. */
+/**
+ * File systems of objects: a text is a file, an object a directory, a list one with odd names, and a
+ * number an empty file of that second.
+ */
 import { bytesDevice } from '../../src/formats/fs/file-device.ts';
 import type { Entry, FileSystem, FileType, Node } from '../../src/formats/fs/file-system.ts';
 import { Tree } from '../../src/formats/fs/tree.ts';
 
 export type Content =
   | string
+  | number
   | { readonly link: string }
   | { readonly [name: string]: Content }
   | readonly (readonly [name: string, content: Content])[];
@@ -14,14 +18,14 @@ let next = 0;
 
 /** The same for the same object. */
 function idOf(content: Content): string {
-  if (typeof content === 'string') return String(next++);
+  if (typeof content !== 'object') return String(next++);
   const id = ids.get(content) ?? String(next++);
   ids.set(content, id);
   return id;
 }
 
 function linkOf(content: Content): string | undefined {
-  if (typeof content === 'string' || Array.isArray(content) || !('link' in content))
+  if (typeof content !== 'object' || Array.isArray(content) || !('link' in content))
     return undefined;
   return typeof content.link === 'string' ? content.link : undefined;
 }
@@ -29,13 +33,13 @@ function linkOf(content: Content): string | undefined {
 function nodeOf(content: Content): Node {
   const link = linkOf(content);
   const type: FileType =
-    typeof content === 'string' ? 'file' : link === undefined ? 'directory' : 'symlink';
+    typeof content !== 'object' ? 'file' : link === undefined ? 'directory' : 'symlink';
   const bytes = Buffer.from(typeof content === 'string' ? content : '');
   const entry = ([name, inner]: readonly [string, Content]): Entry => ({
     name,
     node: async () => nodeOf(inner),
   });
-  const time = 1_000_000_000_000n;
+  const time = BigInt(typeof content === 'number' ? content : 1000) * 1_000_000_000n;
   return {
     id: idOf(content),
     stat: {

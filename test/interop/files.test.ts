@@ -12,6 +12,7 @@ import {
 import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gptTables, LINUX_FILESYSTEM } from '../../src/formats/partition-table/gpt.ts';
+import { sendPart, webServer } from '../peer/web-server.ts';
 import { temporaryFolder } from '../peer/wire.ts';
 import { has, type Outcome, run, runWell } from './programs.ts';
 
@@ -199,6 +200,17 @@ test('by the names of libguestfs, and over NBD', async t => {
   const nbdkit = resolve(import.meta.dirname, '../../dist/nbdkit.cjs');
   const command = ['[', process.execPath, nbdkit, 'file', image, ']'];
   assert.equal(await printed('cat', '-a', ...command, '/etc/hostname'), 'box\n');
+});
+
+test('a file of a compressed disk far away takes few requests', async t => {
+  const disk = await diskOf(t);
+  if (!disk || !has(t, 'xz')) return;
+  await runWell('xz', ['-1', '--block-size=256KiB', disk.image]);
+  const packed = readFileSync(`${disk.image}.xz`);
+  const web = await webServer(t, (request, response) => sendPart(request, response, packed));
+  assert.equal(await printed('cat', '-a', web.url('/disk.img.xz'), '/name'), 'box\n');
+  // Of these, seven are for what file it is and the index at its end.
+  assert.ok(web.requests.length <= 17, `${web.requests.length} requests`);
 });
 
 for (const [words, why] of [

@@ -53,3 +53,10 @@ test('lengths that count themselves', () => {
     assert.equal(text[said - 1], '\n', String(length));
   }
 });
+
+test('extended attributes', () => {
+  const attributes = [[Buffer.from('user.a=b%\xe9', 'latin1'), Buffer.of(0, 10, 255)]] as const;
+  const header = tarHeader(member('f', { attributes }));
+  const record = '35 SCHILY.xattr.user.a%3Db%25\xe9=\0\n\xff\n';
+  assert.equal(header.toString('latin1', 512, 512 + 35), record);
+});

@@ -16,6 +16,8 @@ export interface TarMember {
   /** Where a link leads. */
   readonly link?: Buffer | undefined;
   readonly device?: { readonly major: number; readonly minor: number } | undefined;
+  /** Names and values of extended attributes, kept as GNU tar and bsdtar do. */
+  readonly attributes?: readonly (readonly [name: Buffer, value: Buffer])[] | undefined;
 }
 
 export type TarType =
@@ -49,6 +51,8 @@ export function tarHeader(member: TarMember): Buffer {
   if (mtime < 0n || mtime >= 8n ** 11n) records.push(record('mtime', Buffer.from(String(mtime))));
   if (uid >= 8 ** 7) records.push(record('uid', Buffer.from(String(uid))));
   if (gid >= 8 ** 7) records.push(record('gid', Buffer.from(String(gid))));
+  for (const [key, value] of member.attributes ?? [])
+    records.push(record(attributeKey(key), value));
   const own = ustar(member, FLAGS[member.type]);
   if (records.length === 0) return own;
   const extended = Buffer.concat(records);
@@ -69,12 +73,24 @@ export function tarEnd(written: bigint): Buffer {
   return Buffer.alloc(Number(((least + blocks - 1n) / blocks) * blocks - written));
 }
 
+/** As the key ends with the first equals sign, one in a name is written otherwise. */
+function attributeKey(name: Buffer): Buffer {
+  const text = name.toString('latin1').replaceAll('%', '%25').replaceAll('=', '%3D');
+  return Buffer.from(`SCHILY.xattr.${text}`, 'latin1');
+}
+
 /** `LENGTH KEY=VALUE\n`, where the length counts its own digits. */
-function record(key: string, value: Buffer): Buffer {
+function record(key: string | Buffer, value: Buffer): Buffer {
   const rest = key.length + value.length + 3;
   let length = rest + String(rest).length;
   if (String(length).length !== String(rest).length) length += 1;
-  return Buffer.concat([Buffer.from(`${length} ${key}=`), value, Buffer.from('\n')]);
+  return Buffer.concat([
+    Buffer.from(`${length} `),
+    Buffer.from(key),
+    Buffer.from('='),
+    value,
+    Buffer.from('\n'),
+  ]);
 }
 
 function ustar(member: TarMember, flag: string): Buffer {
@@ -97,7 +113,8 @@ function ustar(member: TarMember, flag: string): Buffer {
     octal(BigInt(device.major), 329, 8);
     octal(BigInt(device.minor), 337, 8);
   }
-  const sum = bytes.reduce((total, byte) => total + byte, 0);
+  let sum = 0;
+  for (const byte of bytes) sum += byte;
   bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return bytes;
 }

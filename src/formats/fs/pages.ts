@@ -1,8 +1,8 @@
 import { alignedDevice } from '../../block/aligned.ts';
 import { BlockCache, Budget } from '../../block/block-cache.ts';
-import { contiguous } from '../../block/data.ts';
 import type { BlockDevice, Data, ReadOptions, RequestOptions } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
+import { readInto } from '../../block/read-into.ts';
 
 /** Bytes that are read at once, as what a file system keeps together is read together. */
 const PAGE = 1 << 16;
@@ -37,23 +37,34 @@ export class Pages {
     length: number,
     options?: RequestOptions,
   ): Promise<Buffer> {
-    if (!(offset >= 0 && offset + length <= this.size)) {
-      throw new BlockError('EIO', `${what}: is outside of the disk`);
-    }
-    if (length === 0) return Buffer.alloc(0);
-    const first = Math.floor(offset / PAGE);
-    const last = Math.floor((offset + length - 1) / PAGE);
-    const skip = offset - first * PAGE;
-    if (first === last) return (await this.#page(first, options)).subarray(skip, skip + length);
-    const pages = [];
-    for (let page = first; page <= last; page++) pages.push(await this.#page(page, options));
-    return Buffer.concat(pages).subarray(skip, skip + length);
+    const [first, ...others] = await this.#views(what, offset, length, options);
+    return others.length > 0 ? Buffer.concat([first!, ...others]) : (first ?? Buffer.alloc(0));
   }
 
   /** Bytes of files; the range lies on the device. */
   read(offset: bigint, length: number, options?: ReadOptions): Data | PromiseLike<Data> {
     if (length >= PAGE) return this.#device.read(offset, length, options);
-    return this.structure('data', Number(offset), length, options);
+    return this.#views('data', Number(offset), length, options);
+  }
+
+  /** The parts of pages in which a range lies. */
+  async #views(
+    what: string,
+    offset: number,
+    length: number,
+    options?: RequestOptions,
+  ): Promise<Buffer[]> {
+    if (!(offset >= 0 && offset + length <= this.size)) {
+      throw new BlockError('EIO', `${what}: is outside of the disk`);
+    }
+    const views: Buffer[] = [];
+    for (let at = offset; at < offset + length; ) {
+      const page = Math.floor(at / PAGE);
+      const [start, end] = [at - page * PAGE, Math.min(PAGE, offset + length - page * PAGE)];
+      views.push((await this.#page(page, options)).subarray(start, end));
+      at = page * PAGE + end;
+    }
+    return views;
   }
 
   #page(page: number, options?: RequestOptions): Buffer | PromiseLike<Buffer> {
@@ -61,9 +72,8 @@ export class Pages {
   }
 
   async #read(offset: number, options: RequestOptions): Promise<Buffer> {
-    const length = Math.min(PAGE, this.size - offset);
-    const bytes = contiguous(await this.#device.read(BigInt(offset), length, options));
-    // It may be a view of memory that others use again or write.
-    return Buffer.from(bytes);
+    const own = Buffer.allocUnsafeSlow(Math.min(PAGE, this.size - offset));
+    await readInto(this.#device, BigInt(offset), own, options);
+    return own;
   }
 }

@@ -7,22 +7,32 @@ import type { Node } from '../../formats/fs/file-system.ts';
 /** Bytes that are read at once, while the ones before are used. */
 const PIECE = 1 << 20;
 
+/** Memory of pieces that were used, for the next file. */
+const used: Buffer[] = [];
+
 /** The bytes of a file, in order; each is valid until the next is asked for. */
 export async function* contentOf(node: Node): AsyncGenerator<Uint8Array> {
   const device = await node.open();
-  const piece = async (at: bigint) => {
+  const lent: Buffer[] = [];
+  const piece = (at: bigint, turn: number) => {
     const left = device.size - at;
-    return device.read(at, left < BigInt(PIECE) ? Number(left) : PIECE);
+    const memory = (length: number) => {
+      lent[turn] ??= used.pop() ?? Buffer.allocUnsafeSlow(PIECE);
+      return lent[turn].subarray(0, length);
+    };
+    return device.read(at, left < BigInt(PIECE) ? Number(left) : PIECE, { memory });
   };
-  let next = device.size > 0n ? piece(0n) : undefined;
-  for (let at = 0n; at < device.size; at += BigInt(PIECE)) {
+  let next = device.size > 0n ? piece(0n, 0) : undefined;
+  for (let at = 0n, turn = 1; at < device.size; at += BigInt(PIECE), turn ^= 1) {
     const data = await next!;
     const following = at + BigInt(PIECE);
-    next = following < device.size ? piece(following) : undefined;
+    next = following < device.size ? piece(following, turn) : undefined;
     // It is waited for later, if at all.
-    next?.catch(() => {});
+    if (next instanceof Promise) next.catch(() => {});
     yield* viewsOf(data);
   }
+  // Only now is nothing under way that writes into it.
+  used.push(...lent.filter(Boolean));
 }
 
 const CHECKSUMS = ['crc', 'md5', 'sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const;

@@ -40,6 +40,12 @@ test('files, directories and links, with what is said of them', async t => {
   assert.equal(await copied(folder, content), 0, 'once more over it');
 });
 
+test('times before 1970', async t => {
+  const folder = temporaryFolder(t);
+  assert.equal(await copied(folder, { f: -5 }), 0);
+  assert.equal(lstatSync(join(folder, 'f')).mtimeMs, -5000);
+});
+
 test('names that lead out of the folder', async t => {
   const outer = temporaryFolder(t);
   const folder = join(outer, 'in');

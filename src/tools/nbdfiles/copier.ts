@@ -160,4 +160,5 @@ async function own(path: Buffer, { uid, gid }: Stat): Promise<void> {
   if (process.getuid?.() === 0) await lchown(path, uid, gid);
 }
 
-const secondsOf = (time: bigint) => Number(time) / 1e9;
+/** As text, since Node takes numbers below zero for the present. */
+const secondsOf = (time: bigint) => String(Number(time) / 1e9);

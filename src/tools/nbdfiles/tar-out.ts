@@ -81,7 +81,9 @@ async function writeTar(line: FilesLine, tree: Tree, top: Place, ends: Ends): Pr
     const first = linked.get(key);
     if (key !== '' && !first) linked.set(key, name);
     try {
-      await output.put(tarHeader(await memberOf(place, first ? 'hardlink' : type, name, first)));
+      const member = await memberOf(place, first ? 'hardlink' : type, name, first);
+      const attributes = first ? [] : await attributesOf(place, failed);
+      await output.put(tarHeader({ ...member, attributes }));
     } catch (error) {
       failed(path, error);
       continue;
@@ -105,4 +107,15 @@ async function memberOf(
   const seconds = (mtime - (mtime < 0n ? 999_999_999n : 0n)) / 1_000_000_000n;
   const length = type === 'file' ? size : 0n;
   return { name, type, mode, uid, gid, size: length, mtime: seconds, link, device };
+}
+
+/** A file whose attributes are damaged is there without them. */
+async function attributesOf({ node, path }: Place, failed: Ends['failed']) {
+  try {
+    const found = [...((await node.attributes?.()) ?? [])];
+    return found.map(([name, value]) => [bytesOf(name), value] as const);
+  } catch (error) {
+    failed(path, error);
+    return [];
+  }
 }

@@ -1,3 +1,4 @@
+import { BlockCache, Budget } from '../../../block/block-cache.ts';
 import type { RequestOptions } from '../../../block/device.ts';
 import { damaged } from '../damaged.ts';
 import type { Pages } from '../pages.ts';
@@ -26,6 +27,8 @@ const KEY = 17;
 const POINTER = 33;
 const ITEM = 25;
 const DEEPEST = 8;
+/** Bytes of nodes. */
+const KEPT = 8 << 20;
 const LARGEST = 2n ** 64n - 1n;
 
 /** Reads nodes and finds items in trees. */
@@ -33,6 +36,8 @@ export class Trees {
   readonly #pages: Pages;
   readonly #superblock: Superblock;
   readonly #chunks: Chunks;
+  /** Those that were verified, which takes longer than to find them again. */
+  readonly #nodes = new BlockCache<bigint, Buffer>(new Budget(KEPT));
 
   constructor(pages: Pages, superblock: Superblock, chunks: Chunks) {
     this.#pages = pages;
@@ -112,16 +117,21 @@ export class Trees {
   }
 
   async #node(address: bigint, level: number, options?: RequestOptions): Promise<Buffer> {
+    const node = await this.#nodes.get(address, asked => this.#read(address, asked), options);
+    if (node[100] !== level) throw damaged(`btrfs: node ${address}`, `it is at level ${node[100]}`);
+    return node;
+  }
+
+  async #read(address: bigint, options?: RequestOptions): Promise<Buffer> {
     const { nodeSize, fsid, checksum } = this.#superblock;
     const what = `btrfs: node ${address}`;
     const place = this.#chunks.place(address, nodeSize, what);
-    const bytes = await this.#pages.structure(what, place, nodeSize, options);
+    const bytes = Buffer.from(await this.#pages.structure(what, place, nodeSize, options));
     if (!isSummed(bytes, checksum)) throw damaged(what, 'its checksum is wrong');
     if (bytes.readBigUInt64LE(48) !== address) throw damaged(what, 'another one is in its place');
     if (!bytes.subarray(32, 48).equals(fsid)) throw damaged(what, 'it is of another file system');
-    if (bytes[100] !== level) throw damaged(what, `it is at level ${bytes[100]}`);
     const count = countOf(bytes);
-    if (count > (nodeSize - HEADER) / (level === 0 ? ITEM : POINTER))
+    if (count > (nodeSize - HEADER) / (bytes[100] === 0 ? ITEM : POINTER))
       throw damaged(what, `it has ${count} entries`);
     return bytes;
   }

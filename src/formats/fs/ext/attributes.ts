@@ -3,6 +3,7 @@ import type { RequestOptions } from '../../../block/device.ts';
 import { damaged } from '../damaged.ts';
 import { nameOf } from '../names.ts';
 import type { Pages } from '../pages.ts';
+import { type AclEntry, aclBytes, isNamed } from '../posix-acl.ts';
 import type { Inode } from './inode.ts';
 import type { Superblock } from './superblock.ts';
 
@@ -78,4 +79,26 @@ function attributesIn(list: Buffer, first: number, what: string): Attribute[] {
     at = (end + 3) & ~3;
   }
   return found;
+}
+
+const ACL_VERSION = 1;
+const ACL_NAME = /^system\.posix_acl_(access|default)$/;
+
+/** A value as the kernel gives it: access control lists are shorter on the disk. @throws BlockError EIO */
+export function shownValue(name: string, value: Buffer, what: string): Buffer {
+  if (!ACL_NAME.test(name)) return value;
+  const cut = () => damaged(what, 'an access control list is cut short');
+  if (value.length < 4) throw cut();
+  if (value.readUInt32LE(0) !== ACL_VERSION)
+    throw damaged(what, `an access control list of version ${value.readUInt32LE(0)}`);
+  const entries: AclEntry[] = [];
+  for (let at = 4; at < value.length; ) {
+    if (at + 4 > value.length) throw cut();
+    const [tag, permissions] = [value.readUInt16LE(at), value.readUInt16LE(at + 2)];
+    at += 4;
+    if (isNamed(tag) && at + 4 > value.length) throw cut();
+    entries.push({ tag, permissions, id: isNamed(tag) ? value.readUInt32LE(at) : 0 });
+    if (isNamed(tag)) at += 4;
+  }
+  return aclBytes(entries);
 }

@@ -6,6 +6,7 @@ import { has, runWell } from '../../../../test/interop/programs.ts';
 import { temporaryFolder } from '../../../../test/peer/wire.ts';
 import { constantDevice } from '../../../block/constant.ts';
 import { contiguous } from '../../../block/data.ts';
+import { aclBytes } from '../posix-acl.ts';
 import { Tree } from '../tree.ts';
 import { ext } from './ext.ts';
 
@@ -100,4 +101,24 @@ test('what is damaged is named', async t => {
     errno: 'ENOTSUP',
     message: /compression/,
   });
+});
+
+test('an access control list as the kernel gives it', async t => {
+  const made = await imageOf(t);
+  if (!made) return;
+  const list = aclBytes([
+    { tag: 1, permissions: 6, id: 0 },
+    { tag: 2, permissions: 4, id: 70_000 },
+    { tag: 4, permissions: 4, id: 0 },
+    { tag: 16, permissions: 6, id: 0 },
+    { tag: 32, permissions: 0, id: 0 },
+  ]);
+  const name = 'system.posix_acl_access';
+  writeFileSync(made.fresh, list);
+  await made.debug(`ea_set -f ${made.fresh} /f ${name}`);
+  const bytes = readFileSync(made.image);
+  assert.equal(bytes.indexOf(list), -1, 'it is kept in another form');
+  const fileSystem = await ext.open(constantDevice(bytes));
+  const { node } = await new Tree([{ path: '/', fileSystem }]).find('/f');
+  assert.deepEqual((await node.attributes!()).get(name), list);
 });

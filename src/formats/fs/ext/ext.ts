@@ -6,7 +6,7 @@ import type { Entry, FileSystem, FileSystemFormat, Node } from '../file-system.t
 import { nameOf } from '../names.ts';
 import { Pages } from '../pages.ts';
 import { uuidText } from '../uuid.ts';
-import { readAttributes } from './attributes.ts';
+import { readAttributes, shownValue } from './attributes.ts';
 import { checkCount, type Named, namesIn } from './directory.ts';
 import { readUsage } from './groups.ts';
 import { type Inode, readInode } from './inode.ts';
@@ -184,7 +184,8 @@ class Volume {
     const all = await readAttributes(this.#pages, this.superblock, inode, options);
     for (const { name, value } of all) {
       if (name === INLINE_REST) continue;
-      found.set(name, Buffer.isBuffer(value) ? value : await this.#largeValue(value, options));
+      const bytes = Buffer.isBuffer(value) ? value : await this.#largeValue(value, options);
+      found.set(name, shownValue(name, bytes, `ext: extended attributes of inode ${inode.number}`));
     }
     return found;
   }

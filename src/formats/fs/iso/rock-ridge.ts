@@ -115,9 +115,11 @@ function owners(body: Buffer): Partial<Stat> {
   };
 }
 
+/** Both numbers in words of their own, or in one as Linux has them: 12 bits between 12 and 8. */
 function deviceOf(body: Buffer): { major: number; minor: number } {
   const [high, low] = [word(body, 0), word(body, 8)];
-  return high > 0 ? { major: high, minor: low } : { major: low >>> 8, minor: low & 0xff };
+  if (high > 0) return { major: high, minor: low };
+  return { major: (low >>> 8) & 0xfff, minor: (low & 0xff) | ((low >>> 12) & 0xfff00) };
 }
 
 const TIMES = ['creation', 'mtime', 'atime', 'ctime', 'backup', 'expiration', 'effective'] as const;

@@ -181,12 +181,14 @@ class Volume {
     const standard = attributes.find(({ type }) => type === ATTRIBUTE.standard)?.value;
     const time = (at: number) =>
       standard && standard.length >= at + 8 ? timeOf(standard.readBigUInt64LE(at)) : 0n;
-    const data = attributes.filter(({ type, name }) => type === ATTRIBUTE.data && name === '');
+    const [kind, called] = record.directory
+      ? [ATTRIBUTE.indexAllocation, INDEX]
+      : [ATTRIBUTE.data, ''];
+    const data = attributes.filter(each => each.type === kind && each.name === called);
     const first = data.find(({ value, mapped }) => value || mapped?.firstCluster === 0);
     const size = BigInt(first?.value?.length ?? 0) + (first?.mapped?.size ?? 0n);
     const type = link !== undefined ? 'symlink' : record.directory ? 'directory' : 'file';
-    const shown =
-      type === 'file' ? size : link === undefined ? 0n : BigInt(Buffer.byteLength(link));
+    const shown = link === undefined ? size : BigInt(Buffer.byteLength(link));
     return {
       type,
       mode: 0o777,

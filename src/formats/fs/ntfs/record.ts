@@ -129,9 +129,8 @@ function attributeOf(type: number, bytes: Buffer, what: string): Attribute {
     if (end > bytes.length) throw damaged(what, 'the value of an attribute reaches past it');
     return { ...common, value: bytes.subarray(start, end) };
   }
-  const pairsAt = bytes.readUInt16LE(32);
-  if (bytes.length < 64 || pairsAt > bytes.length || bytes[34]! > 16)
-    throw damaged(what, 'an attribute is damaged');
+  const pairsAt = bytes.length < 64 ? Infinity : bytes.readUInt16LE(32);
+  if (pairsAt > bytes.length || bytes[34]! > 16) throw damaged(what, 'an attribute is damaged');
   const dense = (flags & (ATTRIBUTE_FLAG.compressed | ATTRIBUTE_FLAG.sparse)) === 0;
   const allocatedAt = dense || bytes.length < 72 ? 40 : 64;
   const mapped = {

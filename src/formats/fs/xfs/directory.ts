@@ -49,13 +49,13 @@ export function namesIn(block: Buffer, what: string, superblock: Superblock): Na
   const end = single ? block.length - 8 - 8 * block.readUInt32BE(block.length - 8) : block.length;
   const found: Named[] = [];
   for (let at: number = checksums ? HEADER.checked : HEADER.old; at < end; ) {
-    if (at + 12 > end) throw damaged(what, 'an entry is cut short');
-    if (block.readUInt16BE(at) === FREE) {
+    if (at + 4 <= end && block.readUInt16BE(at) === FREE) {
       const length = block.readUInt16BE(at + 2);
       if (length < 8 || length % 8 !== 0) throw damaged(what, `free space of ${length} bytes`);
       at += length;
       continue;
     }
+    if (at + 12 > end) throw damaged(what, 'an entry is cut short');
     const nameEnd = at + 9 + block[at + 8]!;
     if (nameEnd + 2 > end) throw damaged(what, 'a name is longer than its block');
     const name = nameOf(block.subarray(at + 9, nameEnd));

@@ -1,7 +1,7 @@
 import type { RequestOptions } from '../../../block/device.ts';
 import { damaged } from '../damaged.ts';
 import type { Pages } from '../pages.ts';
-import type { Inode } from './inode.ts';
+import type { Fork } from './inode.ts';
 import { checksumOf, placeOf, type Superblock } from './superblock.ts';
 
 /** Blocks of a file, of which the first is `first`; no `at`: a hole. */
@@ -24,7 +24,7 @@ const HEADER = { old: 24, checked: 72 } as const;
 export async function findExtent(
   pages: Pages,
   superblock: Superblock,
-  inode: Inode,
+  inode: Fork,
   block: bigint,
   options?: RequestOptions,
 ): Promise<Mapped> {
@@ -82,7 +82,7 @@ function chosen({ count, key, pointer }: Pairs, block: bigint, below: bigint) {
 async function nodeAt(
   pages: Pages,
   superblock: Superblock,
-  { number }: Inode,
+  { number }: Fork,
   block: bigint,
   level: number,
   options?: RequestOptions,

@@ -13,16 +13,21 @@ const CORE = { old: 100, checked: 176 } as const;
 const FLAG = { realtime: 1 } as const;
 const FLAG_2 = { bigTime: 8n, manyExtents: 16n } as const;
 
-/** An inode, verified. */
-export interface Inode {
+/** What belongs to an inode in extents of its own, or in itself. */
+export interface Fork {
+  /** Of its inode. */
   readonly number: bigint;
-  readonly stat: Stat;
   readonly format: Format;
-  /** The data fork. */
   readonly fork: Buffer;
-  /** Extents of the data fork. */
   readonly extents: number;
+}
+
+/** An inode, verified; it is the fork of its data. */
+export interface Inode extends Fork {
+  readonly stat: Stat;
   readonly realtime: boolean;
+  /** Its extended attributes. */
+  readonly attributes: Fork | undefined;
 }
 
 /** @throws BlockError */
@@ -45,9 +50,11 @@ export async function readInode(
   if (forkEnd > inodeSize) throw damaged(what, 'its data fork is longer than it');
   const format = FORMATS[bytes[5]!];
   if (!format) throw damaged(what, `its content is of kind ${bytes[5]}`);
+  const attributeFormat = FORMATS[bytes[83]!];
+  if (!attributeFormat) throw damaged(what, `its attributes are of kind ${bytes[83]}`);
   const flags2 = version === 3 ? bytes.readBigUInt64BE(120) : 0n;
-  const extents =
-    flags2 & FLAG_2.manyExtents ? Number(bytes.readBigUInt64BE(24)) : bytes.readUInt32BE(76);
+  const many = (flags2 & FLAG_2.manyExtents) !== 0n;
+  const extents = many ? Number(bytes.readBigUInt64BE(24)) : bytes.readUInt32BE(76);
   const fork = bytes.subarray(core, forkEnd);
   return {
     number,
@@ -56,6 +63,15 @@ export async function readInode(
     fork,
     extents,
     realtime: (bytes.readUInt16BE(90) & FLAG.realtime) !== 0,
+    attributes:
+      forkEnd === inodeSize
+        ? undefined
+        : {
+            number,
+            format: attributeFormat,
+            fork: bytes.subarray(forkEnd, inodeSize),
+            extents: many ? bytes.readUInt32BE(76) : bytes.readUInt16BE(80),
+          },
   };
 }
 

@@ -5,9 +5,10 @@ import { fileDevice, type Run } from '../file-device.ts';
 import type { Entry, FileSystem, FileSystemFormat, Node, Usage } from '../file-system.ts';
 import { nameOf } from '../names.ts';
 import { Pages } from '../pages.ts';
+import { AttributeBlocks, shortAttributes } from './attributes.ts';
 import { NAMES_END, type Named, namesIn, shortNames } from './directory.ts';
 import { findExtent } from './extents.ts';
-import { type Inode, readInode } from './inode.ts';
+import { type Fork, type Inode, readInode } from './inode.ts';
 import { hasWork } from './log.ts';
 import {
   checksumOf,
@@ -35,6 +36,8 @@ export const xfs: FileSystemFormat = {
   },
 };
 
+/** Blocks of attributes have numbers of 32 bits. */
+const ATTRIBUTES_END = (1n << 32n) << 16n;
 /** The header of a block of a symbolic link. */
 const LINK_HEADER = 56;
 /** What the kernel keeps of each group so that it can always free something. */
@@ -79,16 +82,21 @@ class Volume {
         if (inode.stat.type !== 'file') throw wrongType('regular file');
         return this.#content(inode, inode.stat.size);
       },
+      attributes: asked => this.#attributes(inode, asked),
     };
   }
 
   #content(inode: Inode, size: bigint): BlockDevice {
     const what = `xfs: inode ${inode.number}`;
     if (inode.realtime) throw unsupported(what, 'a file of a realtime device');
+    return this.#contentOf(inode, what, size);
+  }
+
+  #contentOf(fork: Fork, what: string, size: bigint): BlockDevice {
     const superblock = this.#superblock;
     const unit = BigInt(superblock.blockSize);
     return fileDevice(size, async (offset, options): Promise<Run> => {
-      const found = await findExtent(this.#pages, superblock, inode, offset / unit, options);
+      const found = await findExtent(this.#pages, superblock, fork, offset / unit, options);
       const start = found.first * unit;
       const end = (found.first + found.count) * unit;
       if (found.at === undefined || found.unwritten)
@@ -96,6 +104,18 @@ class Volume {
       const at = placeOf(superblock, found.at, what, Number(found.count));
       return { start, end, from: this.#pages, at: BigInt(at) };
     });
+  }
+
+  async #attributes(
+    { number, attributes }: Inode,
+    options?: RequestOptions,
+  ): Promise<ReadonlyMap<string, Buffer>> {
+    if (!attributes) return new Map();
+    const what = `xfs: extended attributes of inode ${number}`;
+    if (attributes.format === 'local') return shortAttributes(attributes.fork, what);
+    if (attributes.format === 'extents' && attributes.extents === 0) return new Map();
+    const content = this.#contentOf(attributes, what, ATTRIBUTES_END);
+    return new AttributeBlocks(content, this.#superblock, number, what).all(options);
   }
 
   async #list(inode: Inode, options?: RequestOptions): Promise<Entry[]> {
