@@ -168,7 +168,7 @@ const iso: DiskKind = {
     const script = `
       mount -t iso9660 -o ro,loop /tmp/given/disk /mnt
       cd ${process.cwd()}; node --import tsx ${program} /mnt /tmp/given/facts`;
-    assert.equal(await inMachine(t, script, given), '');
+    assert.equal(await inMachine(t, script, { given }), '');
     return facts;
   },
 };
