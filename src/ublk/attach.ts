@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { BlockDevice } from '../block/device.ts';
 import { BlockError } from '../block/errors.ts';
 import { supportOf } from '../block/support.ts';
-import type { UblkControl } from './control.ts';
+import { characterDevice, type UblkControl } from './control.ts';
 import { UblkQueue } from './queue.ts';
 import {
   ANY_DEVICE,
@@ -51,14 +51,18 @@ export async function attach(
 ): Promise<Attached> {
   const form = formOf(disk);
   const recovery = DeviceFlag.userRecovery | DeviceFlag.userRecoveryReissue;
-  const flags = DeviceFlag.ioctlEncoded | (recoverable ? recovery : 0n);
+  const flags =
+    DeviceFlag.ioctlEncoded |
+    (recoverable ? recovery : 0n) |
+    (control.privileged ? 0n : DeviceFlag.unprivileged);
   const info = await control.add({
     ...{ id, flags, depth: DEPTH, longest: LONGEST, queues: Math.min(queues, MOST_QUEUES) },
     ...{ state: 0, pid: -1 },
   });
   try {
+    const fd = await opened(info.id);
     await control.setParameters(info.id, form);
-    return await serve(control, info, disk, onError, () => control.start(info.id));
+    return await serve(control, info, fd, disk, onError, () => control.start(info.id));
   } catch (error) {
     await control.remove(info.id).catch(() => {});
     throw error;
@@ -77,17 +81,18 @@ export async function recover(
 ): Promise<Attached> {
   const info = await control.info(id);
   await control.startRecovery(id);
-  return serve(control, info, disk, onError, () => control.endRecovery(id));
+  const fd = await opened(id);
+  return serve(control, info, fd, disk, onError, () => control.endRecovery(id));
 }
 
 async function serve(
   control: UblkControl,
   info: DeviceInfo,
+  fd: number,
   disk: BlockDevice,
   onError: (error: unknown) => void,
   start: () => Promise<void>,
 ): Promise<Attached> {
-  const fd = await opened(`/dev/ublkc${info.id}`);
   const queues = Array.from(
     { length: info.queues },
     (_, index) => new UblkQueue(fd, index, info, disk, onError),
@@ -142,14 +147,18 @@ function formOf(disk: BlockDevice): DiskForm {
   };
 }
 
-async function opened(path: string): Promise<number> {
+/** Once it has a name that this user may use. @throws BlockError */
+async function opened(id: number): Promise<number> {
+  const path = characterDevice(id);
   for (const end = performance.now() + PATIENCE; ; await delay(10)) {
     try {
       return openSync(path, 'r+');
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      const late = performance.now() > end || (code !== 'ENOENT' && code !== 'EACCES');
-      if (late) throw error;
+      if (code !== 'ENOENT' && code !== 'EACCES') throw error;
+      if (performance.now() < end) continue;
+      const why = code === 'EACCES' ? 'this user may not use it' : 'nobody makes it';
+      throw new BlockError(code === 'EACCES' ? 'EACCES' : 'ENOENT', `${path}: ${why}`);
     }
   }
 }

@@ -14,13 +14,16 @@ import {
 /** Numbers that the kernel's header gives. */
 test('commands', () => {
   assert.equal(Control.add, 0xc0207504);
-  assert.equal(Control.info, 0x80207502);
+  assert.equal(Control.info, 0x80207512);
   assert.equal(Io.fetch, 0xc0107520);
   const entry = Buffer.alloc(128);
-  putControl(entry, 5, Control.start, { id: 3, address: 0x1234n, length: 64, data: 99n });
+  putControl(entry, 5, Control.start, {
+    ...{ id: 3, address: 0x1234n, length: 64, data: 99n, path: 11 },
+  });
   assert.deepEqual([entry[0], entry.readInt32LE(4), entry.readUInt32LE(8)], [46, 5, 0xc0207506]);
   assert.deepEqual([entry.readUInt32LE(48), entry.readUInt16LE(54)], [3, 64]);
   assert.deepEqual([entry.readBigUInt64LE(56), entry.readBigUInt64LE(64)], [0x1234n, 99n]);
+  assert.equal(entry.readUInt16LE(72), 11);
   putIo(entry, 6, Io.commitAndFetch, { queue: 2, tag: 7, result: -5, address: 1n });
   assert.deepEqual(
     [entry.readUInt16LE(48), entry.readUInt16LE(50), entry.readInt32LE(52)],

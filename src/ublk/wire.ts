@@ -11,7 +11,7 @@ const code = (direction: number, size: number, number: number) =>
 
 /** Commands to /dev/ublk-control. */
 export const Control = {
-  info: code(READ, CONTROL_SIZE, 0x02),
+  info: code(READ, CONTROL_SIZE, 0x12),
   add: code(WRITE_READ, CONTROL_SIZE, 0x04),
   remove: code(WRITE_READ, CONTROL_SIZE, 0x05),
   removeLater: code(READ, CONTROL_SIZE, 0x14),
@@ -35,6 +35,8 @@ export const OperationFlag = { fua: 1 << 13, noUnmap: 1 << 15 } as const;
 export const DeviceFlag = {
   userRecovery: 1n << 3n,
   userRecoveryReissue: 1n << 4n,
+  /** Of a user who is not root. */
+  unprivileged: 1n << 5n,
   ioctlEncoded: 1n << 6n,
 } as const;
 
@@ -129,12 +131,16 @@ export function encodeParameters(form: DiskForm): Buffer {
   return bytes;
 }
 
-/** Fills in an entry of a ring. @param address of `length` bytes that go with the command. */
+/**
+ * Fills in an entry of a ring.
+ * @param address of `length` bytes that go with the command, of which the first `path` are the name of
+ *   the device that the user may use.
+ */
 export function putControl(
   entry: Buffer,
   fd: number,
   command: number,
-  { id, address = 0n, length = 0, data = 0n }: ControlFields,
+  { id, address = 0n, length = 0, data = 0n, path = 0 }: ControlFields,
 ): void {
   entry.writeUInt8(URING_COMMAND, 0);
   entry.writeInt32LE(fd, 4);
@@ -144,6 +150,7 @@ export function putControl(
   entry.writeUInt16LE(length, 54);
   entry.writeBigUInt64LE(address, 56);
   entry.writeBigUInt64LE(data, 64);
+  entry.writeUInt16LE(path, 72);
 }
 
 export interface ControlFields {
@@ -151,6 +158,7 @@ export interface ControlFields {
   readonly address?: bigint;
   readonly length?: number;
   readonly data?: bigint;
+  readonly path?: number;
 }
 
 /** Fills in an entry: the result of a request, and the memory for the next one of its tag. */

@@ -91,8 +91,8 @@ test('what cannot be, in a line each; and a server that goes away', async t => {
     fails nbdublk - --plugin memory 0
     fails nbdublk - --plugin memory 1000
     fails nbdublk --delete 7
-    fails su nobody -s /bin/sh -c 'PATH=/tmp/bin:$PATH nbdublk --list'
-    fails nbdublk --recover 7 --plugin memory 1M
+    fails setpriv --reuid=nobody nbdublk --list
+    fails nbdublk --recover 8 --plugin memory 1M
     provide - --plugin pattern 1M
     fails nbdublk 0 --plugin memory 1M
     cat $device | cmp -n 8 - /dev/zero
@@ -114,10 +114,10 @@ test('what cannot be, in a line each; and a server that goes away', async t => {
   const expected = [
     /^nbdublk: the disk is empty: a device needs a sector$/m,
     /^nbdublk: the disk has 1000 bytes: a device has whole sectors of 512 bytes$/m,
-    /^nbdublk: ublk: stop: no such device$/m,
-    /^nbdublk: \/dev\/ublk-control: only root may$/m,
-    /^nbdublk: ublk: info: no such device$/m,
-    /^nbdublk: ublk: add: file already exists$/m,
+    /^nbdublk: \/dev\/ublkb7: info: no such device$/m,
+    /^nbdublk: \/dev\/ublk-control: only root may, unless udev is told otherwise$/m,
+    /^nbdublk: \/dev\/ublkb8: info: no such device$/m,
+    /^nbdublk: \/dev\/ublkb0: add: file already exists$/m,
     /^dd: (failed to open|error writing) '\/dev\/ublkb0': /m,
     /^dd: error writing '\/dev\/ublkb0': Input\/output error$/m,
     /^nbdublk: nbd\+unix:\S+: the server is gone, and so is the disk$/m,
@@ -130,4 +130,68 @@ test('what cannot be, in a line each; and a server that goes away', async t => {
     'ended with 0',
     'ended with 1',
   ]);
+});
+
+test('every mode, and every name of a device', async t => {
+  const output = await inMachine(
+    t,
+    `
+    given() {
+      nbdublk "$@" & p=$!
+      until test -b /dev/ublkb5; do kill -0 $p; sleep 0.1; done
+      cmp -n 4096 /dev/ublkb5 /tmp/pattern && echo "the same: $*"
+      if [ "$1" = -r ]; then kill $p; else nbdublk --delete $1; fi
+      wait $p
+      test ! -e /dev/ublkb5
+    }
+    nbdkit -i 127.0.0.1 pattern 1M
+    nbdkit --vsock pattern 1M
+    nbdkit -U /tmp/s pattern 1M
+    nbdcopy nbd://127.0.0.1 /tmp/pattern
+    given 5 nbd://127.0.0.1
+    given /dev/ublkb5 --uri nbd://127.0.0.1
+    given 5 --tcp 127.0.0.1 10809
+    given 5 --unix /tmp/s
+    given 5 --vsock 1 10809
+    exec 9<>/dev/tcp/127.0.0.1/10809
+    given 5 --fd 9
+    exec 9>&-
+    given 5 [ nbdkit pattern 1M ]
+    given 5 --socket-activation nbdkit pattern 1M
+    given 5 --command nbdkit -s pattern 1M
+    given -r -C 1 -v 5 /tmp/pattern
+    pgrep -f 'nbdublk|pattern 1M$' | wc -l
+    `,
+  );
+  assert.equal(output.match(/^the same: /gm)?.length, 10, output);
+  // The three servers that it began with.
+  assert.match(output, /^3$/m);
+});
+
+test('a user who is not root, where udev lets them', async t => {
+  const output = await inMachine(
+    t,
+    `
+    as() { setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"; }
+    chmod 666 /dev/ublk-control
+    as nbdublk 1 --plugin memory 8M 2>&1 || echo "refused"
+    nbdublk --list
+    nbdublk --delete 1
+    # As udev does.
+    while sleep 0.1; do chmod 666 /dev/ublk[bc]* 2> /dev/null || true; done & udev=$!
+    as nbdublk 0 --plugin memory 8M & p=$!
+    until test -w /dev/ublkb0; do kill -0 $p; sleep 0.1; done
+    sleep 0.2
+    as fio --name=x --filename=/dev/ublkb0 --rw=randrw --size=1M --verify=crc32c --direct=1 \
+      --verify_state_save=0 --ioengine=libaio --iodepth=16 --minimal > /dev/null && echo verified
+    as nbdublk --list
+    as nbdublk --delete 0
+    wait $p && echo "ended with 0"
+    kill $udev
+    ls /dev/ublk*
+    `,
+  );
+  assert.match(output, /^nbdublk: \/dev\/ublkc1: this user may not use it.*\nrefused$/m);
+  assert.match(output, /^verified$/m);
+  assert.match(output, /^ended with 0\n\/dev\/ublk-control$/m);
 });
