@@ -48,7 +48,7 @@ function describe(error) {
 const indent = text => text.replace(/^/gm, '    ');
 
 /** Test files that one process runs: to start one and compile what it imports takes a second or two. */
-const TOGETHER = 12;
+const TOGETHER = 18;
 
 /** A process that takes so long hangs. */
 const HANG_MS = 600_000;
