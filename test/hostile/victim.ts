@@ -3,6 +3,7 @@
  * exports are `memory`, `file` and `list-N`; a message from the parent is answered with the most
  * memory that it has used, in bytes.
  */
+import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import type { DeviceSource } from '../../src/block/device.ts';
 import { Server } from '../../src/server/server.ts';
@@ -22,6 +23,13 @@ const source: DeviceSource = {
 
 const server = new Server({ source });
 await server.listen({ path: path! });
-process.on('message', () => process.send!(process.resourceUsage().maxRSS * 1024));
+process.on('message', () => process.send!(peakMemory()));
 process.on('disconnect', () => process.exit());
 process.send!('ready');
+
+/** Linux counts what the parent had before it became this program into maxRSS. */
+function peakMemory(): number {
+  if (process.platform !== 'linux') return process.resourceUsage().maxRSS * 1024;
+  const status = readFileSync('/proc/self/status', 'utf8');
+  return Number(/VmHWM:\s*(\d+) kB/.exec(status)![1]) * 1024;
+}
