@@ -14,7 +14,8 @@ export interface CallOptions {
 
 /**
  * Does work with a signal that is aborted by the caller's own, or when the time is over.
- * @throws BlockError ETIMEDOUT; CallError options that are none; the reason of the caller's signal; what the work throws.
+ * @throws BlockError ETIMEDOUT; CallError options that are none; the reason of the caller's signal; what
+ * the work throws.
  */
 export function within<T>(
   options: CallOptions,

@@ -7,17 +7,19 @@ const BLOCKS = 6 * PAGE;
 
 test('ranges of any length: as one number for each block', () => {
   const random = new Random(1);
-  const below = (most: number) => random.below(most);
   for (let round = 0; round < 20; round++) {
     const states = new BlockStates();
     const model = new Uint8Array(BLOCKS);
     for (let step = 0; step < 40; step++) {
-      const unit = below(2) === 0 ? PAGE : 1;
-      const [a, b] = [below(BLOCKS / unit + 1) * unit, below(BLOCKS / unit + 1) * unit];
-      const [first, end, state] = [Math.min(a, b), Math.max(a, b), below(4)];
+      const unit = random.below(2) === 0 ? PAGE : 1;
+      const [a, b] = [
+        random.below(BLOCKS / unit + 1) * unit,
+        random.below(BLOCKS / unit + 1) * unit,
+      ];
+      const [first, end, state] = [Math.min(a, b), Math.max(a, b), random.below(4)];
       states.set(first, end, state);
       model.fill(state, first, end);
-      const block = below(BLOCKS);
+      const block = random.below(BLOCKS);
       const what = `round ${round}, step ${step}, block ${block}`;
       assert.equal(states.get(block), model[block], what);
       const run = model.subarray(block).findIndex(each => each !== model[block]);

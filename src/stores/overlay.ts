@@ -312,14 +312,25 @@ export class Overlay {
     }
   }
 
+  /** From the first to the last block of a range that is kept: a file need not be as long as the disk. */
+  #keptIn(offset: bigint, length: number): { start: bigint; end: bigint } | undefined {
+    let kept: { start: bigint; end: bigint } | undefined;
+    for (const { state, offset: start, length: run } of this.runs(offset, length)) {
+      if (state < State.clean) continue;
+      kept ??= { start, end: start };
+      kept.end = start + BigInt(run);
+    }
+    return kept;
+  }
+
   /** Of blocks that one has alone. */
   async #forget({ offset, length }: Pick<Run, 'offset' | 'length'>, state: number): Promise<void> {
     const { first, end } = this.blocksOf(offset, length);
-    const kept = [...this.runs(offset, length)].filter(run => run.state >= State.clean);
+    const kept = this.#keptIn(offset, length);
     this.states.set(first, end, state);
     // Another run would find its bytes gone.
     if (isAbsent(state)) await this.flush();
-    for (const run of kept) await this.#kept.trim?.(run.offset, run.length);
+    if (kept) await this.#kept.trim?.(kept.start, Number(kept.end - kept.start));
   }
 
   /** Reads, while no block that is here goes. */
