@@ -2,14 +2,23 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import { temporaryFolder } from '../peer/wire.ts';
 import { has, ourCommands, run, runWell, startProgram } from './programs.ts';
 
-const PROGRAM = resolve(import.meta.dirname, '../../dist/nbdfuse.cjs');
+const ROOT = resolve(import.meta.dirname, '../..');
+const PROGRAM = join(ROOT, 'dist/nbdfuse.cjs');
 const NOBODY = 65534;
 const isRoot = process.getuid!() === 0;
 
@@ -61,6 +70,7 @@ interface Showing {
   readonly options?: readonly string[];
   /** Whose it is. */
   readonly user?: number;
+  readonly program?: string;
   /** Over a folder. */
   readonly inFolder?: boolean;
 }
@@ -68,7 +78,7 @@ interface Showing {
 async function show(
   t: TestContext,
   disk: readonly string[],
-  { options = [], user, inFolder = false }: Showing = {},
+  { options = [], user, program = PROGRAM, inFolder = false }: Showing = {},
 ): Promise<Shown> {
   let shown: Shown | undefined;
   // Before the folder is removed.
@@ -80,7 +90,7 @@ async function show(
   chmodSync(folder, 0o777);
   if (user !== undefined) chownSync(point, user, user);
   const pidFile = join(folder, 'pid');
-  const words = [PROGRAM, '-P', pidFile, ...options, point, ...disk];
+  const words = [program, '-P', pidFile, ...options, point, ...disk];
   const child = spawn(process.execPath, words, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, ...ourCommands(t).env, NODE_OPTIONS: '' },
@@ -213,12 +223,22 @@ describe('a disk as a file', () => {
   });
 });
 
+/** nbdfuse where every user may read it, which the home of root is not. */
+function programForAll(t: TestContext): string {
+  const place = temporaryFolder(t);
+  const needed = ['dist', 'package.json', 'node_modules/koffi', 'node_modules/@koromix'];
+  for (const path of needed) cpSync(join(ROOT, path), join(place, path), { recursive: true });
+  chmodSync(place, 0o755);
+  return join(place, 'dist/nbdfuse.cjs');
+}
+
 describe('an ordinary user', () => {
   test('mounts and unmounts what is theirs, and nothing else', async t => {
     if (!hasFuse(t) || !has(t, 'fusermount3')) return;
     if (!isRoot) return t.skip('needs root to become another user');
     const user = NOBODY;
-    const shown = await show(t, ['--plugin', 'memory', '1M'], { user });
+    const program = programForAll(t);
+    const shown = await show(t, ['--plugin', 'memory', '1M'], { user, program });
     const as = ['--reuid', String(user), '--regid', String(user), '--clear-groups'];
     await runWell('setpriv', [...as, 'dd', `of=${shown.point}`, 'conv=notrunc', 'status=none'], {
       input: 'hello',
@@ -226,7 +246,7 @@ describe('an ordinary user', () => {
     assert.equal(await runWell('setpriv', [...as, 'head', '-c', '5', shown.point]), 'hello');
     await runWell('setpriv', [...as, 'fusermount3', '-u', shown.point]);
     assert.deepEqual(await shown.ended(), [0, '']);
-    const words = [process.execPath, PROGRAM, '/usr', '--plugin', 'memory', '1M'];
+    const words = [process.execPath, program, '/usr', '--plugin', 'memory', '1M'];
     const refused = await run('setpriv', [...as, ...words]);
     assert.equal(refused.status, 1);
     assert.match(refused.stderr, /^nbdfuse: fusermount3: user has no write access to .*\/usr\n$/);
