@@ -28,6 +28,11 @@ export interface Context<D extends ParameterDeclarations = ParameterDeclarations
   warn(message: string): void;
   /** Ends the server as a signal does. */
   shutdown(): void;
+  /**
+   * Starts the command again in its own place, with these variables in its environment; what it
+   * starts itself then gets those that it had. Absent where nbdkit does not run, or was started so.
+   */
+  readonly restart?: ((variables: Readonly<Record<string, string>>) => void) | undefined;
 }
 
 interface Declaration<D extends ParameterDeclarations> {

@@ -67,7 +67,7 @@ before(async () => {
       response.end(JSON.stringify(good ? { token: TOKEN } : {}));
     } else if (request.headers.authorization !== `Bearer ${TOKEN}`) {
       const asks = `Bearer realm="${registry.url('/token')}",scope="repository:some/image:pull"`;
-      response.writeHead(401, { 'www-authenticate': asks }).end();
+      response.writeHead(401, { 'www-authenticate': asks }).end('{"errors":[]}');
     } else if (kind === 'blobs') {
       response.writeHead(307, { location: store.url(`/${reference}`) }).end();
     } else if (reference === 'latest' || reference === digestOf(index)) response.end(index);

@@ -80,7 +80,8 @@ export class Registry implements ImageStore {
 
 async function textOf(agent: HttpAgent, url: URL, headers: Headers): Promise<string> {
   const body = new AsText(LONGEST);
-  const take = () => body;
+  // What comes with other answers, as when somebody must log in first, is not what was asked for.
+  const take = ({ status }: HttpHead) => (status === 200 ? body : undefined);
   const head = await agent.send({ method: 'GET', url, headers, take });
   if (head.status === 200) return body.text;
   throw statusError(head, url);

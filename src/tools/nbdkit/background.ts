@@ -3,13 +3,13 @@ import { spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
 
 /** Tells the second process which descriptor to say "ready" on. */
-const MARKER = 'NBDPIPE_READY_FD';
+export const READY_FD = 'NBDPIPE_READY_FD';
 const STDIO = 3;
 
 /** Whether this is the second process; if so, the function that says that it serves. */
 export function readyReporter(): (() => void) | undefined {
-  const fd = Number(process.env[MARKER]);
-  delete process.env[MARKER];
+  const fd = Number(process.env[READY_FD]);
+  delete process.env[READY_FD];
   if (!Number.isInteger(fd) || fd < STDIO) return undefined;
   return () => {
     writeSync(fd, 'ready');
@@ -31,7 +31,7 @@ export function startInBackground(words: readonly string[]): Promise<number> {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
     stdio,
-    env: { ...process.env, [MARKER]: String(readyFd) },
+    env: { ...process.env, [READY_FD]: String(readyFd) },
   });
   const stop = () => child.kill('SIGTERM');
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) process.on(signal, stop);
@@ -42,8 +42,8 @@ export function startInBackground(words: readonly string[]): Promise<number> {
   });
 }
 
-/** The child must get the descriptors that parameters name: fd=N, exit-when-pipe-closed=N, key=-FD. */
-function descriptorsNamedIn(words: readonly string[]): number[] {
+/** Another process in place of this one must get the descriptors that parameters name: fd=N, exit-when-pipe-closed=N, key=-FD. */
+export function descriptorsNamedIn(words: readonly string[]): number[] {
   const named = words.map(word => /^(?:[\w-]*(?:fd|-closed)=|[\w-]+=-)(\d{1,4})$/.exec(word)?.[1]);
   return named
     .filter(text => text !== undefined)

@@ -31,6 +31,7 @@ export interface Host {
   readonly log: Log;
   /** Ends the server. */
   shutdown(): void;
+  readonly restart?: Context['restart'];
   /** Shows what the source of a part is asked for. */
   readonly trace?: ((part: string, source: DeviceSource) => DeviceSource) | undefined;
 }
@@ -123,6 +124,7 @@ function understood(part: Part, words: readonly RawParameter[], host: Host) {
     debug: message => host.log.debug(message, name),
     warn: message => host.log.error(message, name),
     shutdown: host.shutdown,
+    restart: host.restart,
   };
   return { values: parsed.values as ParameterValues<ParameterDeclarations>, context };
 }

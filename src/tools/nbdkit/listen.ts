@@ -8,7 +8,7 @@ import type { Where } from './options.ts';
 
 /** How this machine calls itself, in AF_VSOCK. */
 const LOCAL_CID = 1;
-const FIRST_INHERITED = 3;
+export const FIRST_INHERITED = 3;
 /** What fits in sockaddr_un, in bytes, with its NUL. */
 const MAX_SOCKET_PATH = 108;
 

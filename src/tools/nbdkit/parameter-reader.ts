@@ -6,22 +6,26 @@ import type { ParameterReader } from '../../declare/parameters.ts';
 
 const MAX_PASSWORD = 1 << 16;
 
+/** Passwords that can be read once only, by the words that stand for them. */
+export const passwordsTaken = new Map<string, string>();
+
 /** Reads paths against the directory in which the server was started, and secrets as C does. */
 export const PARAMETER_READER: ParameterReader = {
   resolvePath: path => resolve(path),
   readPassword(parameter, value) {
-    if (value === '-') return askPassword(parameter);
     if (value.startsWith('+')) return firstLine(readFileSync(value.slice(1)));
-    const fd = /^-(\d+)$/.exec(value)?.[1];
-    if (fd !== undefined) return readFromDescriptor(Number(fd));
-    if (value.startsWith('-')) {
-      throw new UsageError(`cannot read a password from '${value}': expected -, -FD or +FILE`);
-    }
-    return value;
+    if (!value.startsWith('-')) return value;
+    const password = value === '-' ? askPassword(parameter) : readFromDescriptor(value);
+    passwordsTaken.set(`${parameter}=${value}`, password);
+    return password;
   },
 };
 
-function readFromDescriptor(fd: number): string {
+function readFromDescriptor(value: string): string {
+  const fd = Number(/^-(\d+)$/.exec(value)?.[1]);
+  if (Number.isNaN(fd)) {
+    throw new UsageError(`cannot read a password from '${value}': expected -, -FD or +FILE`);
+  }
   if (fd <= 2) throw new UsageError(`cannot read a password from -${fd}: expected 3 or more`);
   return firstLine(readFileSync(fd));
 }

@@ -14,6 +14,7 @@ import { configure, type Stack } from './configure.ts';
 import { listen } from './listen.ts';
 import { ServerLog } from './log.ts';
 import type { Settings, Where } from './options.ts';
+import { restarter } from './restart.ts';
 import { serverTls } from './tls.ts';
 
 /** Threads in all, on a machine with more processors; each takes some 15 MiB. */
@@ -42,7 +43,8 @@ export async function serve(
   process.umask(UMASK);
   const log = new ServerLog(settings.log, settings.verbose);
   const trace = settings.verbose ? await tracer(settings, log) : undefined;
-  const source = await configure(stack, words, { ...settings, log, shutdown, trace });
+  const host = { ...settings, log, shutdown, restart: restarter(), trace };
+  const source = await configure(stack, words, host);
   const unlock = settings.swap ? (await import('../../posix/mlock.ts')).lockProcess() : undefined;
   // What goes wrong beside a request must not end the service of the others.
   process.removeAllListeners('uncaughtException');
