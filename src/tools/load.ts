@@ -5,6 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { messageOf, UsageError } from '../block/errors.ts';
 import { checkDeclaration } from '../declare/check.ts';
 import type { FilterDeclaration, PluginDeclaration } from '../declare/declare.ts';
+import { nearest } from './nearest.ts';
 
 type Kind = 'plugin' | 'filter';
 /** A declaration of either kind, and the file it came from. */
@@ -62,7 +63,7 @@ async function foreignFile(kind: Kind, name: string): Promise<string> {
   const isPath = /[./]/.test(name) && !name.startsWith('@');
   const file = isPath ? resolve(name) : await installed(name);
   if (file !== undefined && existsSync(file)) return file;
-  throw isPath ? new UsageError(`no file ${file}`) : await unknown(kind, name);
+  throw isPath ? new UsageError(`no file ${file}`) : unknown(kind, name);
 }
 
 /** The main file of a package that is installed for the current folder. */
@@ -79,8 +80,7 @@ async function loadBuiltIn(file: string): Promise<unknown> {
   return module.default;
 }
 
-async function unknown(kind: Kind, name: string): Promise<UsageError> {
-  const { nearest } = await import('./nearest.ts');
+function unknown(kind: Kind, name: string): UsageError {
   const names = builtIn(kind);
   const close = nearest(name, names);
   const hint =

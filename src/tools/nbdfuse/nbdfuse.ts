@@ -3,6 +3,7 @@ import { compilePatiently, print, run } from '../cli.ts';
 import { originOf } from '../modes.ts';
 import { understand } from '../standard.ts';
 import { untilSignal } from '../until-signal.ts';
+import { fuseHelp } from './fuse-options.ts';
 import { lenderFor } from './lender.ts';
 import { mountPoint } from './mount-point.ts';
 import { OPTIONS, readSettings, type Settings } from './options.ts';
@@ -19,7 +20,7 @@ run('nbdfuse', async argv => {
   const line = await understand(COMMAND, argv);
   if (!line) return 0;
   if (line.given.some(({ key }) => key === 'fuseHelp')) {
-    await print((await import('./fuse-options.ts')).fuseHelp());
+    await print(fuseHelp());
     return 0;
   }
   compilePatiently();
