@@ -133,6 +133,8 @@ if (files.length === 0) {
 const built = await runScript('build.mjs');
 // Tests that start commands start the built ones.
 process.env.NBDPIPE_BUILT = '1';
+// Payloads of megabytes in large pages: a fault for each 2 MiB in place of 512, a sixth of all their time.
+process.env.GLIBC_TUNABLES ??= 'glibc.malloc.hugetlb=1';
 // The checks beside the tests: where those wait, processors are idle.
 const [checked, tested] = await Promise.all([
   positionals.length > 0 || runScript('check.mjs'),

@@ -1,6 +1,7 @@
 import { andThen } from './answer.ts';
 import type { BlockDevice } from './device.ts';
 import { readInto } from './read-into.ts';
+import { Scratch } from './scratch.ts';
 import { supportOf } from './support.ts';
 import { PASS, wrapDevice } from './wrap.ts';
 
@@ -12,6 +13,18 @@ export interface Transform {
   write?(offset: bigint, bytes: Uint8Array): void;
   /** Zeroes below are no zeroes above, and the other way round; then there is no trim. */
   readonly changesZeroes?: boolean;
+}
+
+const LONGEST_LENT = 1 << 20;
+const scratch = new Scratch(LONGEST_LENT, 16);
+
+/** Acts with a copy of bytes, in memory that is used again where they are not many. */
+function copied<T>(data: Uint8Array, act: (copy: Buffer) => T | PromiseLike<T>) {
+  if (data.length > LONGEST_LENT) return act(Buffer.from(data));
+  return scratch.with(data.length, copy => {
+    copy.set(data);
+    return act(copy);
+  });
 }
 
 /** A device whose bytes are those of another, each changed in its place. */
@@ -28,11 +41,11 @@ export function transformDevice(below: BlockDevice, transform: Transform): Block
     ...(transform.write && {
       write:
         below.write &&
-        ((offset, data, options) => {
-          const bytes = Buffer.from(data);
-          transform.write!(offset, bytes);
-          return below.write!(offset, bytes, options);
-        }),
+        ((offset, data, options) =>
+          copied(data, bytes => {
+            transform.write!(offset, bytes);
+            return below.write!(offset, bytes, options);
+          })),
     }),
     ...(transform.changesZeroes && withoutZeroes(below)),
   });

@@ -52,6 +52,7 @@ export function steppingDecoder(stepper: Stepper, part = false): Decoder {
 
 /** How many zeroes come first. */
 export function leadingZeroes(bytes: Uint8Array): number {
-  const end = bytes.findIndex(byte => byte !== 0);
-  return end < 0 ? bytes.length : end;
+  let count = 0;
+  while (count < bytes.length && bytes[count] === 0) count += 1;
+  return count;
 }

@@ -15,13 +15,14 @@ const SECTOR = 512;
 
 /**
  * The clusters of a file in the clear, of which a LUKS header inside it has the key. Sectors are
- * numbered by where they are in the file.
- * @param secret is wiped. @throws BlockError EACCES it opens nothing; EINVAL, ENOTSUP the header
+ * numbered by where they are in the file that has them.
+ * @param secret is wiped. @param sealed the file with the clusters, if it is another. @throws BlockError EACCES it opens nothing; EINVAL, ENOTSUP the header
  */
 export async function innerLuks(
   file: ImageFile,
   header: { readonly offset: number; readonly length: number },
   secret: Buffer,
+  sealed = file,
 ): Promise<{ data: Bytes; close(): void }> {
   if (BigInt(header.offset + header.length) > file.device.size) {
     throw new BlockError('EIO', 'the header of LUKS lies beyond the file');
@@ -34,13 +35,13 @@ export async function innerLuks(
   const cipher = sectorCipher(payload.cipher, own, { sector: SECTOR });
   own.fill(0);
   const number = (at: bigint) => at / BigInt(SECTOR);
-  const sealed = {
+  const sectors = {
     size: MAX_SIZE,
     blockSize: { minimum: SECTOR, preferred: 4096, maximum: 2 ** 31 },
-    read: file.read.bind(file),
-    write: file.write.bind(file),
+    read: sealed.read.bind(sealed),
+    write: sealed.write.bind(sealed),
   };
-  const clear = transformDevice(sealed, {
+  const clear = transformDevice(sectors, {
     read: (at, bytes) => cipher.decrypt(bytes, number(at)),
     write: (at, bytes) => cipher.encrypt(bytes, number(at)),
     changesZeroes: true,

@@ -60,9 +60,10 @@ export async function attach(
     ...{ state: 0, pid: -1 },
   });
   try {
-    const fd = await opened(info.id);
-    await control.setParameters(info.id, form);
-    return await serve(control, info, fd, disk, onError, () => control.start(info.id));
+    return await serve(control, info, disk, onError, async () => {
+      await control.setParameters(info.id, form);
+      await control.start(info.id);
+    });
   } catch (error) {
     await control.remove(info.id).catch(() => {});
     throw error;
@@ -81,18 +82,17 @@ export async function recover(
 ): Promise<Attached> {
   const info = await control.info(id);
   await control.startRecovery(id);
-  const fd = await opened(id);
-  return serve(control, info, fd, disk, onError, () => control.endRecovery(id));
+  return serve(control, info, disk, onError, () => control.endRecovery(id));
 }
 
 async function serve(
   control: UblkControl,
   info: DeviceInfo,
-  fd: number,
   disk: BlockDevice,
   onError: (error: unknown) => void,
   start: () => Promise<void>,
 ): Promise<Attached> {
+  const fd = await opened(info.id);
   const queues = Array.from(
     { length: info.queues },
     (_, index) => new UblkQueue(fd, index, info, disk, onError),

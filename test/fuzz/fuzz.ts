@@ -5,6 +5,9 @@ import { Random } from '../../src/testing/model.ts';
 const FIRST_SEED = Number(process.env.NBDPIPE_FUZZ_SEED ?? 1);
 const SECONDS = Number(process.env.NBDPIPE_FUZZ_SECONDS ?? 2);
 
+/** Rounds of each fuzzer, in place of a time. */
+const ROUNDS = Number(process.env.NBDPIPE_FUZZ_ROUNDS ?? 0);
+
 /** Nobody said how long. */
 const IN_SUITE = process.env.NBDPIPE_FUZZ_SECONDS === undefined;
 
@@ -28,8 +31,8 @@ export function fuzz(
 ): void {
   test(`fuzz: ${name}`, async t => {
     const isCounted = IN_SUITE && least !== undefined;
-    const end = isCounted ? 0 : Date.now() + SECONDS * 1000 * share;
-    const count = isCounted ? least : 1;
+    const end = isCounted || ROUNDS > 0 ? 0 : Date.now() + SECONDS * 1000 * share;
+    const count = isCounted ? least : ROUNDS || 1;
     let rounds = 0;
     for (let seed = FIRST_SEED; rounds < count || Date.now() < end; seed++) {
       try {
@@ -74,7 +77,9 @@ export function mutate(bytes: Buffer, random: Random): Buffer {
         break;
       case 1:
         if (at + 4 <= mutated.length) {
-          mutated.writeUInt32BE(EDGES[random.below(EDGES.length)]!, at);
+          const edge = EDGES[random.below(EDGES.length)]!;
+          if (random.below(2) === 0) mutated.writeUInt32BE(edge, at);
+          else mutated.writeUInt32LE(edge, at);
         }
         break;
       case 2:

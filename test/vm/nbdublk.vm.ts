@@ -1,7 +1,14 @@
 /** nbdublk and the kernel's ublk driver. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { inMachine } from './machine.ts';
+
+/** Where ublk(8) of ublksrv is, which Debian 12 does not have. */
+const UBLK = ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin'].find(folder =>
+  existsSync(join(folder, 'ublk')),
+);
 
 /** Starts nbdublk with these words, waits for the device and has its process in $p. */
 const FUNCTIONS = `
@@ -81,6 +88,26 @@ test('by two queues whatever is written is read back, after nbdublk was killed, 
   assert.match(output, /^dev id 0: nr_hw_queues 2 queue_depth 64$/m);
   assert.match(output, /state QUIESCED/);
   assert.match(output, /^all is there\nended with 0$/m);
+});
+
+test('ublk(8) lists and deletes it', { skip: UBLK ? false : 'needs ublk' }, async t => {
+  const output = await inMachine(
+    t,
+    `${FUNCTIONS}
+    mkdir /run/ublksrvd
+    provide - --plugin memory 32M
+    ${UBLK}/ublk list
+    ${UBLK}/ublk del -n 0
+    ended
+    ls /dev/ublk*
+    cat /tmp/errors
+    `,
+  );
+  assert.match(
+    output,
+    /^dev id 0: nr_hw_queues 1 queue_depth 64 block size 512 dev_capacity 65536$/m,
+  );
+  assert.match(output, /^ended with 0\n\/dev\/ublk-control\n$/m);
 });
 
 test('what cannot be, in a line each; and a server that goes away', async t => {

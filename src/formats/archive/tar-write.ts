@@ -40,11 +40,13 @@ const FLAGS: Readonly<Record<TarType, string>> = {
 };
 const PAX = 'x';
 const NAME = 100;
+const NONE = Buffer.alloc(0);
+const ZEROES = Buffer.alloc(SECTOR);
 
 /** The header of a member, with one of POSIX.1-2001 before it for what has no room. */
 export function tarHeader(member: TarMember): Buffer {
   const records: Buffer[] = [];
-  const { name, link = Buffer.alloc(0), size, mtime, uid, gid } = member;
+  const { name, link = NONE, size, mtime, uid, gid } = member;
   if (name.length > NAME) records.push(record('path', name));
   if (link.length > NAME) records.push(record('linkpath', link));
   if (size >= 8n ** 11n) records.push(record('size', Buffer.from(String(size))));
@@ -63,7 +65,7 @@ export function tarHeader(member: TarMember): Buffer {
 
 /** What fills up the last sector of so many bytes. */
 export function tarPadding(size: bigint): Buffer {
-  return Buffer.alloc(Number(-size & BigInt(SECTOR - 1)));
+  return ZEROES.subarray(0, Number(-size & BigInt(SECTOR - 1)));
 }
 
 /** Two empty sectors, filled up to the 10 KiB in which tar writes. @param written bytes before. */
@@ -94,27 +96,28 @@ function record(key: string | Buffer, value: Buffer): Buffer {
 }
 
 function ustar(member: TarMember, flag: string): Buffer {
-  const bytes = Buffer.alloc(SECTOR);
-  const { name, link = Buffer.alloc(0), device } = member;
-  const octal = (value: bigint, at: number, length: number) => {
-    const fits = value >= 0n && value < 8n ** BigInt(length - 1);
-    bytes.write((fits ? value : 0n).toString(8).padStart(length - 1, '0'), at, 'latin1');
+  const bytes = Buffer.allocUnsafe(SECTOR).fill(0);
+  const { name, link = NONE, device } = member;
+  const octal = (value: bigint | number, at: number, length: number) => {
+    const digits = value.toString(8);
+    const fits = value >= 0 && digits.length < length;
+    bytes.write((fits ? digits : '').padStart(length - 1, '0'), at, 'latin1');
   };
   name.copy(bytes, 0, 0, NAME);
-  octal(BigInt(member.mode), 100, 8);
-  octal(BigInt(member.uid), 108, 8);
-  octal(BigInt(member.gid), 116, 8);
+  octal(member.mode, 100, 8);
+  octal(member.uid, 108, 8);
+  octal(member.gid, 116, 8);
   octal(member.size, 124, 12);
   octal(member.mtime, 136, 12);
   bytes.write(`        ${flag}`, 148, 'latin1');
   link.copy(bytes, 157, 0, NAME);
   bytes.write('ustar\x0000', 257, 'latin1');
   if (device) {
-    octal(BigInt(device.major), 329, 8);
-    octal(BigInt(device.minor), 337, 8);
+    octal(device.major, 329, 8);
+    octal(device.minor, 337, 8);
   }
   let sum = 0;
-  for (const byte of bytes) sum += byte;
+  for (let at = 0; at < SECTOR; at++) sum += bytes[at]!;
   bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return bytes;
 }

@@ -10,19 +10,21 @@ export type Compression = 'zlib' | 'lzma' | 'xz' | 'zstd' | 'lz4' | 'lzo';
 
 /**
  * The bytes that a block was made of.
- * @param most as many may come of it. @throws BlockError that begins with `what`.
+ * @param most as many may come of it. @param memory for so many, where they may be put.
+ * @throws BlockError that begins with `what`.
  */
 export async function decompress(
   what: string,
   kind: Compression,
   input: Uint8Array,
   most: number,
+  memory: Buffer = Buffer.allocUnsafeSlow(most),
 ): Promise<Buffer> {
   try {
     if (kind === 'zlib') return inflateSync(input, { maxOutputLength: most });
     if (kind === 'lz4') return decodeLz4(input, most);
     if (kind === 'lzo') return decodeLzo(input, most);
-    return await decoded(kind, input, most);
+    return await decoded(kind, input, memory.subarray(0, most));
   } catch (error) {
     const errno = error instanceof BlockError ? error.errno : 'EIO';
     throw new BlockError(errno, `${what}: compressed by ${kind}: ${messageOf(error)}`, {
@@ -34,9 +36,9 @@ export async function decompress(
 async function decoded(
   kind: 'lzma' | 'xz' | 'zstd',
   input: Uint8Array,
-  most: number,
+  memory: Buffer,
 ): Promise<Buffer> {
-  const sink = new BlockSink(most);
+  const sink = new BlockSink(memory);
   const decoder = decoderOf({ kind, memory: 256 << 20 });
   try {
     await decoder.decode(input, true, sink);
@@ -46,19 +48,21 @@ async function decoded(
   return sink.bytes();
 }
 
+/** A byte too many has to be seen. */
+const TOO_MANY = Buffer.alloc(1);
+
 class BlockSink implements Sink {
   readonly most: number;
   readonly #memory: Buffer;
   #done = 0;
 
-  constructor(most: number) {
-    this.most = most;
-    // A byte too many has to be seen.
-    this.#memory = Buffer.allocUnsafeSlow(most + 1);
+  constructor(memory: Buffer) {
+    this.#memory = memory;
+    this.most = memory.length;
   }
 
   room(): Uint8Array {
-    return this.#memory.subarray(this.#done);
+    return this.#done < this.most ? this.#memory.subarray(this.#done) : TOO_MANY;
   }
 
   filled(length: number): void {

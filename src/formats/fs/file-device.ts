@@ -1,3 +1,4 @@
+import { andThen } from '../../block/answer.ts';
 import { zeroes } from '../../block/data.ts';
 import {
   type BlockDevice,
@@ -25,7 +26,7 @@ export interface Run {
 }
 
 /** The run in which an offset lies; it contains the offset. */
-export type FindRun = (offset: bigint, options: RequestOptions) => Run | Promise<Run>;
+export type FindRun = (offset: bigint, options: RequestOptions) => Run | PromiseLike<Run>;
 
 /** Runs that are gone through for one answer. */
 const MOST_RUNS = 4096;
@@ -37,10 +38,12 @@ const MOST_RUNS = 4096;
 export function fileDevice(size: bigint, find: FindRun): BlockDevice {
   if (size > MAX_SIZE) throw damaged('file', `it has ${size} bytes`);
   let last: Run | undefined;
-  const runAt = async (offset: bigint, options: RequestOptions): Promise<Run> => {
-    if (!last || offset < last.start || offset >= last.end) last = await find(offset, options);
-    return last;
+  const keep = (run: Run) => {
+    last = run;
+    return run;
   };
+  const runAt: FindRun = (offset, options) =>
+    last && offset >= last.start && offset < last.end ? last : andThen(find(offset, options), keep);
   return {
     size,
     multiConn: true,
@@ -58,21 +61,35 @@ export function bytesDevice(bytes: Buffer): BlockDevice {
   };
 }
 
-async function readRuns(
-  runAt: (offset: bigint, options: RequestOptions) => Promise<Run>,
+function readRuns(
+  runAt: FindRun,
   offset: bigint,
   length: number,
+  options: ReadOptions,
+): Data | PromiseLike<Data> {
+  const end = offset + BigInt(length);
+  return andThen(runAt(offset, options), run =>
+    run.end >= end
+      ? readOf(run, offset, length, options)
+      : readSeveral(runAt, offset, end, options),
+  );
+}
+
+/** Several answers are needed at once, each in memory of its own or in a part of what is lent. */
+async function readSeveral(
+  runAt: FindRun,
+  offset: bigint,
+  end: bigint,
   { signal, memory }: ReadOptions,
 ): Promise<Data> {
+  const lent = memory?.(Number(end - offset));
   const views: Uint8Array[] = [];
-  const whole = await runAt(offset, { signal });
-  const end = offset + BigInt(length);
-  if (whole.end >= end) return readOf(whole, offset, length, { signal, memory });
-  // Several answers are needed at once: each has memory of its own.
   for (let at = offset; at < end; ) {
     const run = await runAt(at, { signal });
     const until = run.end < end ? run.end : end;
-    const data = await readOf(run, at, Number(until - at), { signal });
+    const start = Number(at - offset);
+    const part = lent && ((length: number) => lent.subarray(start, start + length));
+    const data = await readOf(run, at, Number(until - at), { signal, memory: part });
     if (data instanceof Uint8Array) views.push(data);
     else views.push(...data);
     at = until;
@@ -86,7 +103,7 @@ function readOf(run: Run, offset: bigint, length: number, options: ReadOptions) 
 }
 
 async function runsOf(
-  runAt: (offset: bigint, options: RequestOptions) => Promise<Run>,
+  runAt: FindRun,
   offset: bigint,
   length: number,
   { signal, one }: ExtentsOptions,

@@ -99,5 +99,5 @@ export interface Node {
 export interface Entry {
   /** Bytes that are not UTF-8 are as `nameOf` has them. */
   readonly name: string;
-  node(options?: RequestOptions): Promise<Node>;
+  node(options?: RequestOptions): Node | PromiseLike<Node>;
 }

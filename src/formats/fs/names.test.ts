@@ -15,7 +15,10 @@ test('every byte comes back', () => {
   assert.equal(nameOf(Buffer.from([0xff])), '\udcff');
 });
 
+const inBytes = (names: readonly string[]) =>
+  [...names].sort((a, b) => Buffer.compare(bytesOf(a), bytesOf(b)));
+
 test('the order of bytes', () => {
-  const sorted = ['', 'a', 'b', 'ü', '\udcff'];
-  assert.deepEqual([...sorted].reverse().sort(compareNames), sorted);
+  const sorted = ['', 'a', 'ab', 'b', 'ü', '\udcff', '\uffee', '😀', '😁'];
+  assert.deepEqual([...sorted].reverse().sort(compareNames), inBytes(sorted));
 });

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 
 /** A byte that is no UTF-8 becomes a lone low surrogate, so that no name is lost or like another. */
 const ESCAPE = 0xdc00;
+const SURROGATES = 0xd800;
 const ESCAPED = /[\udc80-\udcff]/;
 
 /** The text of a name that is bytes: UTF-8, or what `bytesOf` makes the same bytes of. */
@@ -40,5 +41,12 @@ export function bytesOf(name: string): Buffer {
 
 /** The order of bytes, as `LC_ALL=C sort` has it. */
 export function compareNames(a: string, b: string): number {
-  return Buffer.compare(bytesOf(a), bytesOf(b));
+  for (let at = 0; at < a.length && at < b.length; at++) {
+    const [unit, other] = [a.charCodeAt(at), b.charCodeAt(at)];
+    if (unit === other) continue;
+    // Units of 16 bits are in the order of their bytes, but for surrogates.
+    const surrogate = unit >= SURROGATES || other >= SURROGATES;
+    return surrogate ? Buffer.compare(bytesOf(a), bytesOf(b)) : unit - other;
+  }
+  return a.length - b.length;
 }

@@ -1,8 +1,9 @@
 import { alignedDevice } from '../../block/aligned.ts';
-import { BlockCache, Budget } from '../../block/block-cache.ts';
+import { andThen } from '../../block/answer.ts';
 import type { BlockDevice, Data, ReadOptions, RequestOptions } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { readInto } from '../../block/read-into.ts';
+import { Frames, type MakeBlock } from './frames.ts';
 
 /** Bytes that are read at once, as what a file system keeps together is read together. */
 const PAGE = 1 << 16;
@@ -11,12 +12,12 @@ const KEPT = 32 << 20;
 
 /**
  * A device as file systems read it: what is small comes from pages that are kept, what is large goes
- * past them.
+ * past them. The bytes that are given are the caller's own.
  */
 export class Pages {
   readonly size: number;
   readonly #device: BlockDevice;
-  readonly #cache = new BlockCache<number, Buffer>(new Budget(KEPT));
+  readonly #frames = new Frames<number>(PAGE, KEPT);
 
   /** @throws BlockError ENOTSUP it has more than 2^53-1 bytes. */
   constructor(device: BlockDevice) {
@@ -28,52 +29,42 @@ export class Pages {
   }
 
   /**
-   * Bytes of a structure, which are the cache's.
+   * Bytes of a structure, at once where they are there.
    * @param what is named when the device ends before they do. @throws BlockError
    */
-  async structure(
+  structure(
     what: string,
     offset: number,
     length: number,
     options?: RequestOptions,
-  ): Promise<Buffer> {
-    const [first, ...others] = await this.#views(what, offset, length, options);
-    return others.length > 0 ? Buffer.concat([first!, ...others]) : (first ?? Buffer.alloc(0));
+  ): Buffer | PromiseLike<Buffer> {
+    if (!(offset >= 0 && offset + length <= this.size)) {
+      throw new BlockError('EIO', `${what}: is outside of the disk`);
+    }
+    const own = Buffer.allocUnsafe(length);
+    return andThen(this.#fill(own, offset, options), () => own);
   }
 
   /** Bytes of files; the range lies on the device. */
   read(offset: bigint, length: number, options?: ReadOptions): Data | PromiseLike<Data> {
     if (length >= PAGE) return this.#device.read(offset, length, options);
-    return this.#views('data', Number(offset), length, options);
+    const target = options?.memory?.(length) ?? Buffer.allocUnsafe(length);
+    return andThen(this.#fill(target, Number(offset), options), () => target);
   }
 
-  /** The parts of pages in which a range lies. */
-  async #views(
-    what: string,
-    offset: number,
-    length: number,
-    options?: RequestOptions,
-  ): Promise<Buffer[]> {
-    if (!(offset >= 0 && offset + length <= this.size)) {
-      throw new BlockError('EIO', `${what}: is outside of the disk`);
-    }
-    const views: Buffer[] = [];
-    for (let at = offset; at < offset + length; ) {
-      const page = Math.floor(at / PAGE);
-      const [start, end] = [at - page * PAGE, Math.min(PAGE, offset + length - page * PAGE)];
-      views.push((await this.#page(page, options)).subarray(start, end));
-      at = page * PAGE + end;
-    }
-    return views;
+  #fill(target: Uint8Array, offset: number, options?: RequestOptions): void | PromiseLike<void> {
+    if (target.length === 0) return;
+    const page = Math.floor(offset / PAGE);
+    const start = offset - page * PAGE;
+    const part = target.subarray(0, PAGE - start);
+    const make: MakeBlock = (memory, asked) => this.#read(page * PAGE, memory, asked);
+    return andThen(this.#frames.copy(page, start, part, make, options), () =>
+      this.#fill(target.subarray(part.length), offset + part.length, options),
+    );
   }
 
-  #page(page: number, options?: RequestOptions): Buffer | PromiseLike<Buffer> {
-    return this.#cache.get(page, asked => this.#read(page * PAGE, asked), options);
-  }
-
-  async #read(offset: number, options: RequestOptions): Promise<Buffer> {
-    const own = Buffer.allocUnsafeSlow(Math.min(PAGE, this.size - offset));
-    await readInto(this.#device, BigInt(offset), own, options);
-    return own;
+  #read(offset: number, memory: Buffer, options: RequestOptions): number | PromiseLike<number> {
+    const page = memory.subarray(0, this.size - offset);
+    return andThen(readInto(this.#device, BigInt(offset), page, options), () => page.length);
   }
 }

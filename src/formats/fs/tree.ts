@@ -1,3 +1,4 @@
+import { andThen } from '../../block/answer.ts';
 import type { RequestOptions } from '../../block/device.ts';
 import { BlockError } from '../../block/errors.ts';
 import { damaged } from './damaged.ts';
@@ -96,8 +97,9 @@ export class Tree {
     const sorted = [...entries].sort((a, b) => compareNames(a.name, b.name));
     return sorted.map(entry => {
       const path = joined(directory.path, entry.name);
-      const place = async (asked?: RequestOptions): Promise<Place> =>
-        this.#mounted(path) ?? { path, node: await entry.node(asked), mount: directory.mount };
+      const place = (asked?: RequestOptions): Place | PromiseLike<Place> =>
+        this.#mounted(path) ??
+        andThen(entry.node(asked), node => ({ path, node, mount: directory.mount }));
       return { name: entry.name, path, place };
     });
   }
@@ -106,38 +108,8 @@ export class Tree {
    * A place and all below it, each directory before what is in it, in the order of bytes.
    * @throws BlockError EIO a directory that is in two places, among others.
    */
-  async *walk(top: Place, { failed, signal }: WalkOptions = {}): AsyncGenerator<Place> {
-    const seen = new Set<string>();
-    const left: Child[][] = [];
-    const enter = async (place: Place) => {
-      const id = `${place.mount.path} ${place.node.id}`;
-      if (seen.has(id)) throw damaged(place.path, 'the directory is in two places');
-      seen.add(id);
-      if (left.length > DEEPEST) throw damaged(place.path, 'the directories are too deep');
-      left.push([...(await this.children(place, { signal }))].reverse());
-    };
-    const attempt = async <T>(path: string, act: () => Promise<T>): Promise<T | undefined> => {
-      try {
-        return await act();
-      } catch (error) {
-        if (!failed || signal?.aborted) throw error;
-        failed(path, error);
-        return undefined;
-      }
-    };
-    yield top;
-    if (top.node.stat.type === 'directory') await attempt(top.path, () => enter(top));
-    for (let last = left.at(-1); last; last = left.at(-1)) {
-      const child = last.pop();
-      if (!child) {
-        left.pop();
-        continue;
-      }
-      const place = await attempt(child.path, () => child.place({ signal }));
-      if (!place) continue;
-      yield place;
-      if (place.node.stat.type === 'directory') await attempt(place.path, () => enter(place));
-    }
+  walk(top: Place, options: WalkOptions = {}): AsyncIterableIterator<Place, undefined> {
+    return new Walk(this, top, options);
   }
 
   async #child(
@@ -166,11 +138,75 @@ export class Tree {
   }
 }
 
+/** The places of a walk, each made when it is asked for. */
+class Walk implements AsyncIterableIterator<Place, undefined> {
+  readonly #tree: Tree;
+  readonly #options: WalkOptions;
+  readonly #seen = new Set<string>();
+  /** What is left of the directories in which the last place lies, in reverse. */
+  readonly #left: Child[][] = [];
+  /** It was given, and what is in it comes next. */
+  #entered: Place | undefined;
+
+  constructor(tree: Tree, top: Place, options: WalkOptions) {
+    this.#tree = tree;
+    this.#options = options;
+    this.#left.push([{ name: '', path: top.path, place: () => top }]);
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Place, undefined>> {
+    const directory = this.#entered;
+    this.#entered = undefined;
+    if (directory) await this.#attempt(directory.path, () => this.#enter(directory));
+    for (let child = this.#nextChild(); child; child = this.#nextChild()) {
+      const { path, place } = child;
+      const found = await this.#attempt(path, () => place(this.#options));
+      if (!found) continue;
+      if (found.node.stat.type === 'directory') this.#entered = found;
+      return { done: false, value: found };
+    }
+    return { done: true, value: undefined };
+  }
+
+  #nextChild(): Child | undefined {
+    while (this.#left.length > 0) {
+      const child = this.#left.at(-1)!.pop();
+      if (child) return child;
+      this.#left.pop();
+    }
+    return undefined;
+  }
+
+  async #enter(place: Place): Promise<void> {
+    const id = `${place.mount.path} ${place.node.id}`;
+    if (this.#seen.has(id)) throw damaged(place.path, 'the directory is in two places');
+    this.#seen.add(id);
+    if (this.#left.length > DEEPEST) throw damaged(place.path, 'the directories are too deep');
+    const { signal } = this.#options;
+    this.#left.push([...(await this.#tree.children(place, { signal }))].reverse());
+  }
+
+  async #attempt<T>(path: string, act: () => T | PromiseLike<T>): Promise<T | undefined> {
+    const { failed, signal } = this.#options;
+    try {
+      return await act();
+    } catch (error) {
+      if (!failed || signal?.aborted) throw error;
+      failed(path, error);
+      return undefined;
+    }
+  }
+}
+
 /** A name in a directory, and how to get what it stands for. */
 export interface Child {
   readonly name: string;
   readonly path: string;
-  place(options?: RequestOptions): Promise<Place>;
+  place(options?: RequestOptions): Place | PromiseLike<Place>;
 }
 
 /** The names of a path, the last first. */

@@ -117,25 +117,33 @@ async function dataFileOf(
 }
 
 async function dataOf(
+  state: State,
+  dataFile: ImageFile | undefined,
+  context: OpenImage,
+): Promise<DataBytes> {
+  const bytes = await clearData(state, dataFile, context);
+  if (!dataFile) return bytes;
+  const close = async () => {
+    await bytes.close?.();
+    await dataFile.trimEnd();
+    await dataFile.close();
+  };
+  return { ...bytes, close };
+}
+
+async function clearData(
   { clusters, file, header }: State,
   dataFile: ImageFile | undefined,
   { alone, secret }: OpenImage,
 ): Promise<DataBytes> {
-  if (dataFile) {
-    const close = async () => {
-      await dataFile.trimEnd();
-      await dataFile.close();
-    };
-    return { data: dataFile, close };
-  }
-  if (header.crypt === 0 || alone) return { data: file };
+  if (header.crypt === 0 || alone) return { data: dataFile ?? file };
   if (!secret) throw new UsageError('the image is encrypted, and no passphrase was given');
   if (header.crypt === AES) {
     return { data: file, sealed: aesClusters(file, clusters, await secret()) };
   }
   const crypto = cryptoHeader(header);
   if (!crypto) throw new BlockError('EIO', 'the image has no header of LUKS');
-  return innerLuks(file, crypto, await secret());
+  return innerLuks(file, crypto, await secret(), dataFile);
 }
 
 async function stateOf(

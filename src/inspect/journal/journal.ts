@@ -135,7 +135,7 @@ class Reader {
     return { type, flags: header[1]!, size };
   }
 
-  #bytes(what: string, at: number, length: number): Promise<Buffer> {
+  #bytes(what: string, at: number, length: number): Buffer | PromiseLike<Buffer> {
     return this.#pages.structure(`journal: ${what}`, at, length);
   }
 }

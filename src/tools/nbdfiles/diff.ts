@@ -59,18 +59,61 @@ What differs between the files of two machines:
 
 export default command;
 
+type Field = (stat: Stat) => string | number | bigint;
+
+const seconds = (time: bigint) => time / 1_000_000_000n;
+const changed: Field = ({ ctime }) => seconds(ctime);
+const modified: Field = ({ mtime }) => seconds(mtime);
+const size: Field = stat => stat.size;
+
+/** What tells that content differs where nobody asked for a checksum. */
+const CONTENT: readonly Field[] = [modified, changed, size];
+
+interface Compared {
+  readonly links: boolean;
+  readonly times: boolean;
+  readonly atime: boolean;
+}
+
+/** What is compared, by the names that stat has for it. */
+function fieldsOf({ links, times, atime }: Compared): readonly (readonly [string, Field])[] {
+  return [
+    ['st_mode', ({ type, mode }) => `${type} ${mode}`],
+    ...(links ? [['st_nlink', (stat: Stat) => stat.links] as const] : []),
+    ['st_uid', ({ uid }) => uid],
+    ['st_gid', ({ gid }) => gid],
+    ['st_rdev', ({ device }) => (device ? `${device.major}:${device.minor}` : '')],
+    ['st_size', size],
+    ['st_blocks', ({ blocks }) => blocks],
+    ...(times && atime ? [['st_atime_sec', (stat: Stat) => seconds(stat.atime)] as const] : []),
+    ...(times
+      ? ([
+          ['st_mtime_sec', modified],
+          ['st_ctime_sec', changed],
+        ] as const)
+      : []),
+  ];
+}
+
 class Comparison {
   readonly #line: FilesLine;
   readonly #failures: Failures;
   readonly #output = new Output();
   readonly #listing: (place: Place) => Promise<string>;
+  readonly #attributes: boolean;
+  readonly #ofFiles: ReturnType<typeof fieldsOf>;
+  readonly #ofDirectories: ReturnType<typeof fieldsOf>;
 
   constructor(line: FilesLine, failures: Failures) {
     this.#line = line;
     this.#failures = failures;
     const all = has(line, 'all') ? { uids: true, times: true, extraStats: true } : {};
-    const attributes = has(line, 'xattrs') || has(line, 'all');
-    this.#listing = listingOf(line, { atime: has(line, 'atime'), attributes, ...all });
+    const [attributes, atime] = [has(line, 'xattrs') || has(line, 'all'), has(line, 'atime')];
+    this.#attributes = attributes;
+    this.#listing = listingOf(line, { atime, attributes, ...all });
+    this.#ofFiles = fieldsOf({ links: true, times: true, atime });
+    const [links, times] = [has(line, 'dirLinks'), has(line, 'dirTimes')];
+    this.#ofDirectories = fieldsOf({ links, times, atime });
   }
 
   /** Goes over both trees side by side. */
@@ -116,30 +159,12 @@ class Comparison {
   }
 
   async #changes(a: Place, b: Place): Promise<string[]> {
-    const [first, second] = [this.#fields(a.node.stat), this.#fields(b.node.stat)];
-    const changed = Object.keys(first).filter(key => first[key] !== second[key]);
-    const same =
-      has(this.#line, 'xattrs') || has(this.#line, 'all') ? await sameAttributes(a, b) : true;
+    const [first, second] = [a.node.stat, b.node.stat];
+    const changed: string[] = [];
+    for (const [name, of] of first.type === 'directory' ? this.#ofDirectories : this.#ofFiles)
+      if (of(first) !== of(second)) changed.push(name);
+    const same = this.#attributes ? await sameAttributes(a, b) : true;
     return same ? changed : [...changed, 'xattrs'];
-  }
-
-  /** What is compared, by the names that stat has for it. */
-  #fields(stat: Stat): Readonly<Record<string, string | number | bigint>> {
-    const directory = stat.type === 'directory';
-    const timed = !directory || has(this.#line, 'dirTimes');
-    const linked = !directory || has(this.#line, 'dirLinks');
-    const seconds = (time: bigint) => time / 1_000_000_000n;
-    return {
-      st_mode: `${stat.type} ${stat.mode}`,
-      ...(linked && { st_nlink: stat.links }),
-      st_uid: stat.uid,
-      st_gid: stat.gid,
-      st_rdev: stat.device ? `${stat.device.major}:${stat.device.minor}` : '',
-      st_size: stat.size,
-      st_blocks: stat.blocks,
-      ...(timed && has(this.#line, 'atime') && { st_atime_sec: seconds(stat.atime) }),
-      ...(timed && { st_mtime_sec: seconds(stat.mtime), st_ctime_sec: seconds(stat.ctime) }),
-    };
   }
 
   async #contentDiffers(a: Node, b: Node): Promise<boolean> {
@@ -147,9 +172,7 @@ class Comparison {
       const checksum = checksumNamed(lastValue(this.#line, 'checksum'));
       return (await checksumOf(a, checksum)) !== (await checksumOf(b, checksum));
     }
-    const seconds = ({ mtime, ctime, size }: Stat) =>
-      [mtime / 1_000_000_000n, ctime / 1_000_000_000n, size].join(' ');
-    return seconds(a.stat) !== seconds(b.stat);
+    return CONTENT.some(of => of(a.stat) !== of(b.stat));
   }
 
   /** As the program diff has it, where there is one. */
@@ -200,6 +223,7 @@ async function sameAttributes({ node: a }: Place, { node: b }: Place): Promise<b
 
 /** The order in which both trees are gone through: directory by directory. */
 function comparePaths(a: string, b: string): number {
+  if (a === b) return 0;
   const [left, right] = [a.split('/'), b.split('/')];
   for (let index = 0; index < Math.min(left.length, right.length); index++) {
     const order = compareNames(left[index]!, right[index]!);

@@ -12,7 +12,6 @@ import type { Place, Tree } from '../../formats/fs/tree.ts';
 import { print } from '../cli.ts';
 import { Buffered, type Write } from './buffered.ts';
 import type { FilesCommand, FilesLine } from './commands.ts';
-import { contentOf } from './content.ts';
 import { Failures, warn } from './failures.ts';
 import { fileWriter } from './file-writer.ts';
 import { mountedTree, openGuest, statusWith } from './guest.ts';
@@ -63,37 +62,60 @@ interface Ends {
 
 /** Members begin with `./`, the directory itself is the first. */
 async function writeTar(line: FilesLine, tree: Tree, top: Place, ends: Ends): Promise<void> {
-  const { write, failed } = ends;
-  const lead = top.path === '/' ? 1 : top.path.length + 1;
-  const linked = new Map<string, Buffer>();
-  const output = new Buffered(write);
-  for await (const place of tree.walk(top, { failed })) {
+  const archive = new Archive(line, top, ends);
+  for await (const place of tree.walk(top, { failed: ends.failed })) await archive.add(place);
+  await archive.end();
+}
+
+class Archive {
+  readonly #line: FilesLine;
+  readonly #top: Place;
+  readonly #failed: Ends['failed'];
+  readonly #output: Buffered;
+  /** The first names of files that have several. */
+  readonly #linked = new Map<string, Buffer>();
+
+  constructor(line: FilesLine, top: Place, { write, failed }: Ends) {
+    this.#line = line;
+    this.#top = top;
+    this.#failed = failed;
+    this.#output = new Buffered(write);
+  }
+
+  async add(place: Place): Promise<void> {
     const { node, path, mount } = place;
     const type = TAR_TYPES[node.stat.type];
     if (!type) {
-      warn(line, `${path}: a ${node.stat.type} is left out`);
-      continue;
+      warn(this.#line, `${path}: a ${node.stat.type} is left out`);
+      return;
     }
-    const name = bytesOf(
-      `./${path.slice(lead)}${type === 'directory' && path !== top.path ? '/' : ''}`,
-    );
+    const name = this.#nameOf(path, type);
     const key = node.stat.links > 1 && type === 'file' ? `${mount.path} ${node.id}` : '';
-    const first = linked.get(key);
-    if (key !== '' && !first) linked.set(key, name);
+    const first = this.#linked.get(key);
+    if (key !== '' && !first) this.#linked.set(key, name);
     try {
       const member = await memberOf(place, first ? 'hardlink' : type, name, first);
-      const attributes = first ? [] : await attributesOf(place, failed);
-      await output.put(tarHeader({ ...member, attributes }));
+      const attributes = first ? [] : await attributesOf(place, this.#failed);
+      await this.#output.put(tarHeader({ ...member, attributes }));
     } catch (error) {
-      failed(path, error);
-      continue;
+      this.#failed(path, error);
+      return;
     }
-    if (type !== 'file' || first) continue;
-    for await (const bytes of contentOf(node)) await output.put(bytes);
-    await output.put(tarPadding(node.stat.size));
+    if (type !== 'file' || first) return;
+    await this.#output.pour(await node.open());
+    await this.#output.put(tarPadding(node.stat.size));
   }
-  await output.put(tarEnd(output.total));
-  await output.flush();
+
+  async end(): Promise<void> {
+    await this.#output.put(tarEnd(this.#output.total));
+    await this.#output.flush();
+  }
+
+  #nameOf(path: string, type: TarType): Buffer {
+    const top = this.#top.path;
+    const inner = path.slice(top === '/' ? 1 : top.length + 1);
+    return bytesOf(`./${inner}${type === 'directory' && path !== top ? '/' : ''}`);
+  }
 }
 
 async function memberOf(

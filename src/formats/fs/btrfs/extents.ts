@@ -1,9 +1,11 @@
-import { BlockCache, Budget } from '../../../block/block-cache.ts';
-import type { RequestOptions } from '../../../block/device.ts';
+import { andThen } from '../../../block/answer.ts';
+import { contiguous } from '../../../block/data.ts';
+import { Scratch } from '../../../block/scratch.ts';
 import { decodeLzo } from '../../../codecs/lzo.ts';
 import { damaged, unsupported } from '../damaged.ts';
 import { type Compression, decompress } from '../decompress.ts';
 import type { Readable, Run } from '../file-device.ts';
+import { Frames, type MakeBlock } from '../frames.ts';
 import type { Chunks } from './chunks.ts';
 import type { SummedData } from './sums.ts';
 
@@ -20,7 +22,8 @@ export class Extents {
   readonly #data: SummedData;
   readonly #chunks: Chunks;
   readonly #sector: number;
-  readonly #cache = new BlockCache<bigint, Buffer>(new Budget(KEPT));
+  readonly #frames = new Frames<bigint | Buffer>(LONGEST, KEPT);
+  readonly #stored = new Scratch(LONGEST, 2);
 
   constructor(data: SummedData, chunks: Chunks, sector: number) {
     this.#data = data;
@@ -57,8 +60,10 @@ export class Extents {
     const stored = item.subarray(INLINE_HEAD);
     if (length > LONGEST || length === 0)
       throw damaged(what, `an extent of ${length} bytes in its inode`);
-    const content = async () => (codec ? this.#decode(what, codec, stored, length) : stored);
-    return { start, end: start + BigInt(length), at: 0n, from: readable(what, content, length) };
+    const run = { start, end: start + BigInt(length), at: 0n };
+    if (!codec) return { ...run, from: inMemory(what, stored, length) };
+    const decode: MakeBlock = memory => this.#decode(what, codec, stored, memory, length);
+    return { ...run, from: this.#decoded(what, item, decode, length) };
   }
 
   #compressed(
@@ -67,35 +72,52 @@ export class Extents {
     item: Buffer,
   ): Readable {
     const length = Number(item.readBigUInt64LE(8));
-    if (length > LONGEST || length === 0 || stored > BigInt(LONGEST)) {
+    if (length > LONGEST || length === 0 || stored > BigInt(LONGEST) || stored === 0n) {
       throw damaged(what, `${length} bytes are compressed as one`);
     }
-    const content = (options?: RequestOptions) =>
-      this.#cache.get(
-        address,
-        async asked => {
-          const bytes = await this.#data.read(what, address, Number(stored), asked);
-          return this.#decode(what, codec, bytes, length);
-        },
-        options,
-      );
-    return readable(what, content, length);
+    const decode: MakeBlock = (memory, { signal }) =>
+      this.#stored.with(Number(stored), async lent => {
+        const options = { signal, memory: (count: number) => lent.subarray(0, count) };
+        const bytes = await this.#data.read(what, address, lent.length, options);
+        return this.#decode(what, codec, contiguous(bytes), memory, length);
+      });
+    return this.#decoded(what, address, decode, length);
   }
 
+  /** What is decoded as a whole. @param key of extents, their address; of those in inodes, themselves. */
+  #decoded(what: string, key: bigint | Buffer, decode: MakeBlock, length: number): Readable {
+    return {
+      read: (at, wanted, options) => {
+        const target = options?.memory?.(wanted) ?? Buffer.allocUnsafe(wanted);
+        return andThen(this.#frames.copy(key, Number(at), target, decode, options), copied => {
+          if (copied < wanted) throw short(what, length);
+          return target;
+        });
+      },
+    };
+  }
+
+  /** @returns bytes that are in the memory then. */
   async #decode(
     what: string,
     codec: Compression,
     bytes: Uint8Array,
+    memory: Buffer,
     length: number,
-  ): Promise<Buffer> {
+  ): Promise<number> {
     const decoded =
       codec === 'lzo'
         ? lzoSegments(what, Buffer.from(bytes), length, this.#sector)
-        : await decompress(what, codec, bytes, length);
+        : await decompress(what, codec, bytes, length, memory);
+    if (decoded.buffer !== memory.buffer) memory.set(decoded);
     // What is missing at the end of the last sector is zeroes.
-    return decoded.length < length ? Buffer.concat([decoded], length) : decoded;
+    memory.fill(0, decoded.length, length);
+    return length;
   }
 }
+
+const short = (what: string, length: number) =>
+  damaged(what, `an extent is shorter than the ${length} bytes that it says`);
 
 /** A length, then segments with a length each, whose four bytes lie in one sector. */
 function lzoSegments(what: string, bytes: Buffer, length: number, sector: number): Buffer {
@@ -120,16 +142,10 @@ function lzoSegments(what: string, bytes: Buffer, length: number, sector: number
   return Buffer.concat(parts);
 }
 
-function readable(
-  what: string,
-  content: (options?: RequestOptions) => Buffer | PromiseLike<Buffer>,
-  length: number,
-): Readable {
+function inMemory(what: string, bytes: Buffer, length: number): Readable {
   return {
-    async read(at, wanted, options) {
-      const bytes = await content(options);
-      if (bytes.length < Math.min(length, Number(at) + wanted))
-        throw damaged(what, 'an extent is shorter than it says');
+    read(at, wanted) {
+      if (bytes.length < Math.min(length, Number(at) + wanted)) throw short(what, length);
       return bytes.subarray(Number(at), Number(at) + wanted);
     },
   };

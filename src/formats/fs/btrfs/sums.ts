@@ -1,5 +1,5 @@
 import { contiguous } from '../../../block/data.ts';
-import type { RequestOptions } from '../../../block/device.ts';
+import type { Data, ReadOptions, RequestOptions } from '../../../block/device.ts';
 import { damaged } from '../damaged.ts';
 import type { Readable } from '../file-device.ts';
 import type { Pages } from '../pages.ts';
@@ -47,18 +47,36 @@ export class SummedData {
     return { read: (at, length, options) => this.read(what, address + at, length, options) };
   }
 
+  /** Whole sectors are read into lent memory, the parts of sectors at the ends are not. */
   async read(
     what: string,
     address: bigint,
     length: number,
-    { signal }: RequestOptions = {},
+    options: ReadOptions = {},
+  ): Promise<Data> {
+    const { sectorSize } = this.#superblock;
+    const whole = length - (length % sectorSize);
+    if (whole === 0 || whole === length || address % BigInt(sectorSize) !== 0n)
+      return this.#sectors(what, address, length, options);
+    const tail = address + BigInt(whole);
+    const { signal } = options;
+    return [
+      await this.#sectors(what, address, whole, options),
+      await this.#sectors(what, tail, length - whole, { signal }),
+    ];
+  }
+
+  async #sectors(
+    what: string,
+    address: bigint,
+    length: number,
+    { signal, memory }: ReadOptions,
   ): Promise<Buffer> {
-    // Whole sectors do not fit into memory that was lent for less.
-    const options = { signal };
     const sector = BigInt(this.#superblock.sectorSize);
     const first = address - (address % sector);
     const end = address + BigInt(length) + sector - 1n;
     const span = Number(end - (end % sector) - first);
+    const options = { signal, memory: span === length ? memory : undefined };
     const place = BigInt(this.#chunks.place(first, span, what));
     const read = contiguous(await this.#pages.read(place, span, options));
     const bytes = Buffer.from(read.buffer, read.byteOffset, read.length);

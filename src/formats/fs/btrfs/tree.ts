@@ -126,7 +126,7 @@ export class Trees {
     const { nodeSize, fsid, checksum } = this.#superblock;
     const what = `btrfs: node ${address}`;
     const place = this.#chunks.place(address, nodeSize, what);
-    const bytes = Buffer.from(await this.#pages.structure(what, place, nodeSize, options));
+    const bytes = await this.#pages.structure(what, place, nodeSize, options);
     if (!isSummed(bytes, checksum)) throw damaged(what, 'its checksum is wrong');
     if (bytes.readBigUInt64LE(48) !== address) throw damaged(what, 'another one is in its place');
     if (!bytes.subarray(32, 48).equals(fsid)) throw damaged(what, 'it is of another file system');

@@ -1,3 +1,4 @@
+import { andThen } from '../../../block/answer.ts';
 import { contiguous } from '../../../block/data.ts';
 import type { BlockDevice, RequestOptions } from '../../../block/device.ts';
 import { damaged, LONGEST_LINK, unsupported, wrongType } from '../damaged.ts';
@@ -8,7 +9,7 @@ import { Pages } from '../pages.ts';
 import { uuidText } from '../uuid.ts';
 import { readAttributes, shownValue } from './attributes.ts';
 import { checkCount, type Named, namesIn } from './directory.ts';
-import { readUsage } from './groups.ts';
+import { Groups, readUsage } from './groups.ts';
 import { type Inode, readInode } from './inode.ts';
 import { readJournal } from './journal.ts';
 import { mappedDevice } from './map.ts';
@@ -52,10 +53,12 @@ async function openExt(device: BlockDevice, options?: RequestOptions): Promise<F
 class Volume {
   readonly superblock: Superblock;
   readonly #pages: Pages;
+  readonly #groups: Groups;
 
   constructor(pages: Pages, superblock: Superblock) {
     this.#pages = pages;
     this.superblock = superblock;
+    this.#groups = new Groups(pages, superblock);
   }
 
   static async open(device: BlockDevice, options?: RequestOptions): Promise<Volume> {
@@ -77,8 +80,9 @@ class Volume {
     };
   }
 
-  inode(number: number, options?: RequestOptions): Promise<Inode> {
-    return readInode(this.#pages, this.superblock, number, options);
+  inode(number: number, options?: RequestOptions): Inode | PromiseLike<Inode> {
+    const [pages, superblock, groups] = [this.#pages, this.superblock, this.#groups];
+    return readInode({ pages, superblock, groups }, number, options);
   }
 
   async content(inode: Inode, options?: RequestOptions): Promise<BlockDevice> {
@@ -130,7 +134,7 @@ class Volume {
     if (inode.stat.type !== 'directory') throw wrongType('directory');
     const entry = ({ name, inode: number }: Named): Entry => ({
       name,
-      node: async asked => this.#nodeOf(await this.inode(number, asked)),
+      node: asked => andThen(this.inode(number, asked), inode => this.#nodeOf(inode)),
     });
     return (await this.#names(inode, options)).map(entry);
   }

@@ -13,8 +13,31 @@ export interface Group {
   readonly freeInodes: number;
 }
 
+/** The descriptors of groups whose inodes are read, as each is asked for again and again. */
+export class Groups {
+  readonly #pages: Pages;
+  readonly #superblock: Superblock;
+  readonly #known = new Map<number, Group>();
+
+  constructor(pages: Pages, superblock: Superblock) {
+    this.#pages = pages;
+    this.#superblock = superblock;
+  }
+
+  /** @throws BlockError */
+  get(group: number, options?: RequestOptions): Group | PromiseLike<Group> {
+    return this.#known.get(group) ?? this.#read(group, options);
+  }
+
+  async #read(group: number, options?: RequestOptions): Promise<Group> {
+    const found = await readGroup(this.#pages, this.#superblock, group, options);
+    this.#known.set(group, found);
+    return found;
+  }
+}
+
 /** The descriptor of a group, verified. @throws BlockError */
-export async function readGroup(
+async function readGroup(
   pages: Pages,
   superblock: Superblock,
   group: number,

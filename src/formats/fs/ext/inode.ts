@@ -1,10 +1,11 @@
+import { andThen } from '../../../block/answer.ts';
 import { crc32c } from '../../../block/crc32c.ts';
 import type { RequestOptions } from '../../../block/device.ts';
 import { damaged } from '../damaged.ts';
 import type { Stat } from '../file-system.ts';
 import type { Pages } from '../pages.ts';
 import { typeOfMode } from '../posix-mode.ts';
-import { readGroup } from './groups.ts';
+import type { Groups } from './groups.ts';
 import { inodeSeed, type Superblock } from './superblock.ts';
 
 const FLAGS = {
@@ -32,20 +33,33 @@ export interface Inode {
   readonly seed: number | undefined;
 }
 
-/** @throws BlockError */
-export async function readInode(
-  pages: Pages,
-  superblock: Superblock,
+/** Where inodes are found. */
+interface Places {
+  readonly pages: Pages;
+  readonly superblock: Superblock;
+  readonly groups: Groups;
+}
+
+/** At once where it is there. @throws BlockError */
+export function readInode(
+  { pages, superblock, groups }: Places,
   number: number,
   options?: RequestOptions,
-): Promise<Inode> {
+): Inode | PromiseLike<Inode> {
   const what = `ext: inode ${number}`;
   const { inodesPerGroup, inodeSize, blockSize } = superblock;
   if (number < 1 || number > superblock.inodes) throw damaged(what, 'there is none of this number');
   const group = Math.floor((number - 1) / inodesPerGroup);
-  const { inodeTable } = await readGroup(pages, superblock, group, options);
-  const place = inodeTable * blockSize + ((number - 1) % inodesPerGroup) * inodeSize;
-  const bytes = await pages.structure(what, place, inodeSize, options);
+  const within = ((number - 1) % inodesPerGroup) * inodeSize;
+  const bytes = andThen(groups.get(group, options), ({ inodeTable }) =>
+    pages.structure(what, inodeTable * blockSize + within, inodeSize, options),
+  );
+  return andThen(bytes, found => inodeOf(superblock, number, found));
+}
+
+function inodeOf(superblock: Superblock, number: number, bytes: Buffer): Inode {
+  const what = `ext: inode ${number}`;
+  const { inodeSize } = superblock;
   const extra = inodeSize > 128 ? bytes.readUInt16LE(128) : 0;
   if (128 + extra > inodeSize) throw damaged(what, 'its extra fields are longer than it is');
   const { seed } = superblock;

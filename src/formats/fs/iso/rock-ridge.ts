@@ -79,7 +79,7 @@ function continued(
   { block, offset, length }: Continuation,
   blockSize: number,
   options?: RequestOptions,
-): Promise<Buffer> {
+): Buffer | PromiseLike<Buffer> {
   const what = 'iso: Rock Ridge continuation';
   if (length > 65536) throw damaged(what, `it has ${length} bytes`);
   return pages.structure(what, block * blockSize + offset, length, options);

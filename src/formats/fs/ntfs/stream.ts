@@ -3,7 +3,14 @@ import { contiguous } from '../../../block/data.ts';
 import type { BlockDevice, RequestOptions } from '../../../block/device.ts';
 import { decodeLznt1 } from '../../../codecs/lznt1.ts';
 import { damaged, unsupported } from '../damaged.ts';
-import { bytesDevice, fileDevice, inRuns, type Readable, type Run } from '../file-device.ts';
+import {
+  bytesDevice,
+  type FindRun,
+  fileDevice,
+  inRuns,
+  type Readable,
+  type Run,
+} from '../file-device.ts';
 import type { Pages } from '../pages.ts';
 import type { Boot } from './boot.ts';
 import type { Attribute } from './record.ts';
@@ -46,11 +53,7 @@ export function streamOf(
 }
 
 /** What was never written is zero, whatever is there. */
-function asInitialized(
-  find: (offset: bigint, options: RequestOptions) => Run | Promise<Run>,
-  initialized: bigint,
-  size: bigint,
-) {
+function asInitialized(find: FindRun, initialized: bigint, size: bigint) {
   return async (offset: bigint, options: RequestOptions): Promise<Run> => {
     if (offset >= initialized) return { start: offset, end: size, allocated: true };
     const run = await find(offset, options);

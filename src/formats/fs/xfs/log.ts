@@ -38,7 +38,7 @@ export async function hasWork(
   return true;
 }
 
-type ReadUnit = (at: number) => Promise<Buffer>;
+type ReadUnit = (at: number) => Buffer | PromiseLike<Buffer>;
 
 /** The number of the round in which a unit was written: its first word, but for headers the second. */
 async function cycleAt(unit: ReadUnit, at: number): Promise<number> {
