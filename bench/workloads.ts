@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { connect } from '../src/client/connect.ts';
 import { FUSE_WORKLOADS } from './fuse.ts';
@@ -21,9 +20,11 @@ import {
   type Workload,
 } from './kinds.ts';
 import { command, Served, type Side, seconds } from './measure.ts';
+import { packed } from './packed.ts';
+import { fromS3, overSsh } from './remote.ts';
 import { SHARED_WORKLOADS } from './shared.ts';
 import { TOOL_WORKLOADS } from './tools.ts';
-import { fromNginx } from './web.ts';
+import { fromFarNginx, fromNginx, xzFromNginx } from './web.ts';
 
 /** A script that serves the shared file. */
 function script(plugin: string, lines: (file: string) => readonly string[]) {
@@ -70,24 +71,6 @@ const farAway = (_folder: string, side: Side) => [
   ...['readahead', side === 'peer' ? 'cache' : 'nocache', 'delay'].map(name => `--filter=${name}`),
   ...['pattern', '256M', 'rdelay=5ms'],
 ];
-
-/** What compresses an image of 1 GiB, by the end of its name. */
-const PACKERS = {
-  xz: 'xz -T0 -1 --block-size=16MiB',
-  gz: 'gzip -1',
-} as const;
-
-/** An image of real files, compressed; made when it is first needed. */
-function packed(folder: string, kind: keyof typeof PACKERS): string {
-  const image = `${folder}/image`;
-  const file = `${image}.${kind}`;
-  const script = [
-    `test -e ${image} || tar -C / -c usr 2>/dev/null | head -c 1G > ${image}`,
-    `test -e ${file} || ${PACKERS[kind]} < ${image} > ${file}`,
-  ];
-  execFileSync('sh', ['-c', script.join('; ')]);
-  return file;
-}
 
 /** With an index that is there; C's release here has no such filter, and decompresses all of it. */
 const endOfGzip: Workload = {
@@ -260,4 +243,9 @@ export const WORKLOADS: readonly Workload[] = [
   ),
   fromNginx('plain', false),
   fromNginx('TLS', true),
+  fromFarNginx,
+  xzFromNginx,
+  overSsh('read'),
+  overSsh('write'),
+  fromS3,
 ];

@@ -64,9 +64,9 @@ async function handshakeSteps(wire: Wire, steps: number): Promise<void> {
     () => wire.send(u16(3)),
     async () => void (await wire.read(4)),
     async () => void (await server.option()),
-    () => server.reply(11, 0x80000001, 'no'),
-    async () => void (await server.option()),
     () => server.reply(8, 1),
+    async () => void (await server.option()),
+    () => server.reply(11, 0x80000001, 'no'),
     async () => void (await server.option()),
     () => server.reply(10, 4, join(u32(1), 'base:allocation')),
     () => wire.send(hex('0003e889045565a9'), u32(10), u32(1)),
@@ -270,4 +270,30 @@ test('giving up: the signal ends an attempt at a server that says nothing', asyn
   const attempt = connect(uriOf(path), { signal: giveUp.signal });
   setTimeout(() => giveUp.abort(new Error('enough')), 20);
   await assert.rejects(attempt, /enough/);
+});
+
+test('options that can go together are sent at once, and any of them may be refused', async t => {
+  for (const refused of [0, 8, 10, 11]) {
+    const path = await scriptedServer(t, async wire => {
+      const server = new ScriptedServer(wire);
+      await server.greet();
+      const answer = (option: number) => server.reply(option, option === refused ? 0x80000001 : 1);
+      const options = [(await server.option()).option, (await server.option()).option];
+      assert.deepEqual(options, [8, 11]);
+      for (const option of options) answer(option);
+      assert.equal((await server.option()).option, 10);
+      assert.equal((await server.option()).option, 7);
+      if (refused !== 10) server.reply(10, 4, join(u32(1), 'base:allocation'));
+      answer(10);
+      server.reply(7, 3, EXPORT);
+      server.reply(7, 1);
+      await wire.end();
+    });
+    const client = await connect(uriOf(path));
+    assert.equal(client.size, 1n << 20n);
+    const { structured, extended, contexts } = client.agreement;
+    assert.deepEqual([structured, extended], [true, refused !== 11]);
+    assert.equal(contexts.size, refused === 10 ? 0 : 1);
+    client.abort();
+  }
 });

@@ -5,25 +5,19 @@ import {
   BASE_ALLOCATION,
   ClientFlag,
   HandshakeFlag,
-  Info,
   MAX_STRING,
   Option,
   Rep,
-  TransmissionFlag,
 } from '../protocol/constants.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import {
-  decodeInfoReply,
   decodeMagics,
   decodeMemorySize,
-  decodeMetaContextReply,
   decodeOptionReplyHeader,
   decodeServerReply,
   EXPORT_NAME_PADDING,
   EXPORT_NAME_REPLY_SIZE,
-  encodeInfoRequest,
   encodeMemorySize,
-  encodeMetaContextRequest,
   encodeOption,
   OLDSTYLE_GREETING_SIZE,
   OPTION_REPLY_HEADER_SIZE,
@@ -35,6 +29,7 @@ import type { Encryption } from '../transport/tls.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Agreement, ExportInfo, Protocol } from './agreement.ts';
 import { NbdClient } from './client.ts';
+import { agreeing, ContextQuery, Description, plainInfo, type Question } from './questions.ts';
 import { OptionError } from './refusal.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import type { SharedSlots } from './shared-slots.ts';
@@ -45,6 +40,9 @@ const REPLY_LIMIT = 4 * MAX_STRING;
 /** Most replies to one option, and bytes of them; a list of exports may be long. */
 const MAX_REPLIES = 1_000_000;
 const MAX_REPLY_BYTES = 1 << 26;
+
+/** What a server says in the end to an option, if that was asked. */
+type Answer = OptionError | 'acknowledged' | undefined;
 
 /** How a client encrypts a connection. */
 export type ClientTls = Omit<Encryption & { side: 'client' }, 'side'>;
@@ -171,8 +169,12 @@ export class Negotiation {
   async list(): Promise<ExportEntry[]> {
     this.#needFixed('a list of exports');
     const exports: ExportEntry[] = [];
-    await this.#ask('the list of exports', Option.list, undefined, (reply, data) => {
-      if (reply === Rep.server) exports.push(decodeServerReply(data));
+    await this.#ask({
+      what: 'the list of exports',
+      option: Option.list,
+      take: (reply, data) => {
+        if (reply === Rep.server) exports.push(decodeServerReply(data));
+      },
     });
     return exports;
   }
@@ -181,7 +183,9 @@ export class Negotiation {
   async info(exportName = this.#exportMeant): Promise<ExportInfo> {
     if (this.#only) return this.#only;
     this.#needFixed('information on an export');
-    return this.#describe('information on', Option.info, exportName);
+    const description = new Description('information on', Option.info, exportName);
+    await this.#ask(description);
+    return this.#complete(description);
   }
 
   /** NBD_OPT_LIST_META_CONTEXT. @param queries all contexts unless given. */
@@ -191,7 +195,9 @@ export class Negotiation {
   ): Promise<string[]> {
     this.#needFixed('metadata contexts');
     if (!this.#structured) return [];
-    return [...(await this.#metaContexts(Option.listMetaContext, exportName, queries)).values()];
+    const contexts = new ContextQuery(Option.listMetaContext, exportName, queries);
+    await this.#ask(contexts);
+    return [...contexts.contexts.values()];
   }
 
   /**
@@ -210,8 +216,7 @@ export class Negotiation {
     contexts: readonly string[] = [BASE_ALLOCATION],
   ): Promise<NbdClient> {
     if (!this.#shared) await this.#share();
-    const selected = await this.#select(exportName, contexts);
-    const info = this.#only ?? (await this.#enter(exportName));
+    const { selected, info } = await this.#enter(exportName, contexts);
     if (info.size > MAX_SIZE) {
       throw this.#broken(`the server announced an absurd size, ${info.size} bytes`);
     }
@@ -261,9 +266,12 @@ export class Negotiation {
     if (this.#options.tls) await this.#encrypt(this.#options.tls);
     if (!fixed) return;
     const { structuredReplies = true, extendedHeaders = structuredReplies } = this.#options;
-    if (extendedHeaders) this.#extended = await this.#request(Option.extendedHeaders);
-    this.#structured =
-      this.#extended || (structuredReplies && (await this.#request(Option.structuredReply)));
+    const [structured, extended] = await this.#askTogether([
+      structuredReplies ? agreeing(Option.structuredReply) : undefined,
+      extendedHeaders ? agreeing(Option.extendedHeaders) : undefined,
+    ]);
+    this.#extended = extended === 'acknowledged';
+    this.#structured = this.#extended || structured === 'acknowledged';
   }
 
   async #encrypt(tls: ClientTls): Promise<void> {
@@ -273,7 +281,7 @@ export class Negotiation {
       return;
     }
     try {
-      await this.#ask('TLS', Option.starttls, undefined, () => {});
+      await this.#ask({ what: 'TLS', option: Option.starttls });
     } catch (error) {
       if (!(error instanceof OptionError)) throw error;
       if (this.#needsTls) throw this.#withoutTls(error.message);
@@ -297,13 +305,8 @@ export class Negotiation {
 
   /** Whether the server agrees to an option that has no answer. */
   async #request(option: number, data?: Uint8Array): Promise<boolean> {
-    try {
-      await this.#ask('another form of transmission', option, data, () => {});
-      return true;
-    } catch (error) {
-      if (error instanceof OptionError) return false;
-      throw error;
-    }
+    const [answer] = await this.#askTogether([agreeing(option, data)]);
+    return answer === 'acknowledged';
   }
 
   /** Offers memory for payloads to a server on this machine (docs/protocol.md). */
@@ -329,7 +332,8 @@ export class Negotiation {
       descriptors.pass(memory.fd);
     };
     try {
-      await this.#ask('shared memory', Option.sharedMemory, encodeMemorySize(memory.size), take);
+      const data = encodeMemorySize(memory.size);
+      await this.#ask({ what: 'shared memory', option: Option.sharedMemory, data, take });
       if (size > 0) this.#shared = new SharedSlots(memory, size, given !== undefined);
     } catch (error) {
       if (!(error instanceof OptionError)) throw error;
@@ -338,50 +342,30 @@ export class Negotiation {
     }
   }
 
-  async #select(
-    exportName: string,
-    contexts: readonly string[],
-  ): Promise<ReadonlyMap<number, string>> {
-    if (!this.#structured || contexts.length === 0) return new Map();
-    try {
-      return await this.#metaContexts(Option.setMetaContext, exportName, contexts);
-    } catch (error) {
-      // A server without contexts is still worth connecting to; an unknown export shows in GO.
-      if (error instanceof OptionError) return new Map();
-      throw error;
+  /** Selects contexts and enters an export, both asked for at once. */
+  async #enter(exportName: string, names: readonly string[]) {
+    if (this.#only) return { selected: new Map<number, string>(), info: this.#only };
+    const contexts =
+      this.#structured && names.length > 0
+        ? new ContextQuery(Option.setMetaContext, exportName, names)
+        : undefined;
+    const fixed = this.#protocol === 'newstyle-fixed';
+    const description = fixed ? new Description('the export', Option.go, exportName) : undefined;
+    const [selection, entry] = await this.#askTogether([contexts, description]);
+    // A server without contexts is still worth connecting to.
+    const selected =
+      contexts && selection === 'acknowledged' ? contexts.contexts : new Map<number, string>();
+    if (description && entry === 'acknowledged') {
+      return { selected, info: this.#complete(description) };
     }
-  }
-
-  async #metaContexts(
-    option: number,
-    name: string,
-    queries: readonly string[],
-  ): Promise<Map<number, string>> {
-    const contexts = new Map<number, string>();
-    const data = encodeMetaContextRequest({ name, queries });
-    await this.#ask('metadata contexts', option, data, (reply, bytes) => {
-      if (reply !== Rep.metaContext) return;
-      const { id, name: context } = decodeMetaContextReply(bytes);
-      const key = option === Option.setMetaContext ? id : contexts.size;
-      if (contexts.has(key)) throw new ProtocolError('the server gave two contexts one id');
-      contexts.set(key, context);
-    });
-    if (new Set(contexts.values()).size !== contexts.size) {
-      throw this.#broken('the server gave two contexts one name');
-    }
-    return contexts;
-  }
-
-  async #enter(exportName: string): Promise<ExportInfo> {
-    if (this.#protocol === 'newstyle-fixed') {
-      try {
-        return await this.#describe('the export', Option.go, exportName);
-      } catch (error) {
-        if (!(error instanceof OptionError) || error.reply !== Rep.errUnsup) throw error;
-      }
-    }
+    if (entry instanceof OptionError && entry.reply !== Rep.errUnsup) throw entry;
     if (this.#extended) throw this.#broken('the server has extended headers and no NBD_OPT_GO');
-    return this.#exportName(exportName);
+    return { selected, info: await this.#exportName(exportName) };
+  }
+
+  #complete({ info }: Description): ExportInfo {
+    if (info) return info;
+    throw this.#broken('the server described an export without its size');
   }
 
   /** NBD_OPT_EXPORT_NAME, for servers without NBD_OPT_GO; they hang up on unknown names. */
@@ -398,44 +382,40 @@ export class Negotiation {
     return plainInfo(reply.readBigUInt64BE(0), reply.readUInt16BE(8));
   }
 
-  async #describe(what: string, option: number, exportName: string): Promise<ExportInfo> {
-    const requests = [Info.name, Info.description, Info.blockSize];
-    const data = encodeInfoRequest({ name: exportName, requests });
-    let info: ExportInfo | undefined;
-    const more: { -readonly [K in keyof ExportInfo]?: ExportInfo[K] } = {};
-    await this.#ask(`${what} '${exportName}'`, option, data, (reply, bytes) => {
-      if (reply !== Rep.info) return;
-      const answer = decodeInfoReply(bytes);
-      if (answer.info === 'export') info = plainInfo(answer.size, answer.flags);
-      else if (answer.info === 'name') more.canonicalName = answer.text;
-      else if (answer.info === 'description') more.description = answer.text;
-      else if (answer.info === 'blockSize') more.blockSize = answer.blockSize;
-    });
-    if (!info) throw this.#broken('the server described an export without its size');
-    return { ...info, ...more };
+  /** Sends an option and takes its replies up to the last one. @throws OptionError */
+  async #ask(question: Question): Promise<void> {
+    const [answer] = await this.#askTogether([question]);
+    if (answer instanceof OptionError) throw answer;
   }
 
-  /** Sends an option and takes its replies up to the last one. */
-  async #ask(
-    what: string,
-    option: number,
-    data: Uint8Array | undefined,
-    take: (reply: number, data: Buffer) => void,
-  ): Promise<void> {
-    this.#transport.send([encodeOption(option, data)]);
+  /** Sends options at once, so that they take one round trip, and takes the replies to each. */
+  async #askTogether(questions: readonly (Question | undefined)[]): Promise<Answer[]> {
+    const asked = questions.filter(question => question !== undefined);
+    if (asked.length > 0) {
+      this.#transport.send(asked.map(({ option, data }) => encodeOption(option, data)));
+    }
     try {
-      await this.#replies(what, option, take);
+      const answers: Answer[] = [];
+      for (const question of questions) answers.push(question && (await this.#answerTo(question)));
+      return answers;
     } catch (error) {
       if (error instanceof ProtocolError) this.#transport.destroy();
       throw error;
     }
   }
 
-  async #replies(
-    what: string,
-    option: number,
-    take: (reply: number, data: Buffer) => void,
-  ): Promise<void> {
+  async #answerTo(question: Question): Promise<Answer> {
+    try {
+      await this.#replies(question);
+      return 'acknowledged';
+    } catch (error) {
+      if (error instanceof OptionError) return error;
+      throw error;
+    }
+  }
+
+  async #replies(question: Question): Promise<void> {
+    const { what, option } = question;
     let total = 0;
     for (let count = 0; count < MAX_REPLIES && total < MAX_REPLY_BYTES; count++) {
       const header = decodeOptionReplyHeader(await this.#reader.take(OPTION_REPLY_HEADER_SIZE));
@@ -449,7 +429,7 @@ export class Negotiation {
       if (header.reply >= 0x80000000) {
         throw new OptionError(what, header.reply, bytes.toString());
       }
-      take(header.reply, bytes);
+      question.take?.(header.reply, bytes);
     }
     throw new ProtocolError('the server does not stop answering one option');
   }
@@ -464,15 +444,4 @@ export class Negotiation {
     this.#transport.destroy();
     return new ProtocolError(message);
   }
-}
-
-function plainInfo(size: bigint, flags: number): ExportInfo {
-  const known = (flags & TransmissionFlag.hasFlags) !== 0;
-  return {
-    size,
-    flags: known ? flags : 0,
-    blockSize: undefined,
-    canonicalName: undefined,
-    description: undefined,
-  };
 }
