@@ -7,7 +7,6 @@ import { OPTIONS } from './options.ts';
 import { rebuildRefcounts } from './rebuild.ts';
 import { Refcounts } from './refcounts.ts';
 import { References } from './references.ts';
-import { snapshotTable } from './snapshot-table.ts';
 import { type State, saveHeader } from './state.ts';
 import { withoutZeroFlags } from './walk.ts';
 
@@ -74,7 +73,7 @@ function setDataFile(header: Header, { data_file, data_file_raw }: Wish): void {
 /** Counters of another width, built anew. */
 async function setRefcountBits(state: State, bits: number, old: boolean): Promise<void> {
   const order = Math.log2(bits);
-  const { header, file, refcounts, snapshots } = state;
+  const { header, file, refcounts, snapshots, snapshotBytes } = state;
   if (!Number.isInteger(order) || order < 0 || order > 6) {
     throw new UsageError('Refcount width must be a power of two and may not exceed 64 bits');
   }
@@ -85,7 +84,7 @@ async function setRefcountBits(state: State, bits: number, old: boolean): Promis
   }
   if (order === header.refcountOrder) return;
   const references = new References(file, header, new Findings());
-  await references.addAll(snapshots, snapshotTable(snapshots).length);
+  await references.addAll(snapshots, snapshotBytes);
   for (const at of refcounts.table) if (at !== 0) references.add(at, 2 ** header.clusterBits);
   if (references.most > Refcounts.maxOf(order)) {
     throw new BlockError(

@@ -4,7 +4,6 @@ import { INCOMPATIBLE } from './header.ts';
 import { COPIED } from './offsets.ts';
 import { rebuildRefcounts } from './rebuild.ts';
 import { References } from './references.ts';
-import { snapshotTable } from './snapshot-table.ts';
 import { type State, saveHeader } from './state.ts';
 import { markOwn, standardEntries } from './walk.ts';
 
@@ -85,7 +84,7 @@ async function mend(
 
 async function count(state: State, findings: Findings): Promise<References> {
   const references = new References(state.file, state.header, findings);
-  await references.addAll(state.snapshots, snapshotTable(state.snapshots).length);
+  await references.addAll(state.snapshots, state.snapshotBytes);
   return references;
 }
 
