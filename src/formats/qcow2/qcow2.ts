@@ -83,7 +83,7 @@ async function openQcow2(below: BlockDevice, context: OpenImage): Promise<Image>
     }
     const bitmaps = new Qcow2Bitmaps(state, await readBitmaps(file, header));
     if (writable) await forgetUnknown(state);
-    return imageOf(state, { backing, data, bitmaps, writable });
+    return imageOf(state, { backing, data, bitmaps, writable }, context);
   } catch (error) {
     await backing?.device.close?.();
     throw error;
@@ -193,6 +193,7 @@ interface Parts {
 function imageOf(
   state: State,
   { backing, data: { data, sealed, close }, bitmaps, writable }: Parts,
+  context: OpenImage,
 ): Image {
   const { clusters, file, header } = state;
   const packed = new PackedClusters(file, clusters.cluster, header.compression, offset =>
@@ -238,7 +239,7 @@ function imageOf(
           compressed: compressedDevice(device, state),
         }),
       snapshots: snapshotsOf(state),
-      amend: words => amendQcow2(state, words),
+      amend: (words, amending) => amendQcow2(state, words, context, amending),
       setBacking: (name, format) => setBacking(state, name, format),
       empty: async () => {
         await clusters.forget(0n, header.size);
