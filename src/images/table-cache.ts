@@ -1,5 +1,6 @@
 import { andThen } from '../block/answer.ts';
 import { BlockCache, Budget } from '../block/block-cache.ts';
+import { readInto } from '../block/read-into.ts';
 import type { ImageFile } from './image-file.ts';
 
 /** A slice of a table with changes that are not in the file yet: from `from` to `to` in it. */
@@ -66,6 +67,22 @@ export class TableCache {
             return bytes;
           })
         : reading;
+    });
+  }
+
+  /**
+   * All slices of a table, read at once; those that were not in memory are not kept.
+   * @param bytes of the caller's, as long as the table, where they are.
+   */
+  async all(start: number, bytes: Buffer): Promise<Buffer[]> {
+    await readInto(this.#file, BigInt(start), bytes);
+    return Array.from({ length: bytes.length / this.slice }, (_, index) => {
+      const at = index * this.slice;
+      const kept = this.peek(start + at);
+      if (kept) return kept;
+      const slice = bytes.subarray(at, at + this.slice);
+      this.#loaded?.(slice);
+      return slice;
     });
   }
 

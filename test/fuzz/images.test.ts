@@ -19,7 +19,7 @@ for (const fixture of FIXTURES) {
     await withWords(() => use(file, fixture.format, random));
   };
   const { format, options = '', parts } = fixture;
-  fuzz(`${format} ${options} ${parts.join(' ')}`, play, { share: 0.1 });
+  fuzz(`${format} ${options} ${parts.join(' ')}`, play, { share: 0.06 });
 }
 
 /** What is behind a damaged part stays where it is, but where the file is cut. */

@@ -14,6 +14,9 @@ const NONE: Neighbours = {
   image: () => Promise.reject(new Error('no other images')),
 };
 
+/** What opens images that are made encrypted. */
+export const SECRET = 'secret';
+
 /** Makes an image in a device. @param words options, as `-o` has them, by commas. */
 export async function makeImage(
   device: BlockDevice,
@@ -27,7 +30,8 @@ export async function makeImage(
   const { create, options = {} } = await formatNamed(format);
   const given = words === '' ? [] : words.split(',').map(splitParameter);
   const { values } = parseParameters(options, given, READER);
-  await create!(device, size, values as never, { readOnly: false, name, neighbours });
+  const secret = () => Buffer.from(SECRET);
+  await create!(device, size, values as never, { readOnly: false, name, neighbours, secret });
 }
 
 /** Makes an image file. */

@@ -1,18 +1,20 @@
 import { BlockError, UsageError } from '../../block/errors.ts';
 import type { RawParameter } from '../../declare/parameters.ts';
-import { EXTENSION, featureNameTable, withExtension } from './extensions.ts';
+import type { Amending, OpenImage } from '../../images/image.ts';
+import { amendInnerLuks, INNER_AMEND_OPTIONS } from '../inner-luks.ts';
+import { cryptoHeader, EXTENSION, featureNameTable, withExtension } from './extensions.ts';
 import { Findings } from './findings.ts';
-import { AUTOCLEAR, type Header, INCOMPATIBLE, LAZY_REFCOUNTS } from './header.ts';
+import { AUTOCLEAR, type Header, INCOMPATIBLE, LAZY_REFCOUNTS, LUKS } from './header.ts';
 import { OPTIONS } from './options.ts';
 import { rebuildRefcounts } from './rebuild.ts';
 import { Refcounts } from './refcounts.ts';
 import { References } from './references.ts';
-import { snapshotTable } from './snapshot-table.ts';
 import { type State, saveHeader } from './state.ts';
 import { withoutZeroFlags } from './walk.ts';
 
 /** What can be changed of an image that is there. */
 export const AMEND_OPTIONS = {
+  ...INNER_AMEND_OPTIONS,
   compat: OPTIONS.compat,
   data_file: OPTIONS.data_file,
   data_file_raw: OPTIONS.data_file_raw,
@@ -26,7 +28,14 @@ type Wish = Partial<Record<keyof typeof AMEND_OPTIONS, string>>;
  * Changes options of an image. @param words checked before.
  * @throws UsageError what does not go together; BlockError what the image does not allow.
  */
-export async function amendQcow2(state: State, words: readonly RawParameter[]): Promise<void> {
+export async function amendQcow2(
+  state: State,
+  words: readonly RawParameter[],
+  { secret }: Pick<OpenImage, 'secret'>,
+  amending: Amending,
+): Promise<void> {
+  const inner = words.filter(({ key }) => key?.startsWith('encrypt.'));
+  if (inner.length > 0) await amendPassphrases(state, inner, await secret!(), amending);
   const wish: Wish = Object.fromEntries(words.map(({ key, value }) => [key, value]));
   const { header, clusters } = state;
   await clusters.flush();
@@ -38,6 +47,18 @@ export async function amendQcow2(state: State, words: readonly RawParameter[]): 
   if (wish.data_file !== undefined || wish.data_file_raw !== undefined) setDataFile(header, wish);
   if (old && header.version === 3) await downgrade(state);
   await saveHeader(state);
+}
+
+async function amendPassphrases(
+  { file, header }: State,
+  words: readonly RawParameter[],
+  passphrase: Buffer,
+  amending: Amending,
+): Promise<void> {
+  const crypto = header.crypt === LUKS ? cryptoHeader(header) : undefined;
+  if (!crypto)
+    throw new UsageError("Amend doesn't support options of encryption here: the image has none");
+  await amendInnerLuks(file, crypto, passphrase, words, amending);
 }
 
 function upgrade(header: Header): void {
@@ -74,7 +95,7 @@ function setDataFile(header: Header, { data_file, data_file_raw }: Wish): void {
 /** Counters of another width, built anew. */
 async function setRefcountBits(state: State, bits: number, old: boolean): Promise<void> {
   const order = Math.log2(bits);
-  const { header, file, refcounts, snapshots } = state;
+  const { header, file, refcounts, snapshots, snapshotBytes } = state;
   if (!Number.isInteger(order) || order < 0 || order > 6) {
     throw new UsageError('Refcount width must be a power of two and may not exceed 64 bits');
   }
@@ -85,7 +106,7 @@ async function setRefcountBits(state: State, bits: number, old: boolean): Promis
   }
   if (order === header.refcountOrder) return;
   const references = new References(file, header, new Findings());
-  await references.addAll(snapshots, snapshotTable(snapshots).length);
+  await references.addAll(snapshots, snapshotBytes);
   for (const at of refcounts.table) if (at !== 0) references.add(at, 2 ** header.clusterBits);
   if (references.most > Refcounts.maxOf(order)) {
     throw new BlockError(

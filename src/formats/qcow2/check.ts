@@ -4,7 +4,6 @@ import { INCOMPATIBLE } from './header.ts';
 import { COPIED } from './offsets.ts';
 import { rebuildRefcounts } from './rebuild.ts';
 import { References } from './references.ts';
-import { snapshotTable } from './snapshot-table.ts';
 import { type State, saveHeader } from './state.ts';
 import { markOwn, standardEntries } from './walk.ts';
 
@@ -85,7 +84,7 @@ async function mend(
 
 async function count(state: State, findings: Findings): Promise<References> {
   const references = new References(state.file, state.header, findings);
-  await references.addAll(state.snapshots, snapshotTable(state.snapshots).length);
+  await references.addAll(state.snapshots, state.snapshotBytes);
   return references;
 }
 
@@ -135,7 +134,8 @@ async function compare(
     // Nothing counts these, and nothing refers to them.
     const block = refcounts.table[Math.floor(index / refcounts.perBlock)] ?? 0;
     const isBad = block % size !== 0 || block / size >= references.clusters;
-    const counted = isBad ? 0 : await refcounts.get(index);
+    const told = isBad ? 0 : refcounts.get(index);
+    const counted = typeof told === 'number' ? told : await told;
     const referred = references.get(index);
     if (counted > 0 || referred > 0) highest = index;
     if (counted === referred) continue;
@@ -165,6 +165,7 @@ async function checkCopied(state: State, findings: Findings, repair: Repair): Pr
     wrong += 1;
   };
   const size = clusters.cluster;
+  const bytes = Buffer.alloc(size);
   for (const [index, start] of clusters.l1.offsets.entries()) {
     if (start === 0 || start % size !== 0) continue;
     const counted = await refcounts.get(start / size);
@@ -173,10 +174,14 @@ async function checkCopied(state: State, findings: Findings, repair: Repair): Pr
       const entry = `l1_entry=${entryText(start, own)} refcount=${counted}`;
       note(`L2 cluster: l1_index=${index} ${entry}`);
     }
-    for await (const entry of standardEntries(clusters, start)) {
-      const found = await refcounts.get(Math.floor(entry.offset / size));
-      if ((found === 1) === entry.own) continue;
-      note(`data cluster: l2_entry=${entry.text} refcount=${found}`);
+    for await (const entries of standardEntries(clusters, start, bytes)) {
+      for (const { offset, own: isOwn, slice, at } of entries) {
+        const told = refcounts.get(Math.floor(offset / size));
+        const found = typeof told === 'number' ? told : await told;
+        if ((found === 1) === isOwn) continue;
+        const text = slice.readBigUInt64BE(at).toString(16);
+        note(`data cluster: l2_entry=${text} refcount=${found}`);
+      }
     }
   }
   if (mends && wrong > 0) await markOwn(state);

@@ -51,7 +51,7 @@ const V3_BYTES = 112;
 const MOST_L1_ENTRIES = 2 ** 31 - 1;
 const MOST_L1_BYTES = 32 << 20;
 const MOST_REFCOUNT_TABLE = 8 << 20;
-const MOST_SNAPSHOTS = 65536;
+export const MOST_SNAPSHOTS = 65536;
 const MOST_NAME = 1023;
 
 const wrong = (words: string) => new BlockError('EIO', words);

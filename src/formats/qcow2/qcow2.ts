@@ -69,18 +69,21 @@ async function openQcow2(below: BlockDevice, context: OpenImage): Promise<Image>
   if (writable && header.crypt === AES) {
     throw new BlockError('EROFS', 'images with the unsafe encryption AES are only read');
   }
-  const { snapshots } = await readSnapshots(file, header);
+  const { snapshots, bytes: snapshotBytes } = await readSnapshots(file, header);
   const backing = await backingOf(header, context);
   try {
     const dataFile = await dataFileOf(header, context, writable);
-    const state = await stateOf({ file, header, snapshots, backing, writable, dataFile }, context);
+    const state = await stateOf(
+      { file, header, snapshots, snapshotBytes, backing, writable, dataFile },
+      context,
+    );
     const data = await dataOf(state, dataFile, context);
     if (writable && header.incompatible & INCOMPATIBLE.dirty && !context.checking) {
       await checkQcow2(state, 'all');
     }
     const bitmaps = new Qcow2Bitmaps(state, await readBitmaps(file, header));
     if (writable) await forgetUnknown(state);
-    return imageOf(state, { backing, data, bitmaps, writable });
+    return imageOf(state, { backing, data, bitmaps, writable }, context);
   } catch (error) {
     await backing?.device.close?.();
     throw error;
@@ -91,6 +94,7 @@ interface Found {
   readonly file: ImageFile;
   readonly header: Header;
   readonly snapshots: readonly StoredSnapshot[];
+  readonly snapshotBytes: number;
   readonly backing: Image | undefined;
   readonly writable: boolean;
   readonly dataFile: ImageFile | undefined;
@@ -147,14 +151,14 @@ async function clearData(
 }
 
 async function stateOf(
-  { file, header, snapshots, backing, writable, dataFile }: Found,
+  { file, header, snapshots, snapshotBytes, backing, writable, dataFile }: Found,
   { snapshot, checking }: OpenImage,
 ): Promise<State> {
   let l1 = await L1.read(file, header.l1Offset, header.l1Entries);
   if (snapshot !== undefined) {
     const found = find({ snapshots }, snapshot);
     l1 = await l1Of({ file, header }, found);
-    header.size = found.diskSize ?? header.size;
+    header.size = found.diskSize;
   }
   // Whoever only reads needs no counters, and writes nothing without them.
   const counts = writable || checking ? await Refcounts.open(file, header) : undefined;
@@ -168,7 +172,7 @@ async function stateOf(
     dataFile,
     checking: checking || !writable,
   });
-  return { file, header, clusters, refcounts: counts!, snapshots };
+  return { file, header, clusters, refcounts: counts!, snapshots, snapshotBytes };
 }
 
 /** What programs are to forget that do not know of it. */
@@ -189,6 +193,7 @@ interface Parts {
 function imageOf(
   state: State,
   { backing, data: { data, sealed, close }, bitmaps, writable }: Parts,
+  context: OpenImage,
 ): Image {
   const { clusters, file, header } = state;
   const packed = new PackedClusters(file, clusters.cluster, header.compression, offset =>
@@ -234,7 +239,7 @@ function imageOf(
           compressed: compressedDevice(device, state),
         }),
       snapshots: snapshotsOf(state),
-      amend: words => amendQcow2(state, words),
+      amend: (words, amending) => amendQcow2(state, words, context, amending),
       setBacking: (name, format) => setBacking(state, name, format),
       empty: async () => {
         await clusters.forget(0n, header.size);

@@ -1,3 +1,4 @@
+import { andThen } from '../../block/answer.ts';
 import { BlockError } from '../../block/errors.ts';
 import type { ImageFile } from '../../images/image-file.ts';
 import { TableCache } from '../../images/table-cache.ts';
@@ -63,13 +64,11 @@ export class Refcounts {
   }
 
   /** How often a cluster is referred to. @param index of the cluster in the file. */
-  async get(index: number): Promise<number> {
+  get(index: number): number | PromiseLike<number> {
     const at = this.#sliceOf(index);
     if (at === 0) return 0;
-    return readCount(
-      await this.#blocks.get(at),
-      index % this.#perSlice,
-      this.#header.refcountOrder,
+    return andThen(this.#blocks.peek(at) ?? this.#blocks.get(at), slice =>
+      readCount(slice, index % this.#perSlice, this.#header.refcountOrder),
     );
   }
 

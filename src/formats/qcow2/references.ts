@@ -1,9 +1,10 @@
+import { readInto } from '../../block/read-into.ts';
 import type { ImageFile } from '../../images/image-file.ts';
 import { dataClusters, directoryOf, readBitmaps } from './bitmap-directory.ts';
 import { cryptoHeader } from './extensions.ts';
 import type { Findings } from './findings.ts';
 import { entryBytes, type Header, INCOMPATIBLE } from './header.ts';
-import { COPIED, offsetAt, PACKED } from './offsets.ts';
+import { COPIED, offsetAt, PACKED, writtenEntries } from './offsets.ts';
 import { packedAt } from './packed.ts';
 import type { StoredSnapshot } from './snapshot-table.ts';
 
@@ -19,6 +20,8 @@ export class References {
   readonly #findings: Findings;
   readonly #clusterSize: number;
   readonly #pages = new Map<number, Uint32Array>();
+  /** One after the other. */
+  readonly #table: Buffer;
   /** Of the disk, for people. */
   allocated = 0;
   fragmented = 0;
@@ -31,6 +34,7 @@ export class References {
     this.#header = header;
     this.#findings = findings;
     this.#clusterSize = 2 ** header.clusterBits;
+    this.#table = Buffer.alloc(this.#clusterSize);
     this.clusters = Math.ceil(file.end / this.#clusterSize);
   }
 
@@ -124,10 +128,10 @@ export class References {
   }
 
   async #addL2(at: number, active: boolean): Promise<void> {
-    const table = await this.#file.bytes(at, this.#clusterSize);
-    const bytes = entryBytes(this.#header);
+    const table = this.#table;
+    await readInto(this.#file, BigInt(at), table);
     let next = 0;
-    for (let entry = 0; entry < table.length; entry += bytes) {
+    for (const entry of writtenEntries(table, entryBytes(this.#header))) {
       if (table.readUInt32BE(entry) & PACKED) {
         this.#addPacked(table, entry, active);
         continue;

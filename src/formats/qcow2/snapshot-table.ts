@@ -5,6 +5,7 @@ import type { Header } from './header.ts';
 
 /** A snapshot as the table has it. */
 export interface StoredSnapshot extends Snapshot {
+  readonly diskSize: bigint;
   readonly l1Offset: number;
   readonly l1Entries: number;
   /** Extra data behind what is known of it. */
@@ -21,12 +22,12 @@ const NO_COUNT = 2n ** 64n - 1n;
 /** The snapshots of an image, and how many bytes their table has. @throws BlockError EIO */
 export async function readSnapshots(
   file: ImageFile,
-  { snapshots: count, snapshotsOffset }: Header,
+  { snapshots: count, snapshotsOffset, size }: Header,
 ): Promise<{ snapshots: StoredSnapshot[]; bytes: number }> {
   const snapshots: StoredSnapshot[] = [];
   let at = 0;
   for (let index = 0; index < count; index++) {
-    const { snapshot, length } = await readOne(file, snapshotsOffset + at);
+    const { snapshot, length } = await readOne(file, snapshotsOffset + at, size);
     snapshots.push(snapshot);
     at += length;
     if (at > MOST_TABLE) throw new BlockError('EIO', 'Snapshot table is too big');
@@ -34,7 +35,8 @@ export async function readSnapshots(
   return { snapshots, bytes: at };
 }
 
-async function readOne(file: ImageFile, at: number) {
+/** @param size of the disk, which snapshots of old programs do not say. */
+async function readOne(file: ImageFile, at: number, size: bigint) {
   const fixed = await file.bytes(at, FIXED);
   const [idLength, nameLength] = [fixed.readUInt16BE(12), fixed.readUInt16BE(14)];
   const extraLength = fixed.readUInt32BE(36);
@@ -57,7 +59,7 @@ async function readOne(file: ImageFile, at: number) {
     nanoseconds: fixed.readUInt32BE(20),
     clock: fixed.readBigUInt64BE(24),
     stateSize: extraLength >= 8 ? extra.readBigUInt64BE(0) : BigInt(fixed.readUInt32BE(32)),
-    diskSize: extraLength >= 16 ? extra.readBigUInt64BE(8) : undefined,
+    diskSize: extraLength >= 16 ? extra.readBigUInt64BE(8) : size,
     instructions: instructions === NO_COUNT ? undefined : instructions,
     unknown: Buffer.from(extra.subarray(EXTRA)),
   };
@@ -84,7 +86,7 @@ function entryOf(snapshot: StoredSnapshot): Buffer {
   entry.writeUInt32BE(Number(BigInt.asUintN(32, snapshot.stateSize)), 32);
   entry.writeUInt32BE(EXTRA + snapshot.unknown.length, 36);
   entry.writeBigUInt64BE(snapshot.stateSize, 40);
-  entry.writeBigUInt64BE(snapshot.diskSize ?? 0n, 48);
+  entry.writeBigUInt64BE(snapshot.diskSize, 48);
   entry.writeBigUInt64BE(snapshot.instructions ?? NO_COUNT, 56);
   const all = [entry, snapshot.unknown, id, name];
   const length = all.reduce((sum, part) => sum + part.length, 0);

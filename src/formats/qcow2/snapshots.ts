@@ -1,11 +1,13 @@
 import { BlockError } from '../../block/errors.ts';
 import type { Snapshots } from '../../images/image.ts';
 import { harmless } from '../../protocol/text.ts';
-import { l1EntriesFor } from './header.ts';
+import { l1EntriesFor, MOST_SNAPSHOTS } from './header.ts';
 import { L1 } from './l1.ts';
 import { type StoredSnapshot, snapshotTable } from './snapshot-table.ts';
 import { giveBack, type State, saveSize, store } from './state.ts';
 import { markOwn, references } from './walk.ts';
+
+const LONGEST_NAME = 65535;
 
 /** The internal snapshots of an image that is open for writing. */
 export function snapshotsOf(state: State): Snapshots {
@@ -29,6 +31,12 @@ async function create(state: State, name: string): Promise<void> {
   const { clusters, header, refcounts } = state;
   const { l1 } = clusters;
   await clusters.flush();
+  if (state.snapshots.length >= MOST_SNAPSHOTS) {
+    throw new BlockError('ENOSPC', `an image has at most ${MOST_SNAPSHOTS} snapshots`);
+  }
+  if (Buffer.byteLength(name) > LONGEST_NAME) {
+    throw new BlockError('EINVAL', `a name has at most ${LONGEST_NAME} bytes`);
+  }
   if (refcounts.max < 2) {
     throw new BlockError('ENOSPC', 'reference counts of one bit leave no room for snapshots');
   }
@@ -57,7 +65,7 @@ async function create(state: State, name: string): Promise<void> {
 async function apply(state: State, snapshot: StoredSnapshot): Promise<void> {
   const { clusters, file, header } = state;
   await clusters.flush();
-  const size = snapshot.diskSize ?? header.size;
+  const size = snapshot.diskSize;
   if (header.version === 2 && size !== header.size) {
     throw new BlockError(
       'ENOTSUP',
@@ -112,7 +120,7 @@ async function refer({ clusters, refcounts }: State, l1: L1, by: 1 | -1): Promis
 /** A new table at another place, to which the header leads at one stroke. */
 async function replaceTable(state: State, snapshots: readonly StoredSnapshot[]): Promise<void> {
   const { clusters, file, header } = state;
-  const before = { at: header.snapshotsOffset, length: snapshotTable(state.snapshots).length };
+  const before = { at: header.snapshotsOffset, length: state.snapshotBytes };
   const table = snapshotTable(snapshots);
   const at = table.length > 0 ? await store(state, table) : 0;
   await clusters.flush();
@@ -123,6 +131,6 @@ async function replaceTable(state: State, snapshots: readonly StoredSnapshot[]):
   await file.write(60n, fields);
   await file.flush();
   Object.assign(header, { snapshots: snapshots.length, snapshotsOffset: at });
-  state.snapshots = snapshots;
+  Object.assign(state, { snapshots, snapshotBytes: table.length });
   if (before.length > 0) await giveBack(state, before.at, before.length);
 }

@@ -11,6 +11,8 @@ export interface State {
   readonly clusters: Clusters;
   refcounts: Refcounts;
   snapshots: readonly StoredSnapshot[];
+  /** Bytes of their table, as it is in the file. */
+  snapshotBytes: number;
 }
 
 /** Writes the header anew, in one write. */

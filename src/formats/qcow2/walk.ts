@@ -4,37 +4,55 @@ import { MappedReads } from '../../images/mapped-device.ts';
 import { MappedWrites } from '../../images/mapped-writes.ts';
 import type { Clusters } from './clusters.ts';
 import type { L1 } from './l1.ts';
+import { writtenEntries } from './offsets.ts';
 import type { State } from './state.ts';
 
-/** The clusters of the file, by their numbers, to which each entry of a mapping refers. */
+/** The clusters of the file, by their numbers, to which a mapping refers, a slice of a table at a time. */
 export async function* references(clusters: Clusters, l1: L1): AsyncGenerator<readonly number[]> {
+  const bytes = Buffer.alloc(clusters.cluster);
   for (const start of l1.offsets) {
     if (start === 0) continue;
-    for await (const { slice } of slicesOf(clusters, start)) {
-      for (let at = 0; at < slice.length; at += clusters.entries.bytes) {
-        const hosts = clusters.hostClusters(slice, at);
-        if (hosts.length > 0) yield hosts;
+    for (const slice of await clusters.tables.all(start, bytes)) {
+      const hosts: number[] = [];
+      for (const at of writtenEntries(slice, clusters.entries.bytes)) {
+        hosts.push(...clusters.hostClusters(slice, at));
       }
+      yield hosts;
     }
     yield [start / clusters.cluster];
   }
 }
 
-/** The slices of a table, and where in the file they begin. */
-async function* slicesOf({ cluster, tables }: Clusters, table: number) {
-  for (let start = table; start < table + cluster; start += tables.slice) {
-    yield { start, slice: await tables.get(start) };
-  }
+/** An entry that leads to a cluster of this file which is not compressed. */
+interface StandardEntry {
+  /** The slice of the table, where it begins in the file, and where in it the entry is. */
+  readonly slice: Buffer;
+  readonly start: number;
+  readonly at: number;
+  /** Of the cluster. */
+  readonly offset: number;
+  readonly own: boolean;
 }
 
-/** The entries of a table that lead to clusters of this file which are not compressed. */
-export async function* standardEntries(clusters: Clusters, table: number) {
-  for await (const { start, slice } of slicesOf(clusters, table)) {
-    for (let at = 0; at < slice.length; at += clusters.entries.bytes) {
+/**
+ * Such entries of a table, a slice of it at a time.
+ * @param bytes of the caller's, as long as a cluster, where the table is meanwhile.
+ */
+export async function* standardEntries(
+  clusters: Clusters,
+  table: number,
+  bytes: Buffer,
+): AsyncGenerator<readonly StandardEntry[]> {
+  const slices = await clusters.tables.all(table, bytes);
+  for (const [index, slice] of slices.entries()) {
+    const start = table + index * clusters.tables.slice;
+    const found: StandardEntry[] = [];
+    for (const at of writtenEntries(slice, clusters.entries.bytes)) {
       const { kind, offset, own } = clusters.entries.read(slice, at, 0);
       if (kind === 'packed' || clusters.hostClusters(slice, at).length === 0) continue;
-      yield { start, at, offset, own, text: slice.readBigUInt64BE(at).toString(16) };
+      found.push({ slice, start, at, offset, own });
     }
+    yield found;
   }
 }
 
@@ -42,13 +60,16 @@ export async function* standardEntries(clusters: Clusters, table: number) {
 export async function markOwn({ clusters, refcounts }: State): Promise<void> {
   const { cluster, entries, l1, tables } = clusters;
   const isOwn = async (at: number) => (await refcounts.get(Math.floor(at / cluster))) === 1;
+  const bytes = Buffer.alloc(cluster);
   for (const [index, table] of l1.offsets.entries()) {
     if (table === 0) continue;
     l1.mark(index, await isOwn(table));
-    for await (const { start, at, offset, own } of standardEntries(clusters, table)) {
-      const now = await isOwn(offset);
-      if (now === own) continue;
-      await tables.edit(start, at, entries.bytes, bytes => entries.mark(bytes, at, now));
+    for await (const found of standardEntries(clusters, table, bytes)) {
+      for (const { start, at, offset, own } of found) {
+        const now = await isOwn(offset);
+        if (now === own) continue;
+        await tables.edit(start, at, entries.bytes, slice => entries.mark(slice, at, now));
+      }
     }
   }
   await clusters.flush();

@@ -25,7 +25,7 @@ export const vdi = defineFormat({
   name: 'vdi',
   open: openVdi,
   options: {
-    static: { type: 'boolean', default: 'false', help: 'All blocks have their room at once' },
+    static: { type: 'boolean', default: 'false', help: 'VDI static (pre-allocated) image' },
   },
   create: (file, size, { static: isStatic }) => createVdi(file, size, isStatic),
 });

@@ -64,9 +64,12 @@ export class VhdxBlocks extends BlockMap {
    * @throws BlockError EIO the file ends before.
    */
   async survey(writable: boolean): Promise<void> {
-    if (!writable && !this.#metadata.parent) return;
     const bytes = this.#layout.entries * ENTRY;
     const size = Number(this.file.device.size);
+    if (this.#table.at + bytes > size) {
+      throw new BlockError('EIO', 'vhdx: the table lies beyond the file');
+    }
+    if (!writable && !this.#metadata.parent) return;
     let end = MIB;
     for (let at = 0; at < bytes; at += PIECE) {
       const piece = await this.file.bytes(this.#table.at + at, Math.min(PIECE, bytes - at));

@@ -21,15 +21,19 @@ export const OPTIONS = {
   block_size: {
     type: 'size',
     default: '0',
-    help: 'Block Size; min 1MB, max 256MB; 0: by the size',
+    help: 'Block Size; min 1MB, max 256MB. 0 means auto-calculate based on image size.',
   },
-  block_state_zero: { type: 'boolean', default: 'on', help: 'Blocks are zeroes, and not absent' },
-  log_size: { type: 'size', default: '1048576', help: 'Log size; min 1MB' },
+  block_state_zero: {
+    type: 'boolean',
+    default: 'on',
+    help: "Force use of payload blocks of type 'ZERO'. Non-standard, but default.  Do not set to 'off' when using 'qemu-img convert' with subformat=dynamic.",
+  },
+  log_size: { type: 'size', default: '1048576', help: 'Log size; min 1MB.' },
   subformat: {
     type: 'string',
     choices: ['dynamic', 'fixed'],
     default: 'dynamic',
-    help: 'Whether blocks get their room when they are written',
+    help: "VHDX format type, can be either 'dynamic' or 'fixed'. Default is 'dynamic'.",
   },
 } as const satisfies ParameterDeclarations;
 

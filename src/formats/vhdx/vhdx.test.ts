@@ -327,3 +327,15 @@ test('options that make no sense are refused', async () => {
   const file = new GrowingMemory(Buffer.alloc(0));
   await assert.rejects(makeImage(file, 'vhdx', 1n << 47n), { message: /max of 64TB/ });
 });
+
+test('a table beyond the end of the file is refused, for reading, too', async () => {
+  const file = await image();
+  for (const at of [192 * KIB, 256 * KIB]) {
+    const regions = file.bytes.subarray(at, at + 64 * KIB);
+    regions.writeBigUInt64LE(BigInt(64 * MIB), 32);
+    sign(regions);
+  }
+  for (const readOnly of [true, false]) {
+    await assert.rejects(open(file, readOnly), { message: 'vhdx: the table lies beyond the file' });
+  }
+});

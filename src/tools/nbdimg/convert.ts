@@ -77,6 +77,9 @@ function checkTogether(given: Given): void {
   if (given.has('targetImageOpts') && !given.has('noCreate')) {
     throw new UsageError('--target-image-opts requires use of -n flag');
   }
+  if (given.has('noCreate') && given.has('options')) {
+    throw new UsageError('-o has no effect when skipping image creation');
+  }
   if (given.has('offload') && compressed) {
     throw new UsageError('Cannot enable copy offloading when -c is used');
   }
@@ -207,7 +210,7 @@ async function copyAll(
   await copy(from, target, {
     requests: REQUESTS,
     requestSize: Math.max(REQUEST, minimum),
-    sparse: block === 0 ? 0 : Math.max(2 ** Math.floor(Math.log2(Math.max(512, block))), minimum),
+    sparse: sparseBlock(block, minimum, given.has('compressed')),
     allocated: block === 0,
     destinationIsZero: isNew && block !== 0,
     inOrder: !given.has('outOfOrder'),
@@ -215,6 +218,14 @@ async function copyAll(
     granularity: 2 ** Math.floor(Math.log2(Math.min(REQUEST, cluster))),
     progress: advance,
   });
+}
+
+/** In what blocks zeroes are looked for; what is compressed is whole clusters, whatever was said. */
+function sparseBlock(wanted: number, minimum: number, compressed: boolean): number {
+  if (wanted === 0) return 0;
+  return compressed
+    ? minimum
+    : Math.max(2 ** Math.floor(Math.log2(Math.max(512, wanted))), minimum);
 }
 
 function targetDevice(image: Image, given: Given): BlockDevice {
