@@ -15,6 +15,9 @@ import { FUZZED } from './disks.ts';
 /** Milliseconds between two words to the parent. */
 const WORDS_EVERY = 500;
 
+/** Nobody listens any more. */
+process.on('disconnect', () => process.exit());
+
 const [name, rounds, first] = process.argv.slice(2);
 if (name === undefined) {
   process.send!({ names: [...FUZZED.keys()] });
