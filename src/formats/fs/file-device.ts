@@ -32,18 +32,22 @@ export type FindRun = (offset: bigint, options: RequestOptions) => Run | Promise
 const MOST_RUNS = 4096;
 
 /**
- * The content of a file that lies in runs, which are found when they are needed.
- * @throws BlockError EIO it is longer than a device can be.
+ * The content of a file that lies in runs, which are found when they are needed; where none is, what is
+ * read fails with EIO. @throws BlockError EIO it is longer than a device can be.
  */
 export function fileDevice(size: bigint, find: FindRun): BlockDevice {
   if (size > MAX_SIZE) throw damaged('file', `it has ${size} bytes`);
   let last: Run | undefined;
-  const keep = (run: Run) => {
-    last = run;
-    return run;
+  const isIn = (run: Run | undefined, offset: bigint) =>
+    run !== undefined && offset >= run.start && offset < run.end;
+  const runAt: FindRun = (offset, options) => {
+    if (isIn(last, offset)) return last!;
+    return andThen(find(offset, options), run => {
+      if (!isIn(run, offset)) throw damaged('file', `none of its parts has the byte at ${offset}`);
+      last = run;
+      return run;
+    });
   };
-  const runAt: FindRun = (offset, options) =>
-    last && offset >= last.start && offset < last.end ? last : andThen(find(offset, options), keep);
   return {
     size,
     multiConn: true,
@@ -120,7 +124,7 @@ async function runsOf(
   return list.extents;
 }
 
-/** Finds runs in a list that is in order and without gaps. */
+/** Finds runs in a list that is in order and without gaps; another one where the list is too short. */
 export function inRuns(runs: readonly Run[]): FindRun {
   return offset => {
     let [low, high] = [0, runs.length - 1];

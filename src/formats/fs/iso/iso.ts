@@ -124,8 +124,10 @@ class Volume {
   #stat({ record, extents, rock }: Found): Stat {
     const size = BigInt(extents.reduce((sum, { length }) => sum + length, 0));
     const { time, directory, place } = record;
+    const type = rock?.stat?.type ?? (directory ? 'directory' : 'file');
+    const link = type === 'symlink' ? rock?.link : undefined;
     return {
-      type: directory ? 'directory' : 'file',
+      type,
       mode: READ_ONLY,
       links: 1,
       uid: 0,
@@ -135,7 +137,7 @@ class Volume {
       ctime: time,
       inode: BigInt(place),
       ...rock?.stat,
-      size: rock?.link === undefined ? size : BigInt(Buffer.byteLength(rock.link)),
+      size: link === undefined ? size : BigInt(Buffer.byteLength(link)),
       blocks: (size + 511n) / 512n,
     };
   }
@@ -150,6 +152,7 @@ class Volume {
       if (length > 0)
         runs.push({ start, end: start + BigInt(length), at: BigInt(at), from: this.#pages });
     }
+    if ((runs.at(-1)?.end ?? 0n) < size) throw damaged(what, 'its parts are shorter than it');
     return fileDevice(size, inRuns(runs));
   }
 
