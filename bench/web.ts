@@ -71,16 +71,19 @@ function throughCurl({
       const how = [`unix-socket-path=${socket}`, `cainfo=${keys}/ca-cert.pem`];
       const above = filters.map(filter => `--filter=${filter}`);
       const words = [...above, 'curl', url, ...how];
-      // What was decoded must not be there already.
+      const serve = () => Served.start(side, folder, words);
+      // What a filter has decoded must not be there already.
+      const kept = filters.length > 0 ? undefined : await serve();
       const measure = async () => {
-        const server = await Served.start(side, folder, words);
+        const server = kept ?? (await serve());
         try {
           return await seconds(copyOut(server.uri));
         } finally {
-          await server.stop();
+          if (!kept) await server.stop();
         }
       };
       const stop = async () => {
+        await kept?.stop();
         await link?.stop();
         await nginx.stop();
       };
