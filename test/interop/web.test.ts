@@ -128,6 +128,24 @@ test('no secret is shown', async t => {
   assert.doesNotMatch(stderr, /hidden|token=|secret\b(?!\?)/);
 });
 
+test('nbdimg of a compressed image at an address', async t => {
+  if (!has(t, 'nginx', 'openssl', 'xz')) return;
+  const { base, ca, bytes, folder } = await nginx(t);
+  const env = { ...ourCommands(t).env, CURL_CA_BUNDLE: ca };
+  const web = join(folder, 'web');
+  await runWell('xz', ['--keep', '-0', '--block-size=1MiB', join(web, 'disk')]);
+  const to = join(folder, 'copy');
+  await runWell('nbdimg', ['convert', '-O', 'raw', `${base}/disk.xz?x=1`, to], { env });
+  assert.ok(readFileSync(to).subarray(0, SIZE).equals(bytes));
+  // Said to be raw it is what it is, and so is a disk that only begins like a compressed file.
+  const packed = readFileSync(join(web, 'disk.xz'));
+  await runWell('nbdimg', ['convert', '-f', 'raw', '-O', 'raw', `${base}/disk.xz`, to], { env });
+  assert.ok(readFileSync(to).subarray(0, packed.length).equals(packed));
+  writeFileSync(join(web, 'disk.raw'), packed);
+  await runWell('nbdimg', ['convert', '-O', 'raw', `${base}/disk.raw`, to], { env });
+  assert.ok(readFileSync(to).subarray(0, packed.length).equals(packed));
+});
+
 test('nbdcopy and nbdinfo of an address', async t => {
   if (!has(t, 'nginx', 'openssl')) return;
   const { base, ca, bytes, folder } = await nginx(t);

@@ -1,11 +1,11 @@
 import type { BlockDevice } from '../../block/device.ts';
 import { BlockError, errnoOf, messageOf, UsageError } from '../../block/errors.ts';
+import { expanded } from '../../formats/expanded.ts';
 import { openImage } from '../../formats/open-image.ts';
 import { probe } from '../../formats/probe.ts';
 import { open } from '../../handle/open.ts';
 import type { NamedFile } from '../../images/image.ts';
 import { filesBeside, namedFile } from '../../stores/file/beside.ts';
-import { expanded } from './compressed.ts';
 import { isFile, type Source } from './sources.ts';
 
 /** A volume that is encrypted as a whole is opened where its keys are: as all others are. */

@@ -60,7 +60,10 @@ export class Opening {
     try {
       const described = this.#describe(name, wanted);
       const file = await openDescribed(described, wanted.readOnly ?? false);
-      const image = await openImageFile(file, this.#options(described, wanted));
+      const image = await openImageFile(
+        isCompressed(described, wanted) ? await decompressed(file) : file,
+        this.#options(described, wanted),
+      );
       return { image, name: displayName(described), close: async () => image.device.close?.() };
     } catch (error) {
       const words = `Could not open '${name}': ${messageOf(error)}`;
@@ -112,6 +115,25 @@ export const FILES: Files = {
   },
   create: (name, from) => plain.create(name, from ?? resolve('.', 'x')),
 };
+
+/**
+ * Whether a file is to be decompressed, which its name must say, as what a disk begins with is
+ * whatever who has the disk likes.
+ */
+function isCompressed({ file, format }: Described, { readOnly }: Wanted): boolean {
+  const path = isWebUrl(file) ? new URL(file).pathname : file;
+  return readOnly === true && format === undefined && /\.(xz|zst|gz|bz2)$/i.test(path);
+}
+
+async function decompressed(file: NamedFile): Promise<NamedFile> {
+  const { expanded } = await import('../../formats/expanded.ts');
+  try {
+    return { ...file, device: await expanded(file.device) };
+  } catch (error) {
+    await file.device.close?.();
+    throw error;
+  }
+}
 
 async function openDescribed({ file }: Described, readOnly: boolean): Promise<NamedFile> {
   if (isNbdUri(file)) return { device: await openServer(file) };

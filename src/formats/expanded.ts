@@ -1,6 +1,6 @@
-import { alignedDevice } from '../../block/aligned.ts';
-import { contiguous } from '../../block/data.ts';
-import type { BlockDevice } from '../../block/device.ts';
+import { alignedDevice } from '../block/aligned.ts';
+import { contiguous } from '../block/data.ts';
+import type { BlockDevice } from '../block/device.ts';
 
 /** Blocks of compressed files that are kept in memory. */
 const DEPTH = 8;
@@ -16,14 +16,14 @@ const KINDS: readonly {
   {
     magic: '\xfd7zXZ\0',
     open: async file => {
-      const { openXz } = await import('../../formats/xz/xz.ts');
+      const { openXz } = await import('./xz/xz.ts');
       return openXz(file, { maxBlock: LARGEST_BLOCK, depth: DEPTH, debug: quiet });
     },
   },
   {
     magic: '\x28\xb5\x2f\xfd',
     open: async file => {
-      const { openZstd } = await import('../../formats/zstd/zstd.ts');
+      const { openZstd } = await import('./zstd/zstd.ts');
       return openZstd(file, { depth: DEPTH, debug: quiet });
     },
   },
@@ -32,7 +32,7 @@ const KINDS: readonly {
 ];
 
 async function whole(file: BlockDevice, kind: 'gzip' | 'bzip2'): Promise<BlockDevice> {
-  const { decodedWhole } = await import('../../codecs/decoded.ts');
+  const { decodedWhole } = await import('../codecs/decoded.ts');
   return decodedWhole(file, { kind }, { format: kind, debug: quiet });
 }
 
