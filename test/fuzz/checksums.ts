@@ -1,7 +1,8 @@
 /** Checksums of structures on disks, made right again after these were damaged. */
 import { crc32 } from 'node:zlib';
 import { crc32c, crc32cOfWord } from '../../src/block/crc32c.ts';
-import type { Changed, Repair } from './damage.ts';
+import type { OverlayMemory } from '../peer/overlay-memory.ts';
+import type { Repair } from './damage.ts';
 
 /** A structure of some size, aligned to it. */
 interface SumForm {
@@ -13,15 +14,14 @@ interface SumForm {
 /** Makes that structure's right in which a place lies, if it was right before. */
 function inForms(forms: readonly SumForm[]): Repair {
   return (disk, place) => {
-    const { start, page, before } = disk.pageAt(place);
     for (const { size, put } of forms) {
-      const within = place - start - ((place - start) % size);
-      const old = before.subarray(within, within + size);
+      const start = place - (place % size);
+      const old = disk.base.subarray(start, start + size);
       if (old.length < size) continue;
       const right = Buffer.from(old);
-      put(right, start + within);
+      put(right, start);
       if (!right.equals(old)) continue;
-      put(page.subarray(within, within + size), start + within);
+      disk.change(start, size, bytes => put(bytes, start));
       return;
     }
   };
@@ -104,17 +104,17 @@ const spoil = (bytes: Buffer) => void bytes.fill(0xa5);
 const LONGEST_TABLE = 1 << 20;
 
 /** The first header of a GPT and the sum of its entries. */
-function repairGpt(disk: Changed): void {
-  const header = Buffer.from(disk.read(512, 512));
-  const at = Number(header.readBigUInt64LE(72)) * 512;
-  const bytes = header.readUInt32LE(80) * header.readUInt32LE(84);
-  const length = header.readUInt32LE(12);
-  if (bytes <= LONGEST_TABLE && at + bytes <= disk.original.length)
-    header.writeUInt32LE(crc32(disk.read(at, bytes)), 88);
-  if (length > 512) return;
-  header.writeUInt32LE(0, 16);
-  header.writeUInt32LE(crc32(header.subarray(0, length)), 16);
-  disk.write(512, header);
+function repairGpt(disk: OverlayMemory): void {
+  disk.change(512, 512, header => {
+    const at = Number(header.readBigUInt64LE(72)) * 512;
+    const bytes = header.readUInt32LE(80) * header.readUInt32LE(84);
+    const length = header.readUInt32LE(12);
+    if (bytes <= LONGEST_TABLE && at + bytes <= disk.base.length)
+      header.writeUInt32LE(crc32(disk.read(BigInt(at), bytes)), 88);
+    if (length > 512) return;
+    header.writeUInt32LE(0, 16);
+    header.writeUInt32LE(crc32(header.subarray(0, length)), 16);
+  });
 }
 
 const LVM_SEED = 0xf597a6cf;
@@ -122,16 +122,15 @@ const lvmSum = (bytes: Uint8Array) => ~crc32(bytes, ~LVM_SEED >>> 0) >>> 0;
 const AREA = 4096;
 
 /** Those of the label, of the header of the metadata and of its text. */
-function repairLvm(disk: Changed): void {
-  const label = Buffer.from(disk.read(512, 512));
-  label.writeUInt32LE(lvmSum(label.subarray(20)), 16);
-  disk.write(512, label);
-  const header = Buffer.from(disk.read(AREA, 512));
-  const [offset, length] = [40, 48].map(at => Number(header.readBigUInt64LE(at)));
-  const fits = AREA + offset! + length! <= disk.original.length;
-  if (fits) header.writeUInt32LE(lvmSum(disk.read(AREA + offset!, length!)), 56);
-  header.writeUInt32LE(lvmSum(header.subarray(4)), 0);
-  disk.write(AREA, header);
+function repairLvm(disk: OverlayMemory): void {
+  disk.change(512, 512, label => label.writeUInt32LE(lvmSum(label.subarray(20)), 16));
+  disk.change(AREA, 512, header => {
+    const [offset, length] = [40, 48].map(at => Number(header.readBigUInt64LE(at)));
+    const text = AREA + offset!;
+    if (text + length! <= disk.base.length)
+      header.writeUInt32LE(lvmSum(disk.read(BigInt(text), length!)), 56);
+    header.writeUInt32LE(lvmSum(header.subarray(4)), 0);
+  });
 }
 
 const forms =

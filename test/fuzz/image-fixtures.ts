@@ -143,18 +143,10 @@ async function luksVolume(version: 1 | 2): Promise<Buffer> {
   return file.bytes;
 }
 
-/** Changes bytes of a file in their place, if they are there. */
-function change(file: OverlayMemory, at: number, length: number, act: (bytes: Buffer) => void) {
-  if (at < 0 || BigInt(at + length) > file.size) return;
-  const bytes = file.read(BigInt(at), length);
-  act(bytes);
-  file.write(BigInt(at), bytes);
-}
-
 function signVhdx(file: OverlayMemory): void {
-  for (const at of [64 * KIB, 128 * KIB]) change(file, at, 4096, sign);
-  for (const at of [192 * KIB, 256 * KIB]) change(file, at, 64 * KIB, sign);
-  change(file, MIB, MIB, log => {
+  for (const at of [64 * KIB, 128 * KIB]) file.change(at, 4096, sign);
+  for (const at of [192 * KIB, 256 * KIB]) file.change(at, 64 * KIB, sign);
+  file.change(MIB, MIB, log => {
     for (let at = 0; at < MIB; at += 4096) {
       if (log.toString('latin1', at, at + 4) !== 'loge') continue;
       const length = log.readUInt32LE(at + 8);
@@ -167,14 +159,14 @@ function sumVpc(file: OverlayMemory): void {
   const sum = (fieldAt: number) => (bytes: Buffer) => {
     bytes.writeUInt32BE(checksum(bytes, fieldAt), fieldAt);
   };
-  change(file, Number(file.size) - 512, 512, sum(64));
-  change(file, 0, 512, sum(64));
-  change(file, 512, 1024, sum(36));
+  file.change(Number(file.size) - 512, 512, sum(64));
+  file.change(0, 512, sum(64));
+  file.change(512, 1024, sum(36));
 }
 
 function sumLuks(file: OverlayMemory): void {
   for (const at of [0, 16 * KIB]) {
-    change(file, at, 16 * KIB, bytes => {
+    file.change(at, 16 * KIB, bytes => {
       bytes.fill(0, 448, 512);
       createHash('sha256').update(bytes).digest().copy(bytes, 448);
     });

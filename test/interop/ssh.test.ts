@@ -4,7 +4,6 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -20,9 +19,10 @@ import type { BlockDevice } from '../../src/block/device.ts';
 import { PASS, wrapDevice } from '../../src/block/wrap.ts';
 import { deviceContract } from '../contract/contract.ts';
 import { makersOf, pluginSource, REQUEST } from '../contract/open.ts';
-import { freePort, listens } from '../peer/ports.ts';
+import { freePort } from '../peer/ports.ts';
 import { temporaryFolder } from '../peer/wire.ts';
 import { has, ourCommands, runWell, type Starting, startProgram } from './programs.ts';
+import { makeKey, startSshd } from './sshd.ts';
 
 const SSHD = '/usr/sbin/sshd';
 const folder = mkdtempSync(join(tmpdir(), 'nbdpipe-ssh-'));
@@ -33,44 +33,13 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-function makeKey(name: string, passphrase = ''): void {
-  const words = ['-q', '-t', 'ed25519', '-N', passphrase, '-f', file(name)];
-  const { status, stderr } = spawnSync('ssh-keygen', words, { encoding: 'utf8' });
-  assert.equal(status, 0, stderr);
-}
-
 /** Keys and a server that all tests use, started by the first of them. */
 async function start(): Promise<{ port: number; words: string[] }> {
-  makeKey('host');
-  makeKey('key');
-  makeKey('locked', 'sesame');
-  makeKey('stranger');
-  const publicOf = (name: string) => readFileSync(file(`${name}.pub`), 'utf8');
-  writeFileSync(file('authorized'), publicOf('key') + publicOf('locked'));
-  const port = await freePort();
-  writeFileSync(file('known'), `[127.0.0.1]:${port} ${publicOf('host')}`);
-  writeFileSync(
-    file('sshd_config'),
-    [
-      `ListenAddress 127.0.0.1:${port}`,
-      `HostKey ${file('host')}`,
-      `AuthorizedKeysFile ${file('authorized')}`,
-      `PidFile ${file('pid')}`,
-      'StrictModes no',
-      'UsePAM no',
-      'PermitRootLogin yes',
-      'PasswordAuthentication no',
-      'MaxStartups 100',
-      'Subsystem sftp internal-sftp',
-      '',
-    ].join('\n'),
-  );
-  if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true });
+  await makeKey(file('key'));
+  await makeKey(file('locked'), 'sesame');
+  await makeKey(file('stranger'));
   const until: Starting = { after: end => void endings.push(async () => end()) };
-  const words = ['-D', '-e', '-f', file('sshd_config')];
-  await startProgram(until, SSHD, words, () => listens(port));
-  const who = [`user=${userInfo().username}`, `identity=${file('key')}`, 'config='];
-  return { port, words: ['host=127.0.0.1', `port=${port}`, ...who] };
+  return startSshd(until, file, ['key', 'locked']);
 }
 
 let started: ReturnType<typeof start> | undefined;

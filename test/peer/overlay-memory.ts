@@ -9,14 +9,15 @@ const MOST_READ = 64 << 20;
 
 /** Changes over bytes that are never changed, so that many files begin as the same one. */
 export class OverlayMemory implements BlockDevice {
-  readonly #base: Buffer;
+  /** What it began as. */
+  readonly base: Buffer;
   readonly #pages = new Map<number, Buffer>();
   #length: number;
   /** Behind it the base is forgotten. */
   #shown: number;
 
   constructor(base: Buffer) {
-    this.#base = base;
+    this.base = base;
     this.#length = this.#shown = base.length;
   }
 
@@ -49,6 +50,14 @@ export class OverlayMemory implements BlockDevice {
       this.#changed(page).set(data.subarray(at - start, end - start), at - page * PAGE);
       at = end;
     }
+  }
+
+  /** Changes bytes in their place, if they are there. */
+  change(at: number, length: number, act: (bytes: Buffer) => void): void {
+    if (at < 0 || at + length > this.#length) return;
+    const bytes = this.read(BigInt(at), length);
+    act(bytes);
+    this.write(BigInt(at), bytes);
   }
 
   flush(): void {}
@@ -85,7 +94,7 @@ export class OverlayMemory implements BlockDevice {
 
   #copyBase(into: Buffer, at: number): void {
     const there = Math.max(0, Math.min(into.length, this.#shown - at));
-    if (there > 0) this.#base.copy(into, 0, at, at + there);
+    if (there > 0) this.base.copy(into, 0, at, at + there);
     into.fill(0, there);
   }
 }

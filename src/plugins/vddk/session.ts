@@ -36,7 +36,7 @@ export class Session {
     this.debug = library.debug;
     const ffi = koffi()!;
     const type = ffi.pointer(ffi.proto('void', ['uintptr_t', 'uint64_t']));
-    this.done = ffi.register((id: number, code: number) => void this.#end(id, code), type);
+    this.done = ffi.register((id: number, code: number) => this.#end(id, code), type);
   }
 
   /** @throws VixError */
@@ -75,11 +75,11 @@ export class Session {
     }
   }
 
-  async #end(id: number, code: number): Promise<void> {
+  #end(id: number, code: number): void {
     const waiting = this.#waiting.get(id);
     if (!waiting) return;
     if (code === OK) waiting.resolve();
-    else waiting.reject(await this.library.errorOf(waiting.call, code));
+    else void this.library.errorOf(waiting.call, code).then(waiting.reject, waiting.reject);
   }
 
   async end(): Promise<void> {
